@@ -1,0 +1,1 @@
+"""The web console (its pages follow in their own issue)."""
