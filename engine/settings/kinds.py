@@ -1,0 +1,108 @@
+"""How the text of a setting becomes a value: one reader per type, used by the table alone.
+
+A reader takes the stripped text and gives the value, or raises ``ValueError`` whose words say what was expected.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+TRUE = frozenset(("1", "t", "true", "yes", "on"))
+FALSE = frozenset(("0", "f", "false", "no", "off"))
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EGRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:/\d+)?)\]|(?P<four>[0-9.]+(?:/\d+)?))(?::(?P<port>\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of setting: its name on the page, and the reader of its text."""
+
+    name: str
+    read: Callable[[str], object]
+
+
+def switch(text: str) -> bool:
+    """The one parser of booleans."""
+    lower = text.lower()
+    if lower in TRUE:
+        return True
+    if lower in FALSE:
+        return False
+    raise ValueError("expected true or false")
+
+
+def _whole(low: int, high: int, expected: str) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,15}", text) or not low <= int(text) <= high:
+            raise ValueError(f"expected {expected}")
+        return int(text)
+
+    return read
+
+
+def items(text: str) -> list[str]:
+    """The items of a list: commas or blanks stand between them."""
+    return [item for item in re.split(r"[,\s]+", text) if item]
+
+
+def networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """A list of addresses and CIDRs; ``none`` alone is the empty list."""
+    found = items(text)
+    if [item.lower() for item in found] == ["none"]:
+        return ()
+    try:
+        return tuple(ipaddress.ip_network(item, strict=False) for item in found)
+    except ValueError as error:
+        raise ValueError(f"expected addresses or CIDRs, or none ({error})") from None
+
+
+def egress(text: str) -> tuple[str, ...]:
+    """A list of CIDR or address, each with a port if wanted; checked here, read again by the egress guard."""
+    found = items(text)
+    for item in found:
+        if _bare_network(item):
+            continue
+        match = _EGRESS.fullmatch(item)
+        if match is None or not _bare_network(match["six"] or match["four"]) or int(match["port"] or 0) > 65535:
+            raise ValueError(f"expected CIDR or CIDR:port such as 10.0.0.0/8 or [::1]:8000, found {item!r}")
+    return tuple(found)
+
+
+def _bare_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def names(text: str) -> tuple[str, ...]:
+    """A list of names of environment variables."""
+    found = items(text)
+    for item in found:
+        if not _NAME.fullmatch(item):
+            raise ValueError(f"expected names of environment variables, found {item!r}")
+    return tuple(found)
+
+
+def secret(text: str) -> str:
+    """A secret of the operator's own; the text that sample files carry is refused."""
+    if text == "random_string":
+        raise ValueError("expected a secret of your own, found the sample text 'random_string'")
+    return text
+
+
+TEXT = Kind("text", str)
+PATH = Kind("path", lambda text: Path(text).expanduser())
+SWITCH = Kind("boolean", switch)
+PORT = Kind("port", _whole(1, 65535, "a port from 1 to 65535"))
+COUNT = Kind("number", _whole(0, 10**12, "a whole number, 0 or more"))
+POSITIVE = Kind("number > 0", _whole(1, 10**12, "a whole number, 1 or more"))
+NETWORKS = Kind("list of CIDR", networks)
+EGRESS = Kind("list of CIDR[:port]", egress)
+NAMES = Kind("list of names", names)
+SECRET = Kind("secret", secret)
