@@ -103,13 +103,21 @@ class Fault:
         return "\n".join(lines + self._quoted_line())
 
     def _quoted_line(self) -> list[str]:
-        text = self.place.text
+        text, column = _window(self.place.text, self.place.column - 1)
         if not text.strip():
             return []
         margin = f"{self.place.line:>5} | "
         # Tabs stay tabs under the line, so that the caret stands right however wide they are shown.
-        blank = "".join("\t" if char == "\t" else " " for char in text[: self.place.column - 1])
+        blank = "".join("\t" if char == "\t" else " " for char in text[:column])
         return [margin + text, " " * 5 + " | " + blank + "^"]
+
+
+def _window(text: str, column: int, width: int = 160) -> tuple[str, int]:
+    """The part of a long line around a column."""
+    if len(text) <= width:
+        return text, column
+    start = max(0, min(column - width // 2, len(text) - width))
+    return ("…" if start else "") + text[start : start + width] + "…", column - start + bool(start)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
