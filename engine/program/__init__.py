@@ -1,0 +1,79 @@
+"""What a compiled document set is at run time: an immutable Program, and how to load one from its artefact.
+
+Both halves meet here: the compiler writes an artefact, workers load it. Knows nothing of YAML, expressions, HTTP or
+databases; needs only the filters that generated functions call.
+
+An artefact is ``marshal`` of ``{"version", "python", "hash", "code", "data"}``. ``code`` is the generated module, a
+code object; ``data`` is a tree of plain values in which a function is written as its name in that module ("fn" below;
+``None`` where the document says nothing). Functions take the loss report ``_r`` first and are called by position:
+
+    data       {formats: [format], providers: [provider], aliases: [alias], channels: [channel], policy: {},
+                legacy: [[numbering, number, provider name]]}
+    format     {name, dialect, passthroughAs, keys, credentials, headers, shape, modelAt: [dotted],
+                endpoints: [{operation, method, path, aliases, when: {header: name} or a list of such, model: dotted,
+                             stream: dotted | bool, framing: {}, framingBy: {query, values, default}}],
+                request: {schema, decode: fn, encode: fn, droppable: [], reads: [], hubReads: []},
+                response: {decode: fn, encode: fn},
+                stream: {framing, marks, parts, ends, oneOpen, accepts, items, ping, decode: fn, encode: {event: fn},
+                         usageRequest: {path: [], chunkWhen: fn}},
+                usage: {at: fn, counts}, error: {decode: fn, encode: fn, status, rules: [rule]},
+                models: {list: fn, get: fn}, countTokens: {decode: fn, encode: fn}}
+    rule       {status: [429, "5xx"] | None, when: fn, meaning}
+    provider   {name, baseUrl, formats: {format: {path, stream, countTokensPath, headers}}, auth, headers, usage,
+                models, requestPatches: [patch], errors: [rule], errorBody: fn, credential, groups, timeouts, discover,
+                proxy, price}
+    patch      {when: fn, format, drop: [path], rename: {path: path}, default: {path: fn}, set: {path: fn}}
+    alias      {name, match, except: [pattern], model: fn, hub: fn, wire: {format: [patch]}, priority}
+    channel    {name, provider, models, groups, priority, weight, credential, modelMapping, baseUrl, format, enabled}
+
+Arguments after ``_r``: request.decode (body, path, query, header, ctx) and encode (request, ctx); response.decode
+(body, header, request, ctx) and encode (response, request, ctx); stream.decode (event, data, header, request, ctx),
+encode (event, part, item, message, request, ctx) and chunkWhen (data); usage.at (body); error.decode, rule.when and
+errorBody (status, header, body); error.encode (error, ctx); models.list (models, ctx) and get (model, ctx);
+countTokens.decode (body, ctx) and encode (count, ctx); a provider's patch (model, body, format); an alias's model
+(name), hub (name, request) and patch (name, body), where ``name`` is the map of the pattern's named groups. Only name,
+and what a thing can't be without, must be present in ``data``; the rest has defaults.
+"""
+
+from __future__ import annotations
+
+from engine.program.build import ArtefactError, build, dump, load, run
+from engine.program.parts import (
+    Alias,
+    Channel,
+    Endpoint,
+    ErrorRule,
+    ErrorRules,
+    Format,
+    Hop,
+    Program,
+    Provider,
+    Stream,
+    UsageRequest,
+    UsageRules,
+)
+from engine.program.patch import Function, Json, Patch, Report
+
+__all__ = [
+    "Alias",
+    "ArtefactError",
+    "Channel",
+    "Endpoint",
+    "ErrorRule",
+    "ErrorRules",
+    "Format",
+    "Function",
+    "Hop",
+    "Json",
+    "Patch",
+    "Program",
+    "Provider",
+    "Report",
+    "Stream",
+    "UsageRequest",
+    "UsageRules",
+    "build",
+    "dump",
+    "load",
+    "run",
+]

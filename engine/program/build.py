@@ -1,0 +1,259 @@
+"""Artefact to Program: run the generated module, put its functions where the plain data names them.
+
+Takes the bytes that the compiler wrote (layout: the package's docstring); gives a Program or an ArtefactError.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+from collections.abc import Mapping
+from types import CodeType, MappingProxyType
+from typing import Any
+
+import jsonschema_rs
+import re2
+
+from engine import filters
+from engine.program.parts import (
+    Alias,
+    Channel,
+    Endpoint,
+    ErrorRule,
+    ErrorRules,
+    Format,
+    Hop,
+    Program,
+    Provider,
+    Stream,
+    UsageRequest,
+    UsageRules,
+)
+from engine.program.patch import Function, Json, Patch
+
+VERSION = 1
+PYTHON = importlib.util.MAGIC_NUMBER
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class ArtefactError(ValueError):
+    """Bytes that are no artefact of this version of the program."""
+
+
+def dump(digest: str, code: CodeType, data: dict[str, Any]) -> bytes:
+    """The artefact of a generated module and its data."""
+    return marshal.dumps({"version": VERSION, "python": PYTHON, "hash": digest, "code": code, "data": data})
+
+
+def load(artefact: bytes) -> Program:
+    """Run the generated module of an artefact and build its Program. Only for artefacts that we wrote ourselves."""
+    try:
+        content = marshal.loads(artefact)  # noqa: S302 - written by our own compiler below the data directory
+        fits = content["version"] == VERSION and content["python"] == PYTHON
+    except (ValueError, EOFError, TypeError, KeyError) as ex:
+        raise ArtefactError(f"not a compiled program: {ex}; compile the documents again") from ex
+    if not fits:
+        raise ArtefactError("compiled by another version of the program or of Python; compile the documents again")
+    return build(content["hash"], run(content["code"]), content["data"])
+
+
+def run(code: CodeType) -> dict[str, Function]:
+    """The functions of a generated module, by name."""
+    namespace = filters.namespace()
+    exec(code, namespace)  # noqa: S102 - emitted by engine.compiler from a checked syntax tree, with no builtins
+    return {name: value for name, value in namespace.items() if name.startswith("m_")}
+
+
+def build(digest: str, functions: dict[str, Function], data: dict[str, Any]) -> Program:
+    """A Program from a module's functions and the plain data tree described above."""
+    part = _Builder(functions)
+    formats = {item["name"]: part.format(item) for item in data.get("formats", ())}
+    aliases = sorted((part.alias(item) for item in data.get("aliases", ())), key=lambda alias: -alias.priority)
+    return Program(
+        hash=digest,
+        formats=formats,
+        providers={item["name"]: part.provider(item) for item in data.get("providers", ())},
+        aliases=tuple(aliases),
+        channels=tuple(_channel(item) for item in data.get("channels", ())),
+        policy=data.get("policy") or {},
+        endpoints=tuple(endpoint for item in formats.values() for endpoint in item.endpoints),
+        legacy={(numbering, number): name for numbering, number, name in data.get("legacy", ())},
+        functions=functions,
+    )
+
+
+class _Builder:
+    """Turns plain data into parts of a Program; names of functions become the functions."""
+
+    __slots__ = ("functions",)
+
+    def __init__(self, functions: dict[str, Function]) -> None:
+        self.functions = functions
+
+    def function(self, name: str | None) -> Function | None:
+        return None if name is None else self.functions[name]
+
+    def needed(self, names: Mapping[str, str] | None) -> dict[str, Function]:
+        return {key: self.functions[name] for key, name in (names or _EMPTY).items()}
+
+    def format(self, data: dict[str, Any]) -> Format:
+        request = data.get("request") or _EMPTY
+        response = data.get("response") or _EMPTY
+        usage = data.get("usage") or _EMPTY
+        models = data.get("models") or _EMPTY
+        count = data.get("countTokens") or _EMPTY
+        stream = data.get("stream")
+        return Format(
+            name=data["name"],
+            dialect=data.get("dialect") or data["name"],
+            passthrough_as=data.get("passthroughAs") or data["name"],
+            keys=data.get("keys") or {},
+            endpoints=tuple(self.endpoint(data["name"], item) for item in data.get("endpoints") or ()),
+            credentials=tuple(data.get("credentials") or ()),
+            headers=data.get("headers") or {},
+            model_at=tuple(_path(path) for path in data.get("modelAt") or ()),
+            request_schema=_validator(request.get("schema")),
+            decode_request=self.function(request.get("decode")),
+            encode_request=self.function(request.get("encode")),
+            decode_response=self.function(response.get("decode")),
+            encode_response=self.function(response.get("encode")),
+            stream=None if stream is None else self.stream(stream),
+            usage=UsageRules(self.function(usage.get("at")), usage.get("counts") or {}),
+            error=self.error(data.get("error") or _EMPTY),
+            models_list=self.function(models.get("list")),
+            model_get=self.function(models.get("get")),
+            count_decode=self.function(count.get("decode")),
+            count_encode=self.function(count.get("encode")),
+            shape=data.get("shape") or {},
+            request_reads=frozenset(request.get("reads") or ()),
+            droppable=frozenset(request.get("droppable") or ()),
+            hub_reads=frozenset(request.get("hubReads") or ()),
+        )
+
+    def endpoint(self, format_name: str, data: dict[str, Any]) -> Endpoint:
+        model, stream, when = data.get("model"), data.get("stream"), data.get("when") or ()
+        return Endpoint(
+            format=format_name,
+            operation=data["operation"],
+            method=data.get("method") or ("GET" if data["operation"].endswith(("_model", "_models")) else "POST"),
+            path=data["path"],
+            aliases=tuple(data.get("aliases") or ()),
+            when=tuple(next(iter(item.items())) for item in ([when] if isinstance(when, dict) else when)),
+            model=_path(model) if isinstance(model, str) else None,
+            stream=_path(stream) if isinstance(stream, str) else bool(stream),
+            framing=data.get("framing") or {},
+            framing_by=data.get("framingBy") or {},
+        )
+
+    def stream(self, data: dict[str, Any]) -> Stream:
+        return Stream(
+            framing=data.get("framing") or {},
+            marks=data.get("marks") or {},
+            parts=data.get("parts") or {},
+            ends=data.get("ends") or {},
+            one_open=bool(data.get("oneOpen")),
+            accepts=frozenset(data.get("accepts") or ()),
+            items=data.get("items") or {},
+            ping=data.get("ping") or {},
+            usage_request=self.usage_request(data.get("usageRequest")),
+            decode=self.function(data.get("decode")),
+            encode=self.needed(data.get("encode")),
+        )
+
+    def usage_request(self, data: dict[str, Any] | None) -> UsageRequest | None:
+        if data is None:
+            return None
+        return UsageRequest(tuple(data["path"]), self.function(data.get("chunkWhen")))
+
+    def error(self, data: Mapping[str, Any]) -> ErrorRules:
+        return ErrorRules(
+            decode=self.function(data.get("decode")),
+            rules=self.rules(data.get("rules")),
+            encode=self.function(data.get("encode")),
+            status=data.get("status") or {},
+        )
+
+    def rules(self, data: list[dict[str, Any]] | None) -> tuple[ErrorRule, ...]:
+        return tuple(
+            ErrorRule(frozenset(item.get("status") or ()), self.function(item.get("when")), item["meaning"])
+            for item in data or ()
+        )
+
+    def patch(self, data: dict[str, Any]) -> Patch:
+        return Patch(
+            when=self.function(data.get("when")),
+            format=data.get("format"),
+            drop=tuple(_path(path) for path in data.get("drop") or ()),
+            rename=tuple((_path(old), _path(new)) for old, new in (data.get("rename") or {}).items()),
+            default=tuple((_path(path), name) for path, name in self.needed(data.get("default")).items()),
+            set=tuple((_path(path), name) for path, name in self.needed(data.get("set")).items()),
+        )
+
+    def provider(self, data: dict[str, Any]) -> Provider:
+        hops = {
+            name: Hop(
+                path=hop["path"],
+                stream_path=hop.get("stream") or hop["path"],
+                count_tokens_path=hop.get("countTokensPath"),
+                headers=hop.get("headers") or {},
+            )
+            for name, hop in (data.get("formats") or {}).items()
+        }
+        return Provider(
+            name=data["name"],
+            base_url=data["baseUrl"],
+            formats=hops,
+            auth=data.get("auth") or {},
+            headers=data.get("headers") or {},
+            patches=tuple(self.patch(item) for item in data.get("requestPatches") or ()),
+            error_rules=self.rules(data.get("errors")),
+            error_body=self.function(data.get("errorBody")),
+            usage=data.get("usage") or {},
+            models=tuple(data.get("models") or ()),
+            credential=data.get("credential"),
+            groups=tuple(data.get("groups") or ()),
+            timeouts=data.get("timeouts") or {},
+            discover=data.get("discover") or {},
+            proxy=data.get("proxy"),
+            price=data.get("price") or {},
+        )
+
+    def alias(self, data: dict[str, Any]) -> Alias:
+        wire = data.get("wire") or {}
+        return Alias(
+            name=data["name"],
+            pattern=re2.compile(data["match"]),
+            exceptions=tuple(re2.compile(pattern) for pattern in data.get("except") or ()),
+            model_function=self.function(data.get("model")),
+            hub_function=self.function(data.get("hub")),
+            wire={name: tuple(self.patch(item) for item in patches) for name, patches in wire.items()},
+            priority=data.get("priority") or 0,
+        )
+
+
+def _channel(data: dict[str, Any]) -> Channel:
+    return Channel(
+        name=data["name"],
+        provider=data["provider"],
+        models=tuple(data.get("models") or ()),
+        groups=tuple(data.get("groups") or ("default",)),
+        priority=data.get("priority") or 0,
+        weight=data.get("weight", 1),
+        credential=data.get("credential"),
+        model_mapping=data.get("modelMapping") or {},
+        base_url=data.get("baseUrl"),
+        format=data.get("format"),
+        enabled=data.get("enabled", True),
+    )
+
+
+def _no_retrieval(uri: str) -> Json:
+    raise ValueError(f"a schema may refer only to itself, not to {uri}")
+
+
+def _validator(schema: Json) -> Any:
+    return None if schema is None else jsonschema_rs.validator_for(schema, retriever=_no_retrieval)
+
+
+def _path(text: str) -> tuple[str, ...]:
+    return tuple(text.split("."))

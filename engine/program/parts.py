@@ -1,0 +1,224 @@
+"""The parts of a Program: immutable values and the few questions they answer. No loading, no compiling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from engine.program.patch import Function, Json, Patch, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A route that a format is served on. ``model`` and ``stream`` are dotted reads such as ``("body", "model")``."""
+
+    format: str
+    operation: str
+    method: str
+    path: str
+    aliases: tuple[str, ...]
+    when: tuple[tuple[str, str], ...]
+    """(``header`` or ``query``, name): any present claims the call for this format; empty claims the rest."""
+    model: tuple[str, ...] | None
+    stream: tuple[str, ...] | bool
+    framing: dict[str, Any]
+    """Overrides of the format's framing on this endpoint."""
+    framing_by: dict[str, Any]
+    """{query, values, default}: the framing's type by a query value."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRequest:
+    """How a stream is asked for its usage: the path to set, and which chunk is there only for it (``_r, data``)."""
+
+    path: tuple[str, ...]
+    chunk_when: Function | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """How a format streams: framing, what ends it, what it can carry, and its mappings."""
+
+    framing: dict[str, Any]
+    marks: dict[str, Any]
+    parts: dict[str, str]
+    ends: dict[str, bool]
+    one_open: bool
+    accepts: frozenset[str]
+    items: dict[str, list[str]]
+    ping: dict[str, Any]
+    usage_request: UsageRequest | None
+    decode: Function | None
+    encode: dict[str, Function]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRules:
+    """Where an answer holds its counts and what each of them means."""
+
+    at: Function | None
+    counts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """One line of an error map; ``when(_r, status, header, body)`` may be missing, and so may the status test."""
+
+    status: frozenset[int | str]
+    when: Function | None
+    meaning: str
+
+    def matches(self, status: int, header: Mapping[str, str], body: Json) -> bool:
+        """Does an answer fall under this rule? A rule without status holds only if its condition does."""
+        if self.status:
+            if status not in self.status and f"{status // 100}xx" not in self.status:
+                return False
+        elif self.when is None:
+            return False
+        return self.when is None or bool(self.when([], status, header, body))
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRules:
+    """A format's errors, both ways."""
+
+    decode: Function | None
+    rules: tuple[ErrorRule, ...]
+    encode: Function | None
+    status: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A wire format: where it is served and how each of its messages maps to the hub and back."""
+
+    name: str
+    dialect: str
+    passthrough_as: str
+    keys: dict[str, Any]
+    endpoints: tuple[Endpoint, ...]
+    credentials: tuple[dict[str, str], ...]
+    headers: dict[str, Any]
+    model_at: tuple[tuple[str, ...], ...]
+    """Paths where an answer or a stream event names the model."""
+    request_schema: Any
+    decode_request: Function | None
+    encode_request: Function | None
+    decode_response: Function | None
+    encode_response: Function | None
+    stream: Stream | None
+    usage: UsageRules
+    error: ErrorRules
+    models_list: Function | None
+    model_get: Function | None
+    count_decode: Function | None
+    count_encode: Function | None
+    shape: dict[str, Any]
+    request_reads: frozenset[str]
+    droppable: frozenset[str]
+    hub_reads: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """How a provider speaks one format: paths under its base URL, and headers to set."""
+
+    path: str
+    stream_path: str
+    count_tokens_path: str | None
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An upstream service."""
+
+    name: str
+    base_url: str
+    formats: dict[str, Hop]
+    auth: dict[str, Any]
+    headers: dict[str, Any]
+    patches: tuple[Patch, ...]
+    error_rules: tuple[ErrorRule, ...]
+    error_body: Function | None
+    usage: dict[str, Any]
+    models: tuple[str, ...]
+    credential: dict[str, str] | None
+    groups: tuple[str, ...]
+    timeouts: dict[str, float]
+    discover: dict[str, Any]
+    proxy: str | None
+    price: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A pattern on the asked model name, the model it stands for, and what it changes."""
+
+    name: str
+    pattern: Any
+    exceptions: tuple[Any, ...]
+    model_function: Function | None
+    hub_function: Function | None
+    wire: dict[str, tuple[Patch, ...]]
+    priority: int
+
+    def match(self, name: str) -> dict[str, str | None] | None:
+        """The named groups if the whole name matches and no exception does."""
+        found = self.pattern.fullmatch(name)
+        if found is None or any(pattern.fullmatch(name) for pattern in self.exceptions):
+            return None
+        return cast("dict[str, str | None]", found.groupdict())
+
+    def model(self, groups: Mapping[str, str | None]) -> str | None:
+        """The model that is meant."""
+        function = self.model_function
+        return None if function is None else cast("str | None", function([], groups))
+
+    def hub(self, report: Report, groups: Mapping[str, str | None], request: Json) -> dict[str, Any] | None:
+        """What to merge into the hub request."""
+        function = self.hub_function
+        return None if function is None else cast("dict[str, Any] | None", function(report, groups, request))
+
+    def patch(
+        self, report: Report, format_name: str, groups: Mapping[str, str | None], body: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The wire body of a same-format hop, patched."""
+        for patch in self.wire.get(format_name, ()):
+            if patch.applies(groups, body):
+                body = patch.apply(report, groups, body)
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A provider with a credential, serving models to groups."""
+
+    name: str
+    provider: str
+    models: tuple[str, ...]
+    groups: tuple[str, ...]
+    priority: int
+    weight: int
+    credential: dict[str, str] | None
+    model_mapping: dict[str, str]
+    base_url: str | None
+    format: str | None
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """All that the relay needs to know of the outside world. Its functions' results may share data: read only."""
+
+    hash: str
+    formats: dict[str, Format]
+    providers: dict[str, Provider]
+    aliases: tuple[Alias, ...]
+    channels: tuple[Channel, ...]
+    policy: dict[str, Any]
+    endpoints: tuple[Endpoint, ...]
+    legacy: dict[tuple[str, int], str]
+    functions: dict[str, Function]
+    """Every generated function by name, for spec tests and tools."""
