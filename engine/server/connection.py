@@ -1,0 +1,135 @@
+"""One client connection of a worker: its socket, a deadline, and the bytes that were read beyond the last request.
+
+Deadlines are checked once a second by one greenlet for all connections (``Clock``), so waiting costs no timer each.
+"""
+
+from __future__ import annotations
+
+import socket
+from email.utils import formatdate
+from typing import Any
+
+import gevent
+
+IDLE, HEAD, BODY, APP, SEND = range(5)
+"""What a connection waits for."""
+_RECV = 65_536
+
+
+class Connection:
+    """A client socket under a deadline; its ``recv`` and ``send`` keep to the worker's clock."""
+
+    __slots__ = ("body_timeout", "clock", "deadline", "held", "send_timeout", "sock", "state")
+
+    def __init__(self, sock: Any, clock: Clock, body_timeout: int, send_timeout: int) -> None:
+        self.sock = sock
+        self.clock = clock
+        self.body_timeout = body_timeout
+        self.send_timeout = send_timeout
+        self.held = b""
+        """Bytes read that belong to the next request."""
+        self.state = IDLE
+        self.deadline = 0
+        """Tick at which the wait is over; 0 = none."""
+
+    def wait(self, state: int, seconds: int) -> None:
+        """From now on the connection waits for ``state``, no longer than this."""
+        self.state = state
+        self.deadline = self.clock.tick + seconds + 1
+
+    def recv_body(self, size: int) -> bytes:
+        """A piece of a body, within the body's timeout."""
+        self.wait(BODY, self.body_timeout)
+        data: bytes = self.sock.recv(min(size, 262_144))
+        self.deadline = 0
+        self.state = APP
+        return data
+
+    def recv(self, size: int = _RECV, flags: int = 0) -> bytes:
+        """What came; for gunicorn's own path, which reads bodies piece by piece."""
+        if self.held and not flags:
+            data, self.held = self.held[:size], self.held[size:]
+            return data
+        if flags:
+            peeked: bytes = self.sock.recv(size, flags)
+            return peeked
+        return self.recv_body(size)
+
+    def send(self, data: bytes) -> None:
+        """All of ``data``; a client that takes none of it for too long is cut off."""
+        sock = self.sock
+        self.deadline = self.clock.tick + self.send_timeout
+        sent = sock.send(data)
+        if sent < len(data):
+            view = memoryview(data)
+            while sent < len(data):
+                self.deadline = self.clock.tick + self.send_timeout
+                sent += sock.send(view[sent:])
+        self.deadline = 0
+
+    def cut(self) -> None:
+        """End the connection from another greenlet; whoever waits on it gets an ``OSError``."""
+        self.deadline = 0
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is gone already
+
+    def linger(self, seconds: float = 5.0, limit: int = 268_435_456) -> None:
+        """Let the client read the answer: end our side, and throw away what it still sends.
+
+        A socket closed with unread bytes sends a reset, and the reset may overtake the answer.
+        """
+        with gevent.Timeout(seconds, False):
+            try:
+                self.sock.shutdown(socket.SHUT_WR)
+                while limit > 0 and (data := self.sock.recv(262_144)):
+                    limit -= len(data)
+            except OSError:
+                pass
+
+    def discard(self, count: int, limit: int = 1_048_576) -> bool:
+        """Read and drop ``count`` bytes of a body that the app did not want; false when they are too many."""
+        if count > limit:
+            return False
+        while count > 0:
+            data = self.recv_body(count)
+            if not data:
+                return False
+            count -= len(data)
+        return True
+
+
+class Clock:
+    """The worker's seconds: the Date header, and the deadlines of all its connections."""
+
+    def __init__(self) -> None:
+        self.tick = 1
+        self.open: set[Connection] = set()
+        self.draining = False
+        self.date = b""
+        self._stamp()
+
+    def _stamp(self) -> None:
+        self.date = b"date: %b\r\n" % formatdate(usegmt=True).encode()
+
+    def beat(self) -> None:
+        """One second has passed: renew the date, end what waited too long, and what idles while draining."""
+        self.tick += 1
+        self._stamp()
+        for connection in list(self.open):
+            if connection.state == IDLE and self.draining:
+                connection.cut()
+            elif connection.deadline and connection.deadline < self.tick:
+                if connection.state == HEAD:
+                    self._tell(connection)
+                connection.cut()
+
+    @staticmethod
+    def _tell(connection: Connection) -> None:
+        try:
+            connection.sock.send(
+                b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", socket.MSG_DONTWAIT
+            )
+        except OSError:
+            pass

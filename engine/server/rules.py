@@ -1,0 +1,98 @@
+"""What a request head must be before it is served, the same on the short path and on gunicorn's own.
+
+Whatever two programs on the way could read in two ways is refused: that is how requests are smuggled. Takes parts of a
+head, gives a ``HeadError`` or nothing; knows no socket and no worker.
+"""
+
+from __future__ import annotations
+
+import re
+
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+MAX_LINE = 8190
+MAX_FIELD = 16_382
+MAX_FIELDS = 100
+MAX_HEAD = 65_536
+MAX_LENGTH_DIGITS = 15
+SINGLETONS = frozenset(("HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_AUTHORIZATION"))
+"""Environ keys of headers that may stand once only."""
+
+REQUEST_LINE = re.compile(rb"([A-Z]{3,20}) ([!-~]+) HTTP/1\.([01])")
+_ABSOLUTE = re.compile(r"https?://([^/?#@]+)(?=[/?]|$)", re.IGNORECASE)
+_HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")
+
+REASONS = {
+    400: "Bad Request",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    414: "URI Too Long",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    505: "HTTP Version Not Supported",
+}
+
+
+class HeadError(Exception):
+    """A head that is not served: the status to answer and one sentence why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+def check_host(host: str | None, version_1_1: bool) -> None:
+    """A request of HTTP/1.1 names its host, and a host is a host."""
+    if host is None:
+        if version_1_1:
+            raise HeadError(400, "the Host header is missing")
+    elif not _HOST.fullmatch(host):
+        raise HeadError(400, "the Host header has characters that no host has")
+
+
+def check_target(method: str, target: str, host: str | None) -> None:
+    """A target is a path, ``*`` for OPTIONS, or an absolute URI whose authority is the Host header's."""
+    if method not in METHODS:
+        raise HeadError(405, f"method {method} is not served here")
+    if len(target) > MAX_LINE:
+        raise HeadError(414, f"the request line is longer than {MAX_LINE} bytes")
+    if "#" in target:
+        raise HeadError(400, "the request target has a fragment")
+    if target.startswith("/") or (target == "*" and method == "OPTIONS"):
+        return
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None:
+        raise HeadError(400, "the request target is neither a path nor an absolute http URI")
+    if host is None or absolute[1].lower() != host.lower():
+        raise HeadError(400, "the request target and the Host header name different hosts")
+
+
+def length_of(text: str) -> int:
+    """A Content-Length, digits only and of sane size."""
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_LENGTH_DIGITS):
+        raise HeadError(400, "Content-Length is not a number")
+    return int(text)
+
+
+def bad_line(line: bytes) -> HeadError:
+    """Why a request line did not match ``REQUEST_LINE``."""
+    if len(line) > MAX_LINE:
+        return HeadError(414, f"the request line is longer than {MAX_LINE} bytes")
+    if re.fullmatch(rb"[A-Z]{3,20} [!-~]+ HTTP/[0-9]\.[0-9]", line):
+        return HeadError(505, "only HTTP/1.0 and HTTP/1.1 are served here")
+    return HeadError(400, "the request line is malformed")
+
+
+def complete(data: bytes) -> bool:
+    """Whether a whole head has come; one that can't become good is refused before its end."""
+    end = data.find(b"\r\n\r\n")
+    if (end if end >= 0 else len(data)) > MAX_HEAD:
+        raise HeadError(431, f"the head is longer than {MAX_HEAD} bytes")
+    if end >= 0:
+        return True
+    if data.count(b"\n") != data.count(b"\r\n"):
+        raise HeadError(400, "a line ends with a bare CR or LF")
+    if b"\r\n" not in data and len(data) > MAX_LINE:
+        raise HeadError(414, f"the request line is longer than {MAX_LINE} bytes")
+    return False
