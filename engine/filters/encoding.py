@@ -1,0 +1,174 @@
+"""Filters between text and other writings of it: JSON, base64, data URLs, short ids."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any
+
+from engine.filters.operations import compact
+from engine.filters.record import Filter
+
+
+def _constant(name: str) -> None:
+    """JSON knows no NaN and no infinity."""
+    raise ValueError(name)
+
+
+def parse(text: Any) -> Any:
+    """JSON text as data; None if it is none (or the JSON text ``null``)."""
+    if type(text) is not str:
+        return None
+    try:
+        return json.loads(text, parse_constant=_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _tojson(value: Any) -> str:
+    return compact(value)
+
+
+def _b64encode(value: Any) -> str | None:
+    if type(value) is not str:
+        return None
+    return base64.b64encode(value.encode("utf-8", "surrogatepass")).decode("ascii")
+
+
+def _b64decode(value: Any) -> str | None:
+    if type(value) is not str:
+        return None
+    try:
+        padded = value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4)
+        return base64.b64decode(padded, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _data_url(value: Any, mime: Any = None) -> str | None:
+    if type(value) is not str:
+        return None
+    return f"data:{mime if type(mime) is str else 'application/octet-stream'};base64,{value}"
+
+
+def _is_data_url(value: Any) -> bool:
+    return type(value) is str and value[:5].lower() == "data:" and "," in value[:256]
+
+
+def _parse_data_url(value: Any) -> dict[str, str] | None:
+    if not _is_data_url(value):
+        return None
+    head, _, data = value.partition(",")
+    words = [word.strip() for word in head[5:].split(";")]
+    if words[-1].lower() == "base64":
+        words.pop()
+    else:
+        data = base64.b64encode(_percent_decoded(data)).decode("ascii")
+    return {"mime": words[0].lower() if words and words[0] else "text/plain", "data": data}
+
+
+def _percent_decoded(text: str) -> bytes:
+    first, *rest = text.encode("utf-8", "surrogatepass").split(b"%")
+    pieces = [first]
+    for piece in rest:
+        try:
+            pieces.append(bytes.fromhex(piece[:2].decode()) + piece[2:])
+        except ValueError:
+            pieces.append(b"%" + piece)
+    return b"".join(pieces)
+
+
+def _media_kind(value: Any) -> str | None:
+    if type(value) is not str:
+        return None
+    kind = value.partition("/")[0].strip().lower()
+    return kind if kind in ("image", "audio", "video") else "file"
+
+
+def _hash_id(value: Any, prefix: Any = "") -> str:
+    digest = hashlib.sha256(compact(value).encode("utf-8", "surrogatepass")).hexdigest()
+    return (prefix if type(prefix) is str else "") + digest[:24]
+
+
+FILTERS = (
+    Filter(
+        "tojson",
+        _tojson,
+        "any",
+        "text",
+        "compact JSON; letters beyond ASCII as they are",
+        (("{'a': [1, 'é']} | tojson", '{"a":[1,"é"]}'),),
+    ),
+    Filter(
+        "fromjson",
+        parse,
+        "text",
+        "any",
+        "JSON text as data; nothing if it is not JSON",
+        (("'[1]' | fromjson", [1]), ("'{' | fromjson", None), ("'NaN' | fromjson", None)),
+    ),
+    Filter(
+        "b64encode",
+        _b64encode,
+        "text",
+        "text",
+        "the text's UTF-8 bytes in base64",
+        (("'hé' | b64encode", "aMOp"),),
+    ),
+    Filter(
+        "b64decode",
+        _b64decode,
+        "text",
+        "text",
+        "the text whose UTF-8 bytes stand in base64; nothing if it is none",
+        (("'aMOp' | b64decode", "hé"), ("'a' | b64decode", None)),
+    ),
+    Filter(
+        "data_url",
+        _data_url,
+        "text",
+        "text",
+        "a data URL of base64 data",
+        (("'QQ==' | data_url('image/png')", "data:image/png;base64,QQ=="),),
+        ("mime?",),
+    ),
+    Filter(
+        "is_data_url",
+        _is_data_url,
+        "text",
+        "boolean",
+        "is it a data URL",
+        (("'data:image/png;base64,QQ==' | is_data_url", True), ("'https://a' | is_data_url", False)),
+    ),
+    Filter(
+        "parse_data_url",
+        _parse_data_url,
+        "text",
+        "map",
+        "mime type and base64 data of a data URL; nothing if it is none",
+        (
+            ("'data:image/png;base64,QQ==' | parse_data_url", {"mime": "image/png", "data": "QQ=="}),
+            ("'data:,a%20b' | parse_data_url", {"mime": "text/plain", "data": "YSBi"}),
+            ("'x' | parse_data_url", None),
+        ),
+    ),
+    Filter(
+        "media_kind",
+        _media_kind,
+        "text",
+        "text",
+        "image, audio, video or file, by a mime type",
+        (("'image/png' | media_kind", "image"), ("'application/pdf' | media_kind", "file")),
+    ),
+    Filter(
+        "hash_id",
+        _hash_id,
+        "any",
+        "text",
+        "a short id that is always the same for the same value",
+        (("'a' | hash_id('call_') | length", 29), ("1 | hash_id == 1 | hash_id", True)),
+        ("prefix?",),
+    ),
+)

@@ -1,0 +1,86 @@
+"""The tests of expressions: what may stand after ``is``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.filters.encoding import FILTERS as _ENCODING
+from engine.filters.record import Test
+from engine.filters.text import FILTERS as _TEXT
+
+_BY_NAME = {item.name: item.function for item in (*_TEXT, *_ENCODING)}
+
+
+def _present(value: Any) -> bool:
+    return value is not None
+
+
+def _absent(value: Any) -> bool:
+    return value is None
+
+
+def _string(value: Any) -> bool:
+    return type(value) is str
+
+
+def _number(value: Any) -> bool:
+    return type(value) is int or type(value) is float
+
+
+def _integer(value: Any) -> bool:
+    return type(value) is int
+
+
+def _boolean(value: Any) -> bool:
+    return type(value) is bool
+
+
+def _list(value: Any) -> bool:
+    return type(value) is list
+
+
+def _map(value: Any) -> bool:
+    return type(value) is dict
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (type(value) in (str, list, dict) and not value)
+
+
+def _true(value: Any) -> bool:
+    return value is True
+
+
+def _false(value: Any) -> bool:
+    return value is False
+
+
+TESTS = (
+    Test("present", _present, "is it something", (("0 is present", True), ("none is present", False))),
+    Test("absent", _absent, "is it nothing", (("none is absent", True), ("'' is absent", False))),
+    Test("string", _string, "is it a text", (("'a' is string", True), ("1 is string", False))),
+    Test("number", _number, "is it a number", (("1.5 is number", True), ("true is number", False))),
+    Test("integer", _integer, "is it a whole number", (("1 is integer", True), ("1.0 is integer", False))),
+    Test("boolean", _boolean, "is it true or false", (("false is boolean", True), ("0 is boolean", False))),
+    Test("list", _list, "is it a list", (("[] is list", True), ("{} is list", False))),
+    Test("map", _map, "is it a map", (("{} is map", True), ("none is map", False))),
+    Test("mapping", _map, "the same as `map`", (("{} is mapping", True), ("[] is mapping", False))),
+    Test("empty", _empty, "is it nothing, or without content", (("[] is empty", True), ("0 is empty", False))),
+    Test("true", _true, "is it exactly true", (("true is true", True), ("1 is true", False))),
+    Test("false", _false, "is it exactly false", (("false is false", True), ("0 is false", False))),
+    Test(
+        "startswith",
+        _BY_NAME["startswith"],
+        "does the text begin with one of these",
+        (("'abc' is startswith('ab')", True), ("none is startswith('a')", False)),
+        ("prefixes*",),
+    ),
+    Test(
+        "endswith",
+        _BY_NAME["endswith"],
+        "does the text end with one of these",
+        (("'abc' is endswith('bc')", True), ("'abc' is endswith('x', 'y')", False)),
+        ("suffixes*",),
+    ),
+    Test("data_url", _BY_NAME["is_data_url"], "is it a data URL", (("'data:,a' is data_url", True),)),
+)
