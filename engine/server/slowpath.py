@@ -30,6 +30,8 @@ class StrictRequest(Request):  # type: ignore[misc]
         values = dict(self.headers)
         host = values.get("HOST")
         try:
+            if self.version > (1, 1):
+                raise rules.HeadError(505, "only HTTP/1.0 and HTTP/1.1 are served here")
             rules.check_host(host, self.version >= (1, 1))
             rules.check_target(self.method, self.uri, host)
             if "CONTENT-LENGTH" in values:
