@@ -1,0 +1,34 @@
+"""How long each part of a call may take, and how much of it is taken: plain values with the defaults.
+
+Knows nothing of settings: who starts the pool fills them in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; 0 is no limit. ``connect`` is for all addresses together, ``idle`` the longest silence in a body."""
+
+    connect: float = 10.0
+    tls: float = 10.0
+    first_byte: float = 300.0
+    idle: float = 300.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a pool. Idle connections go before the usual keep-alive times of servers run out."""
+
+    idle_seconds: float = 20.0
+    idle_per_host: int = 256
+    head_bytes: int = 65_536
+    headers: int = 256
+    read_bytes: int = 64 * 1024 * 1024
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+DEFAULT_LIMITS = Limits()
