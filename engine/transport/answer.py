@@ -31,8 +31,8 @@ class Answer(Protocol):
     def read(self, limit: int = ..., /) -> bytes:
         """The whole body; raises ``TransportError`` when it is cut, or longer than ``limit``."""
 
-    def pieces(self) -> Iterator[bytes]:
-        """The body as it arrives; closing the iterator early ends the call."""
+    def pieces(self, tick: float = 0.0) -> Iterator[bytes]:
+        """The body as it arrives; closing the iterator early ends the call. ``tick``: an empty piece for that much silence."""
 
     def abort(self) -> None:
         """End the call at once; a greenlet that waits in it gets ``TransportError`` (aborted)."""
@@ -86,11 +86,14 @@ class LegAnswer:
             pieces.append(piece)
         return b"".join(pieces)
 
-    def pieces(self) -> Iterator[bytes]:
-        """The body as it arrives, one piece per packet; closing the iterator early ends the call."""
+    def pieces(self, tick: float = 0.0) -> Iterator[bytes]:
+        """The body as it arrives, one piece per packet; closing the iterator early ends the call.
+
+        With ``tick`` an empty piece comes after each that many seconds of silence, until the idle limit is reached.
+        """
         if self._inflater is None:
-            return self._raw()
-        return self._inflated(self._inflater)
+            return self._raw(tick)
+        return self._inflated(self._inflater, tick)
 
     def abort(self) -> None:
         """End the call at once; a greenlet that waits in it gets ``TransportError`` (aborted)."""
@@ -107,7 +110,8 @@ class LegAnswer:
     def __exit__(self, kind: type[BaseException] | None, ex: BaseException | None, trace: TracebackType | None) -> None:
         self._drop()
 
-    def _raw(self) -> Iterator[bytes]:
+    def _raw(self, tick: float) -> Iterator[bytes]:
+        silent = 0.0
         try:
             while True:
                 piece, self._left = self._left, b""
@@ -120,15 +124,22 @@ class LegAnswer:
                 if piece:
                     yield piece
                 elif self._connection is not None:
-                    self._receive(connection)
+                    if self._receive(connection, tick, silent):
+                        silent = 0.0
+                    else:
+                        silent += tick
+                        yield b""
         finally:
             self._drop()
 
-    def _inflated(self, inflater: Inflater) -> Iterator[bytes]:
-        raw = self._raw()
+    def _inflated(self, inflater: Inflater, tick: float) -> Iterator[bytes]:
+        raw = self._raw(tick)
         empty = True
         try:
             for data in raw:
+                if not data:
+                    yield data
+                    continue
                 empty = False
                 yield from inflater.feed(data)
             # A bodiless answer may still name a coding.
@@ -139,17 +150,20 @@ class LegAnswer:
         finally:
             self._drop()
 
-    def _receive(self, connection: Connection) -> None:
-        """Read one packet; a message that is whole gives its connection back."""
+    def _receive(self, connection: Connection, tick: float, silent: float) -> bool:
+        """Read one packet; a message that is whole gives its connection back. False when only a tick went by."""
         reading = connection.reading
+        short = 0.0 < tick < (self._idle - silent if self._idle else float("inf"))
         try:
             self._busy = True
-            connection.set_timeout(until(self._idle, self._deadline))
+            connection.set_timeout(until(tick if short else self._idle - silent if silent else self._idle, self._deadline))
             more = connection.receive()
         except TransportError:
             self._drop()
             raise
         except (OSError, ValueError) as ex:
+            if short and timed_out(ex) and not self._handle.aborted and until(0.0, self._deadline) != 0.001:
+                return False
             fault = self._fault(ex)
             self._drop()
             raise fault from None
@@ -161,6 +175,7 @@ class LegAnswer:
         if reading.complete:
             self._left = reading.take()
             self._settle(connection)
+        return True
 
     def _fault(self, ex: Exception) -> TransportError:
         if self._handle.aborted:
