@@ -1,0 +1,1 @@
+"""Cluster: what workers of one machine, and later machines, share. Knows nothing of requests, tables or documents."""

@@ -1,0 +1,165 @@
+"""Who calls: a key with its user, looked up for each call.
+
+``find_key`` takes the bare key (no ``sk-``) and gives an ``Account`` with all that decides whether and how a call is
+served; the verdict itself is the caller's. Reads databases of every age: a column that an older program did not make
+is nothing, NULL is the neutral value. Knows no prices; making keys is ``keys.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+
+import orjson
+from sqlalchemy import Select, String, bindparam, column, null, select
+from sqlalchemy import table as sql_table
+
+from engine.storage.database import Database
+
+Network = IPv4Network | IPv6Network
+ENABLED, DISABLED, EXPIRED, EXHAUSTED = 1, 2, 3, 4
+ADMIN, ROOT = 10, 100
+_NOBODY: tuple[Network, ...] = (IPv4Network("0.0.0.0/32"),)
+_OLD_DELETED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A key joined with its user. ``group`` is the one in use; ``model_limits`` of nothing allows every model."""
+
+    user_id: int
+    username: str
+    role: int
+    user_status: int
+    user_deleted: bool
+    user_group: str
+    user_quota: int
+    token_id: int
+    token_name: str
+    key: str
+    status: int
+    token_group: str
+    group: str
+    unlimited: bool
+    remain_quota: int
+    expires: int
+    model_limits: frozenset[str] | None
+    networks: tuple[Network, ...]
+    cross_group_retry: bool
+    auto_groups: tuple[str, ...]
+
+    @property
+    def admin(self) -> bool:
+        """May choose a channel and see all."""
+        return self.role >= ADMIN
+
+
+def split_key(sent: str) -> tuple[str, int | None]:
+    """``sk-KEY-CHANNEL`` as sent: the bare key and the channel that an administrator pinned."""
+    key, _, channel = sent.strip().removeprefix("sk-").partition("-")
+    return key, int(channel) if channel.isascii() and channel.isdigit() and len(channel) < 19 else None
+
+
+_KEY_COLUMNS = (
+    "id name key status group unlimited_quota remain_quota expired_time model_limits_enabled model_limits models"
+    " allow_ips subnet cross_group_retry auto_groups"
+)
+_USER_COLUMNS = "id username role status group quota deleted_at"
+
+
+def _select(db: Database) -> Select[Any]:
+    """One indexed look-up, over the columns that there are."""
+
+    def listed(name: str, wanted: str) -> tuple[Any, list[Any]]:
+        present = db.columns.get(name, frozenset())
+        own = sql_table(name, *(column(c) for c in present))
+        return own, [own.c[c] if c in present else null() for c in wanted.split()]
+
+    token, token_columns = listed("tokens", _KEY_COLUMNS)
+    user, user_columns = listed("users", _USER_COLUMNS)
+    chosen = select(*token_columns, *user_columns).select_from(token.join(user, token.c.user_id == user.c.id))
+    chosen = chosen.where(token.c.key == bindparam("key", type_=String()))
+    return chosen.where(token.c.deleted_at.is_(None)) if "deleted_at" in token.c else chosen
+
+
+def find_key(db: Database, bare_key: str) -> Account | None:
+    """The account behind a key; nothing when the key is unknown or deleted."""
+    query = db.prepared.get("find_key")
+    if query is None:
+        query = db.prepared["find_key"] = db.query(_select(db))
+    if not bare_key or "\0" in bare_key:
+        return None
+    row = query.one(key=bare_key)
+    # MySQL compares without case; a key does not
+    return _account(row) if row is not None and row[2].rstrip() == bare_key else None
+
+
+def _account(row: tuple[Any, ...]) -> Account:
+    token_id, name, key, status, group, unlimited, remain, expires = row[:8]
+    limited, limits, models, addresses, subnet, cross, auto = row[8:15]
+    user_id, username, role, user_status, user_group, quota, deleted = row[15:]
+    user_group = user_group or "default"
+    return Account(
+        user_id=user_id,
+        username=username or "",
+        role=role or 0,
+        user_status=user_status or 0,
+        user_deleted=deleted is not None or user_status == _OLD_DELETED,
+        user_group=user_group,
+        user_quota=quota or 0,
+        token_id=token_id,
+        token_name=name or "",
+        key=key.rstrip(),
+        status=status or 0,
+        token_group=group or "",
+        group=group or user_group,
+        unlimited=bool(unlimited),
+        remain_quota=remain or 0,
+        expires=-1 if expires is None else expires,
+        model_limits=_limits(limited, limits, models),
+        networks=_both(networks(addresses), networks(subnet)),
+        cross_group_retry=bool(cross),
+        auto_groups=_names(auto),
+    )
+
+
+def _limits(enabled: object, limits: str | None, models: str | None) -> frozenset[str] | None:
+    """Both programs' lists are limits: New API's counts when switched on, One API's when it is not empty."""
+    found = [frozenset(comma(limits))] if enabled else []
+    if models and models.strip():
+        found.append(frozenset(comma(models)))
+    return frozenset.intersection(*found) if found else None
+
+
+def comma(text: str | None) -> list[str]:
+    """The entries of a comma list, trimmed, without empty ones."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def networks(text: str | None) -> tuple[Network, ...]:
+    """The networks of a list by lines or commas; where there are entries and none can be read, nobody is let in."""
+    entries = (text or "").replace(",", " ").split()
+    found: list[Network] = []
+    for entry in entries:
+        try:
+            found.append(ip_network(entry, strict=False))
+        except ValueError:
+            continue
+    return tuple(found) if found or not entries else _NOBODY
+
+
+def _both(one: tuple[Network, ...], other: tuple[Network, ...]) -> tuple[Network, ...]:
+    """What both lists allow, where both are given."""
+    if not one or not other:
+        return one or other
+    inside = [a if a.prefixlen >= b.prefixlen else b for a in one for b in other if a.overlaps(b)]
+    return tuple(inside) or _NOBODY
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    try:
+        found = orjson.loads(text) if text else []
+    except orjson.JSONDecodeError:
+        return ()
+    return tuple(str(name) for name in found) if isinstance(found, list) else ()

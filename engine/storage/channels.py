@@ -1,0 +1,170 @@
+"""The ``channels`` table as the router wants it: one frozen row each, whatever program and age wrote it.
+
+``load(db)`` gives all channels. Reading is lenient (NULL, empty text and JSON that can't be read count as nothing and
+are named in ``faults``): one bad row must not take the others with it. Says by which numbering a row's type counts;
+which provider a number means is for the documents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import column, select
+from sqlalchemy import table as sql_table
+
+from engine.storage.accounts import comma
+from engine.storage.database import Database
+from engine.storage.origin import NEW, row_numbering
+from engine.storage.tables.columns import read_json
+from engine.storage.tables.own import facts
+
+ENABLED, BY_HAND, BY_PROGRAM = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class MultiKey:
+    """How a channel of several keys uses them: ``random`` or ``polling``, without the disabled ones (by index)."""
+
+    mode: str
+    disabled: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """One channel. JSON columns are dicts, lists are tuples; ``numbering`` is ``newApi`` or ``oneApi``."""
+
+    id: int
+    type: int
+    numbering: str
+    status: int
+    name: str
+    keys: tuple[str, ...]
+    models: tuple[str, ...]
+    groups: tuple[str, ...]
+    priority: int
+    weight: int
+    base_url: str
+    other: str
+    organization: str
+    model_mapping: dict[str, str]
+    status_code_mapping: dict[int, int]
+    param_override: dict[str, Any]
+    header_override: dict[str, Any]
+    setting: dict[str, Any]
+    settings: dict[str, Any]
+    config: dict[str, Any]
+    multi: MultiKey | None
+    auto_ban: bool
+    tag: str
+    test_model: str
+    test_time: int
+    response_time: int
+    faults: tuple[str, ...]
+
+
+_WANTED = (
+    "id type status name key models group priority weight base_url other open_ai_organization model_mapping"
+    " status_code_mapping param_override header_override setting settings config channel_info other_info auto_ban tag"
+    " test_model test_time response_time"
+)
+
+
+def load(db: Database) -> list[ChannelRow]:
+    """All channels, by id."""
+    there = db.columns.get("channels", frozenset())
+    own = sql_table("channels", *(column(name) for name in _WANTED.split() if name in there))
+    with db.read() as connection:
+        rows = connection.execute(select(own).order_by(own.c.id)).mappings().all()
+    origin = numbering(db)
+    return [_row(dict(row), origin) for row in rows]
+
+
+def numbering(db: Database) -> str:
+    """Whose channel types this database holds: ``newApi``, ``oneApi`` or ``mixed``, as noted before it was changed."""
+    with db.read() as connection:
+        found = connection.execute(select(facts.c.value).where(facts.c.name == "numbering")).scalar()
+    return str(found) if found else NEW
+
+
+def _row(row: dict[Any, Any], origin: str) -> ChannelRow:
+    faults: list[str] = []
+
+    def mapping(name: str) -> dict[str, Any]:
+        value = row.get(name)
+        if value is None or not len(value):
+            return {}
+        found = read_json(value)
+        if not isinstance(found, dict):
+            if found is not None or str(value).strip() not in ("", "null"):
+                faults.append(name)
+            return {}
+        return found
+
+    def word(name: str) -> str:
+        return str(row.get(name) or "")
+
+    def number(name: str) -> int:
+        return int(row.get(name) or 0)
+
+    info = mapping("channel_info")
+    multi = _multi(info)
+    return ChannelRow(
+        id=row["id"],
+        type=number("type"),
+        numbering=row_numbering(origin, row.get("config"), row.get("channel_info"), row.get("other_info")),
+        status=number("status"),
+        name=word("name"),
+        keys=_keys(word("key"), multi),
+        models=tuple(dict.fromkeys(comma(row.get("models")))),
+        groups=tuple(dict.fromkeys(comma(row.get("group")))) or ("default",),
+        priority=number("priority"),
+        weight=max(0, number("weight")),
+        base_url=word("base_url").strip(),
+        other=word("other"),
+        organization=word("open_ai_organization"),
+        model_mapping={k: v for k, v in mapping("model_mapping").items() if isinstance(v, str)},
+        status_code_mapping=_statuses(mapping("status_code_mapping")),
+        param_override=mapping("param_override"),
+        header_override=mapping("header_override"),
+        setting=mapping("setting"),
+        settings=mapping("settings"),
+        config=mapping("config"),
+        multi=multi,
+        auto_ban=number("auto_ban") == 1,
+        tag=word("tag"),
+        test_model=word("test_model"),
+        test_time=number("test_time"),
+        response_time=number("response_time"),
+        faults=tuple(faults),
+    )
+
+
+def _multi(info: dict[str, Any]) -> MultiKey | None:
+    if info.get("is_multi_key") is not True:
+        return None
+    listed = info.get("multi_key_status_list")
+    states = listed.items() if isinstance(listed, dict) else ()
+    disabled = frozenset(int(index) for index, state in states if str(index).isdigit() and state != ENABLED)
+    return MultiKey("polling" if info.get("multi_key_mode") == "polling" else "random", disabled)
+
+
+def _keys(text: str, multi: MultiKey | None) -> tuple[str, ...]:
+    """The keys of a channel; only a multi-key channel has several, one per line or in a JSON list."""
+    text = text.strip()
+    if multi is None:
+        return (text,) if text else ()
+    if text.startswith("["):
+        try:
+            found = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            found = None
+        if isinstance(found, list):
+            return tuple(key if isinstance(key, str) else orjson.dumps(key).decode() for key in found)
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _statuses(found: dict[str, Any]) -> dict[int, int]:
+    whole = {str(a): str(b) for a, b in found.items()}
+    return {int(a): int(b) for a, b in whole.items() if a.isdigit() and b.isdigit()}

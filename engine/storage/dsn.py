@@ -1,0 +1,158 @@
+"""Reads where the database is: New API's ``SQL_DSN`` syntax (also Go's MySQL form) and SQLAlchemy's own.
+
+Takes the settings' texts, gives a ``Target``: engine kind, SQLAlchemy URL, and a label without the password. Connects
+to nothing. Errors name the form that was expected and never repeat the text, which holds a password.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from engine.errors import GatewrightError
+
+_LIBPQ = re.compile(
+    "sslmode|sslcert|sslkey|sslrootcert|sslcrl|sslpassword|connect_timeout|application_name|options|passfile|hostaddr|"
+    "target_session_attrs|channel_binding|gssencmode|keepalives|keepalives_idle|keepalives_interval|service"
+)
+_GO_DSN = re.compile(
+    r"^(?:(?P<user>[^:]*)(?::(?P<password>.*))?@)?(?:(?P<net>[a-z0-9]*)(?:\((?P<address>.*)\))?)$", re.S
+)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_FORMS = "postgres://user:password@host/name, user:password@tcp(host:3306)/name, sqlite:///file, or empty for SQLite"
+
+
+class StorageError(GatewrightError):
+    """The database can't be reached, read or written; the text never holds a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One database: ``kind`` is sqlite, mysql or postgresql."""
+
+    kind: str
+    url: URL
+    label: str
+    path: Path | None = None
+    busy_ms: int = 5000
+
+
+def resolve(dsn: str, sqlite_path: str, data: Path) -> Target:
+    """The database that these settings mean."""
+    dsn = dsn.strip()
+    if not dsn or dsn.startswith("local"):
+        return _sqlite(sqlite_path or str(data / "gatewright.db"))
+    scheme = dsn.split("://", 1)[0].lower() if "://" in dsn else ""
+    if scheme.startswith("sqlite"):
+        return _sqlite(dsn.split("://", 1)[1].removeprefix("/"))
+    if scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        return _postgresql(dsn)
+    if scheme in ("mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"):
+        return _mysql(_url(dsn).set(drivername="mysql+pymysql"))
+    if scheme in ("clickhouse", "tcp", "http", "https"):
+        raise StorageError(f"SQL_DSN: {scheme}:// can't hold the main database; expected {_FORMS}")
+    if scheme and "(" not in dsn:
+        raise StorageError(f"SQL_DSN: unknown kind of database; expected {_FORMS}")
+    return _mysql(_go_mysql(dsn))
+
+
+def _url(dsn: str) -> URL:
+    try:
+        return make_url(dsn)
+    except (ArgumentError, ValueError):
+        raise StorageError(f"SQL_DSN can't be read; expected {_FORMS}") from None
+
+
+def _sqlite(text: str) -> Target:
+    file, _, parameters = text.partition("?")
+    found = dict(parse_qsl(parameters))
+    busy = found.get("_busy_timeout", "")
+    path = Path(file)
+    url = URL.create("sqlite+pysqlite", database=str(path))
+    return Target("sqlite", url, f"sqlite:///{path}", path, int(busy) if busy.isdigit() else 5000)
+
+
+def _postgresql(dsn: str) -> Target:
+    url = _url(dsn).set(drivername="postgresql+psycopg")
+    query: dict[str, str] = {}
+    session: list[str] = []
+    for name, value in url.query.items():
+        text = value if isinstance(value, str) else value[-1]
+        if _LIBPQ.fullmatch(name):
+            query[name] = text
+        elif name.lower() in ("timezone", "search_path"):
+            session.append(f"-c {name}={text}")
+    if session:
+        query["options"] = " ".join([*([query["options"]] if "options" in query else []), *session])
+    query.setdefault("connect_timeout", "10")
+    url = url.set(query=query)
+    return Target("postgresql", url, _label(url))
+
+
+def _mysql(url: URL) -> Target:
+    found = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
+    query = {"charset": found.get("charset", "utf8mb4").split(",")[0], "connect_timeout": "10"}
+    for name in ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity"):
+        if name in found:
+            query[name] = found[name]
+    for theirs, ours in (
+        ("timeout", "connect_timeout"),
+        ("readTimeout", "read_timeout"),
+        ("writeTimeout", "write_timeout"),
+    ):
+        seconds = sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(found.get(theirs, "")))
+        if seconds:
+            query[ours] = str(max(1, round(seconds)))
+    if found.get("tls", "").lower() in ("true", "1", "skip-verify"):
+        query["ssl_verify_cert"] = "false" if found["tls"] == "skip-verify" else "true"
+        query["ssl_verify_identity"] = query["ssl_verify_cert"]
+    url = url.set(query=query)
+    return Target("mysql", url, _label(url))
+
+
+def _go_mysql(dsn: str) -> URL:
+    """``[user[:password]@][net[(address)]]/name[?parameters]``: nothing in it is escaped but the name."""
+    before, slash, after = dsn.rpartition("/")
+    while slash and "(" in before and ")" not in before.rsplit("(", 1)[1]:  # the slash belongs to a socket's path
+        before, slash, _ = before.rpartition("/")
+        after = dsn[len(before) + 1 :]
+    if "?" in before:  # or to a parameter's value
+        head = dsn.split("?", 1)[0]
+        before, slash, _ = head.rpartition("/")
+        after = dsn[len(before) + 1 :]
+    found = _GO_DSN.match(before)
+    if not slash or found is None:
+        raise StorageError(f"SQL_DSN can't be read; expected {_FORMS}")
+    name, _, parameters = after.partition("?")
+    net, address = found["net"] or "tcp", found["address"] or ""
+    query = dict(parse_qsl(parameters))
+    host: str | None = None
+    port: int | None = None
+    if net == "unix":
+        query["unix_socket"] = address or "/tmp/mysql.sock"  # noqa: S108
+    else:
+        host, port = _host(address or "127.0.0.1:3306")
+    return URL.create(
+        "mysql+pymysql", found["user"] or None, found["password"], host, port, unquote(name) or None, query
+    )
+
+
+def _host(address: str) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    if not colon or address.endswith("]"):
+        host, port = address, "3306"
+    if not port.isdigit():
+        raise StorageError("SQL_DSN: the port is not a number")
+    return host.strip("[]"), int(port)
+
+
+def _label(url: URL) -> str:
+    where = url.host or str(url.query.get("unix_socket", "local"))
+    port = f":{url.port}" if url.port else ""
+    return f"{url.get_backend_name()}://{url.username or ''}@{where}{port}/{url.database or ''}"

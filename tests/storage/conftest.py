@@ -1,0 +1,81 @@
+"""Databases of the test's own on each engine: SQLite always, MariaDB and PostgreSQL where they run; CI demands."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from engine.settings import Settings
+from engine.storage.database import Database, open_database
+
+SERVERS = {
+    "mysql": os.environ.get("GATEWRIGHT_TEST_MYSQL", "root:@tcp(127.0.0.1:3306)/"),
+    "postgresql": os.environ.get("GATEWRIGHT_TEST_POSTGRESQL", "postgres://postgres@127.0.0.1:5432/"),
+}
+_ADMIN = {
+    "mysql": os.environ.get("GATEWRIGHT_TEST_MYSQL_URL", "mysql+pymysql://root@127.0.0.1:3306/mysql"),
+    "postgresql": os.environ.get(
+        "GATEWRIGHT_TEST_POSTGRESQL_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+    ),
+}
+
+
+@pytest.fixture(params=["sqlite", "mysql", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def empty(kind: str, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of an empty database, dropped afterwards."""
+    if kind == "sqlite":
+        yield Settings(data=tmp_path)
+        return
+    name = f"gatewright_test_{secrets.token_hex(4)}"
+    admin = create_engine(_ADMIN[kind], isolation_level="AUTOCOMMIT")
+    try:
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError as error:
+        admin.dispose()
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no {kind} server: {error}")
+        pytest.skip(f"no {kind} server on this machine")
+    try:
+        yield Settings(data=tmp_path, sql_dsn=SERVERS[kind] + name)
+    finally:
+        with admin.connect() as connection:
+            force = " WITH (FORCE)" if kind == "postgresql" else ""
+            connection.execute(text(f"DROP DATABASE {name}{force}"))
+        admin.dispose()
+
+
+@pytest.fixture
+def db(empty: Settings) -> Iterator[Database]:
+    """A fresh database, migrated."""
+    opened = open_database(empty)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def lite(tmp_path: Path) -> Iterator[Database]:
+    """A fresh database on SQLite only."""
+    opened = open_database(Settings(data=tmp_path))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sheets() -> Path:
+    """The fact sheets of the family's schemas, which lie beside a checkout of the project's workplace."""
+    directory = Path(os.environ.get("GATEWRIGHT_SHARED", Path(__file__).parents[3] / "shared")) / "reference" / "ddl"
+    if not directory.is_dir():
+        pytest.skip("the reference's schemas are not beside this checkout (GATEWRIGHT_SHARED names their place)")
+    return directory
