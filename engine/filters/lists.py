@@ -102,6 +102,19 @@ def _reverse(value: Any) -> Any:
     return value[::-1] if type(value) in (list, str) else None
 
 
+def _runs(value: Any, key: Any) -> Any:
+    if type(value) is not list or type(key) is not str:
+        return None
+    result: list[list[dict[str, Any]]] = []
+    for item in _maps(value):
+        mark = item.get(key)
+        if result and mark is not None and result[-1][-1].get(key) == mark:
+            result[-1].append(item)
+        else:
+            result.append([item])
+    return result
+
+
 def _first_of(value: Any) -> Any:
     return next((item for item in value if item is not None), None) if type(value) is list else value
 
@@ -235,6 +248,15 @@ FILTERS = (
         "followed by the items of the other lists; what is no list does not count",
         (("[1] | concat([2], none)", [1, 2]),),
         ("lists*",),
+    ),
+    Filter(
+        "runs",
+        _runs,
+        "list of maps",
+        "list",
+        "lists of neighbours that have the same under the key; maps without it stand alone",
+        (("[{'a': 1}, {'a': 1}, {'b': 2}] | runs('a')", [[{"a": 1}, {"a": 1}], [{"b": 2}]]),),
+        ("key",),
     ),
     Filter("reverse", _reverse, "list or text", "any", "back to front", (("[1, 2] | reverse", [2, 1]),)),
     Filter(
