@@ -14,7 +14,7 @@ from pathlib import Path
 TRUE = frozenset(("1", "t", "true", "yes", "on"))
 FALSE = frozenset(("0", "f", "false", "no", "off"))
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_EGRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:/\d+)?)\]|(?P<four>[0-9.]+(?:/\d+)?))(?::(?P<port>\d+))?")
+_EGRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\](?P<mask>/\d+)?|(?P<four>[0-9.]+(?:/\d+)?))(?::(?P<port>\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +64,15 @@ def egress(text: str) -> tuple[str, ...]:
     """A list of CIDR or address, each with a port if wanted; checked here, read again by the egress guard."""
     found = items(text)
     for item in found:
-        if _bare_network(item):
-            continue
         match = _EGRESS.fullmatch(item)
-        if match is None or not _bare_network(match["six"] or match["four"]) or int(match["port"] or 0) > 65535:
-            raise ValueError(f"expected CIDR or CIDR:port such as 10.0.0.0/8 or [::1]:8000, found {item!r}")
+        network = item if match is None else match["four"] or match["six"] + (match["mask"] or "")
+        try:
+            ipaddress.ip_network(network)
+            if match is not None and int(match["port"] or 0) > 65535:
+                raise ValueError
+        except ValueError:
+            raise ValueError(f"expected such as 10.0.0.0/8, 127.0.0.1:9000 or [fd00::]/8:443, found {item!r}") from None
     return tuple(found)
-
-
-def _bare_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -1,0 +1,127 @@
+"""The gunicorn application of ``gatewright serve``: what the master prepares, and what each worker builds.
+
+In the master: a watcher compiles, the database is brought up, the Program is loaded before the fork. In a worker:
+state, Falcon app, and a greenlet that follows new releases. ``monkey.patch_all()`` has run before this is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gunicorn.app.base import BaseApplication
+
+from engine import program
+from engine.relay import app as relay_app
+from engine.relay import state as relay_state
+from engine.server.arbiter import SpecArbiter
+from engine.server.children import Child
+from engine.server.config import gunicorn_settings
+from engine.server.following import Follower
+from engine.server.releases import Releases
+from engine.server.watcher import Watcher
+from engine.settings import Settings
+
+_FIRST_COMPILE = 120.0
+
+
+class StartError(Exception):
+    """The server can't start; the words say why."""
+
+
+class Gateway(BaseApplication):  # type: ignore[misc]
+    """The application. ``directories`` are layers of documents, ``beside`` are further processes to keep running."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        directories: Sequence[Path],
+        *,
+        beside: Sequence[Child] = (),
+        announce: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.settings = settings
+        self.releases = Releases(settings.program_directory)
+        self.announce = announce
+        self.master = os.getpid()
+        self.log = logging.getLogger("gunicorn.error")
+        watcher = Watcher(directories, settings.program_directory, self.log)
+        self.watcher = Child("watcher", watcher.run)
+        self.children = [self.watcher, *beside]
+        self.program: program.Program | None = None
+        self.state: relay_state.RelayState | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        """gunicorn's settings from ours."""
+        for key, value in gunicorn_settings(self.settings).items():
+            self.cfg.set(key, value)
+        self.cfg.set("worker_exit", lambda _arbiter, worker: worker.app.close())
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        try:
+            SpecArbiter(self).run()
+        finally:
+            if os.getpid() == self.master:
+                for child in self.children:
+                    child.stop()
+
+    def wsgi(self) -> Any:
+        """In the master: make ready for the fork. In a worker: the app."""
+        if os.getpid() == self.master:
+            return self.prepare()
+        if self.callable is None:
+            self.callable = self.load()
+        return self.callable
+
+    def prepare(self) -> None:
+        """Wait for the first compile and load the Program that workers will share."""
+        self.releases.prepare()
+        for child in self.children:
+            child.start()
+        line = self.watcher.message(_FIRST_COMPILE)
+        hash_ = json.loads(line)["hash"] if line else self.releases.current()
+        if hash_ is None:
+            raise StartError("the documents have faults, and there is no earlier release to run")
+        try:
+            self.program = program.load(self.releases.artefact(hash_))
+        except (OSError, program.ArtefactError) as error:
+            raise StartError(f"release {hash_[:12]} can't be loaded: {error}") from None
+
+    def load(self) -> Any:
+        """A worker's app, made after the fork."""
+        if self.program is None:
+            raise StartError("no program was prepared")
+        self.state = relay_state.build(self.settings, self.program, self.releases.status)
+        app = relay_app.create_app(self.state)
+        follower = Follower(self.releases, self.program.hash, self.state.swap, self.log)
+        follower.follow()
+        gevent.spawn(follower.run)
+        gevent.spawn(self._refresh, self.state)
+        return app
+
+    def _refresh(self, state: relay_state.RelayState) -> None:
+        while True:
+            gevent.sleep(self.settings.sync_frequency)
+            try:
+                state.refresh()
+            except Exception:  # the database may be away for a while; what is held goes on
+                self.log.exception("channels and options can't be read again")
+
+    def close(self) -> None:
+        """At a worker's end: what waits is written."""
+        if self.state is not None:
+            self.state.close()
+
+
+def fail(message: str) -> None:
+    """End the start with one sentence."""
+    sys.stderr.write(f"gatewright: {message}\n")
+    raise SystemExit(1)
