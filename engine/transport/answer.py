@@ -156,7 +156,9 @@ class LegAnswer:
         short = 0.0 < tick < (self._idle - silent if self._idle else float("inf"))
         try:
             self._busy = True
-            connection.set_timeout(until(tick if short else self._idle - silent if silent else self._idle, self._deadline))
+            connection.set_timeout(
+                until(tick if short else self._idle - silent if silent else self._idle, self._deadline)
+            )
             more = connection.receive()
         except TransportError:
             self._drop()
