@@ -1,0 +1,393 @@
+"""The stream assembler: turns what decode says of single wire events into an orderly answer.
+
+Takes hub events, in lists as decode yields them:
+
+    start       {id, model, created, ...}      on the first event or on every one
+    part_start  {key, kind, fields}            without a key it always opens a part
+    part_delta  {key?, kind?, text?, arguments?, signature?, encrypted?, citation?, citations?, patch?}
+    part_end    {key?, kind?}                  without a key it ends the current part
+    part        {kind, fields, key?}           opened, filled and ended at once
+    item        {key, id?, phase?, end?}       the source's own grouping: following parts belong to it
+    usage       {counts: wire counts} or {usage: normalised}
+    finish      {reason, raw, stop_text, details}    only recorded
+    extension   {format, value}   error {meaning, message, ...}   end {}   (the terminator was seen)
+
+Gives tuples (name, event, part, item) for the target's encode table: start, item_start, part_start, part_delta,
+part_end, item_end, finish (once, last), error (last). Every part is opened once and ended once, numbers are dense;
+after an error nothing is ended, so that half a call never looks whole. Memory is bounded by ``limit_bytes``.
+Knows no format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+from uuid import uuid4
+
+from engine.hub import usage as usages
+from engine.hub.keys import Keys, check_key
+from engine.hub.outlet import Emitted, Outlet
+from engine.hub.parts import OpenPart, PartFaultError
+from engine.hub.patches import PatchError
+from engine.hub.response import settle_finish
+from engine.hub.rules import SourceRules, TargetRules
+from engine.hub.types import Event
+from engine.hub.usage import UsageTally
+
+LIMIT_BYTES = 64 * 1024 * 1024
+_KEY_TYPES = frozenset({int, str, type(None)})
+_CONTENT = ("text", "arguments", "signature", "encrypted", "citation", "citations", "patch")
+_START_KEYS = ("id", "model", "created", "service_tier")
+
+
+class StreamFaultError(ValueError):
+    """Events that make no answer; the meaning tells what the caller is told."""
+
+    def __init__(self, meaning: str, message: str) -> None:
+        super().__init__(message)
+        self.meaning = meaning
+
+
+class Assembler:
+    """One answer on its way from a source format to a target format."""
+
+    def __init__(
+        self,
+        source: Any = None,
+        target: Any = None,
+        *,
+        usage_rules: Any = None,
+        overrides: dict[str, Any] | None = None,
+        limit_bytes: int = LIMIT_BYTES,
+        native: Collection[str] = (),
+        make_id: Callable[[], str] | None = None,
+    ) -> None:
+        """``source``/``target``: stream rules; ``native``: names of formats whose opaque parts the target can take."""
+        self._source = source if isinstance(source, SourceRules) else SourceRules.of(source)
+        rules = target if isinstance(target, TargetRules) else TargetRules.of(target)
+        self._message: dict[str, Any] = {"parts": [], "items": [], "usage": usages.EMPTY, "finish": None}
+        self._outlet = Outlet(rules, native, self._message)
+        self._needs_sum = rules.needs_sum
+        self._tally = UsageTally(usage_rules, overrides)
+        self._limit = limit_bytes
+        self._size = 0
+        self._make_id = make_id or (lambda: f"gen-{uuid4().hex[:24]}")
+        self._told_id: Any = None
+        self._starts = 0
+        self._feeds = 0
+        self._keys = Keys()
+        self._keyed = self._keys.keyed
+        self._current = self._keys.current
+        self._all: list[OpenPart] = []
+        self._item: Any = None
+        self._item_keys: dict[Any, Any] = {}
+        self._finish: dict[str, Any] = {}
+        self.started = False
+        self.complete = False
+        """The answer ended as it should."""
+        self.error: Event | None = None
+        """What was told as an error, if anything was."""
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The answer so far: {id, model, created, parts, items, usage, finish, extensions}."""
+        if self._tally.changed:
+            self._message["usage"] = self._tally.settle()
+        return self._message
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """Normalised usage so far; also after an error."""
+        return dict(self.message["usage"])
+
+    @property
+    def report(self) -> list[tuple[str, str]]:
+        """What the target could not be told, as (path, why)."""
+        return self._outlet.report
+
+    @property
+    def dropped(self) -> list[dict[str, Any]]:
+        """Parts that the target was not told, for who remembers them on the client's behalf."""
+        return [part.data for part in self._all if not part.accepted]
+
+    def everything(self) -> list[dict[str, Any]]:
+        """All parts in order of opening, also those that the target was not told."""
+        return [part.data for part in self._all]
+
+    def feed(self, events: list[Event]) -> list[Emitted]:
+        """Take what one wire event said; gives what is to be encoded."""
+        out: list[Emitted] = []
+        self._outlet.out = out
+        if self._over():
+            self._only_usage(events)
+            return out
+        if not self.started and len(events) > 1:
+            # The first event to encode shows usage too (input counts), so that counts said beside it go first.
+            events = sorted(events, key=_usage_first)
+        self._feeds += 1
+        try:
+            rest = iter(events)
+            for event in rest:
+                if event["type"] == "part_delta":
+                    self._delta(event)
+                    continue
+                _HANDLERS.get(event["type"], Assembler._ignore)(self, event)
+                if self._over():
+                    self._only_usage(rest)
+                    break
+            if self._size > self._limit:
+                raise StreamFaultError(
+                    "too_large", f"the answer is over the limit of {self._limit} bytes for one stream"
+                )
+        except StreamFaultError as fault:
+            self._fail({"meaning": fault.meaning, "message": str(fault)})
+        except (PartFaultError, PatchError) as fault:
+            self._fail({"meaning": "unknown", "message": f"the upstream's stream makes no sense: {fault}"})
+        return out
+
+    def close(self, cut: bool | None = None, error: Event | None = None) -> list[Emitted]:
+        """The source is over. ``cut``: True when its connection broke, False when it is known to be complete."""
+        out: list[Emitted] = []
+        self._outlet.out = out
+        if self._over():
+            return out
+        if error is not None:
+            self._fail(error)
+        elif self._is_complete(cut):
+            self._end({})
+        else:
+            self._fail({"meaning": "cut", "message": "the upstream's answer broke off before its end"})
+        return out
+
+    def _over(self) -> bool:
+        return self.complete or self.error is not None
+
+    def _is_complete(self, cut: bool | None) -> bool:
+        source = self._source
+        if cut is False or (cut is None and not source.marker and not source.finish):
+            return True
+        if cut and source.marker:
+            return False
+        return source.finish and bool(self._finish)
+
+    def _delta(self, event: Event) -> None:
+        """PERF: 1 µs for a plain fragment of an open part; anything else takes the long way."""
+        key = event.get("key")
+        kind = event.get("kind")
+        if key.__class__ not in _KEY_TYPES:
+            check_key(key)
+        part = self._current.get(kind) if key is None else self._keyed.get(key)
+        if part is not None and (kind is None or kind == part.kind) and not self._needs_sum:
+            value = event.get(part.field)
+            if value.__class__ is str and value and len(event) == 2 + (key is not None) + (kind is not None):
+                part.pieces.append(value)
+                self._size += len(value)
+                if part.live:
+                    self._outlet.out.append(("part_delta", event, part.data, part.item))
+                return
+        self._long_delta(event, key, kind)
+
+    def _long_delta(self, event: Event, key: Any, kind: str | None) -> None:
+        part = self._keys.find(key, kind)
+        if part is None:
+            kind = kind or self._keys.closed.get(key) or _kind_of(event)
+            if key is not None and kind == "tool_call" and self._keys.closed.get((kind, key)):
+                raise StreamFaultError("unknown", "the upstream added to a tool call that it had ended")
+            if not _has_content(event) or kind is None:
+                return
+            part = self._begin(kind, key, {})
+        before = len(part.pieces)
+        fragments = part.add(event)
+        self._size += sum(map(len, part.pieces[before:])) + 64
+        if event.get("patch") or event.get("citation") or event.get("citations"):
+            self._size += len(str(event))
+        self._outlet.deliver(part, fragments)
+
+    def _begin(self, kind: str, key: Any, fields: Any) -> OpenPart:
+        """Open a part; parts of sequential kinds that are open end by it."""
+        interleaved = self._source.interleaved
+        if not self.started:
+            self._start({})
+        for other in self._keys.sequential(interleaved):
+            self._close_part(other)
+        part = OpenPart(kind, key, fields if isinstance(fields, dict) else {})
+        part.order = len(self._all)
+        if kind == "tool_call" and not part.data.get("id"):
+            part.data["id"] = usages.short_hash("call_", f"{self._message['id']}/{part.order}")
+        part.source_item = self._item_of(part)
+        self._size += part.size()
+        self._all.append(part)
+        self._keys.add(part)
+        self._outlet.open(part)
+        return part
+
+    def _item_of(self, part: OpenPart) -> Any:
+        named = part.data.get("item")
+        if isinstance(named, str | int) and named in self._item_keys:
+            return self._item_keys[named]
+        return self._item if self._item is not None else named
+
+    def _close_part(self, part: OpenPart, *, drop: bool = False) -> None:
+        if self._keys.remove(part):
+            self._outlet.end(part, drop=drop)
+
+    def _part_start(self, event: Event) -> OpenPart:
+        key, kind = event.get("key"), event.get("kind") or "unknown"
+        fields = event.get("fields") or {}
+        check_key(key)
+        part = self._keyed.get((kind, key)) if key is not None else None
+        if part is not None:
+            told, said = part.data.get("id"), fields.get("id")
+            if kind != "tool_call" or not said or said == told or not part.ready:
+                self._size += 256
+                self._outlet.deliver(part, part.merge(fields))
+                self._outlet.advance()
+                return part
+            self._close_part(part)
+        return self._begin(kind, key, fields)
+
+    def _whole_part(self, event: Event) -> None:
+        check_key(event.get("key"))
+        self._close_part(self._begin(event.get("kind") or "unknown", event.get("key"), event.get("fields") or {}))
+
+    def _part_end(self, event: Event) -> None:
+        check_key(event.get("key"))
+        part = self._keys.find(event.get("key"), event.get("kind"))
+        if part is not None:
+            self._close_part(part)
+
+    def _start(self, event: Event) -> None:
+        told = event.get("id") or None
+        self._starts += 1
+        if not self.started:
+            self._told_id = told
+            self._message["id"] = told if isinstance(told, str) else self._make_id()
+            self._learn(event)
+            self.started = True
+            self._outlet.out.append(("start", {"type": "start", **self.message}, None, None))
+            return
+        if told is not None and self._told_id is not None and told != self._told_id and self._restarts():
+            self._restart()
+        if told is not None:
+            self._told_id = told
+        self._learn(event)
+
+    def _learn(self, event: Event) -> None:
+        for name in _START_KEYS[1:]:
+            value = event.get(name)
+            if value is not None and not self._message.get(name):
+                self._message[name] = value
+
+    def _restarts(self) -> bool:
+        """Some sources have a new id on every event; for them it means nothing."""
+        if self._source.starts:
+            return self._source.starts == "once"
+        return self._starts < self._feeds
+
+    def _restart(self) -> None:
+        """A second answer in the same stream: half a call of the first is not one, keys begin anew."""
+        for part in list(self._keys.open):
+            self._close_part(part, drop=part.kind == "tool_call")
+        self._keys.restart()
+        self._item = None
+        self._item_keys.clear()
+        self._finish = {}
+
+    def _on_item(self, event: Event) -> None:
+        key = event.get("key", event.get("id"))
+        check_key(key)
+        if event.get("end"):
+            self._outlet.seal_item(key)
+            self._item = None if self._item == key else self._item
+            return
+        self._item = key
+        name = event.get("id")
+        if isinstance(name, str | int):
+            self._item_keys[name] = key
+        self._size += 256
+        self._outlet.know_item(key, {"id": event.get("id"), "phase": event.get("phase")})
+
+    def _usage(self, event: Event) -> None:
+        self._tally.add(event)
+
+    def _only_usage(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if event.get("type") == "usage":
+                self._tally.add(event)
+
+    def _on_finish(self, event: Event) -> None:
+        said = {key: value for key, value in event.items() if value is not None and key != "type"}
+        known = self._finish.get("reason")
+        if said.get("reason") == "stop" and known not in (None, "stop"):
+            said = {key: value for key, value in said.items() if key not in ("reason", "raw")}
+        self._finish.update(said)
+
+    def _extension(self, event: Event) -> None:
+        value, name = event.get("value"), event.get("format")
+        if isinstance(value, dict) and isinstance(name, str):
+            self._size += 64 + len(str(value))
+            self._message.setdefault("extensions", {}).setdefault(name, {}).update(value)
+
+    def _on_error(self, event: Event) -> None:
+        self._fail(event)
+
+    def _end(self, _event: Event) -> None:
+        """Everything was said: end what is open, then finish, once."""
+        if not self.started:
+            self._start({})
+        for part in list(self._keys.open):
+            self._close_part(part)
+        self._outlet.finish()
+        calls_lost = any(part.kind == "tool_call" and not part.accepted for part in self._all)
+        finish = settle_finish(self._finish, self._message["parts"], calls_lost=calls_lost)
+        self._message["finish"] = finish
+        self.complete = True
+        self._outlet.out.append(("finish", {"type": "finish", **finish, "usage": self.message["usage"]}, None, None))
+
+    def _fail(self, error: Event) -> None:
+        for part in self._keys.open:
+            part.peek()
+        told = {key: value for key, value in error.items() if value is not None}
+        told.update(type="error", meaning=error.get("meaning") or "unknown")
+        told.setdefault("message", "the upstream reported an error")
+        if error.get("type") not in (None, "error"):
+            told["error_type"] = error["type"]
+        self.error = told
+        reason = "cut" if told["meaning"] == "cut" else "error"
+        self._message["finish"] = {**self._finish, "reason": reason}
+        self._outlet.out.append(("error", told, None, None))
+        self._message["usage"] = self.message["usage"]
+
+    def _ignore(self, _event: Event) -> None:
+        """An event that says nothing to the hub, a ping for instance."""
+
+
+_HANDLERS: dict[str, Callable[[Assembler, Event], Any]] = {
+    "start": Assembler._start,
+    "part_start": Assembler._part_start,
+    "part_end": Assembler._part_end,
+    "part": Assembler._whole_part,
+    "item": Assembler._on_item,
+    "usage": Assembler._usage,
+    "finish": Assembler._on_finish,
+    "extension": Assembler._extension,
+    "error": Assembler._on_error,
+    "end": Assembler._end,
+}
+
+
+def _usage_first(event: Event) -> bool:
+    return event.get("type") != "usage"
+
+
+def _kind_of(event: Event) -> str | None:
+    """The kind that a fragment can only belong to, when nothing names it."""
+    if event.get("arguments") or event.get("patch"):
+        return "tool_call"
+    if event.get("text"):
+        return "text"
+    return "thinking" if event.get("signature") or event.get("encrypted") else None
+
+
+def _has_content(event: Event) -> bool:
+    return any(event.get(name) for name in _CONTENT)

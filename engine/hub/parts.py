@@ -1,0 +1,215 @@
+"""One part while it is being received: what it was opened with and the fragments since.
+
+Takes hub event fields; gives the part as a plain dict. Text is kept as a list of fragments and joined when the part is
+settled, so that a long answer isn't copied at each chunk. Knows nothing of order, numbering or formats.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engine.hub.patches import Patched
+from engine.hub.types import Event, Json, Part
+
+TEXT_KINDS = frozenset({"text", "refusal", "thinking"})
+CALL_KINDS = frozenset({"tool_call", "server_call"})
+
+_STREAMED = frozenset({"text", "arguments", "patch", "citation"})
+_PLACEHOLDERS = frozenset({"", "{}"})
+
+
+class PartFaultError(ValueError):
+    """Content that no part can hold."""
+
+
+def as_text(value: Json, what: str) -> str:
+    """Text as it is; an object given as arguments is written as JSON; nothing is empty."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if what == "arguments":
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    raise PartFaultError(f"{what} of a part is no text")
+
+
+def valid_json(text: str) -> bool:
+    """Whether a text is one JSON value by the standard (no NaN)."""
+    try:
+        json.loads(text, parse_constant=_reject)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _reject(name: str) -> None:
+    raise ValueError(name)
+
+
+class OpenPart:
+    """A part that grows. ``data`` is what encode sees; ``live`` says that its fragments are passed on at once."""
+
+    __slots__ = (
+        "accepted",
+        "data",
+        "ended",
+        "field",
+        "item",
+        "key",
+        "kind",
+        "live",
+        "order",
+        "patched",
+        "pieces",
+        "placeholder",
+        "record",
+        "source_item",
+    )
+
+    def __init__(self, kind: str, key: Any, fields: Part) -> None:
+        self.kind = kind
+        self.key = key
+        self.field = "arguments" if kind in CALL_KINDS else "text"
+        self.data: Part = {"type": kind}
+        self.pieces: list[str] = []
+        self.placeholder = False
+        self.patched: Patched | None = None
+        self.accepted = True
+        self.live = False
+        self.ended = False
+        self.item: dict[str, Any] | None = None
+        self.record: Any = None
+        self.source_item: Any = None
+        self.order = 0
+        for name, value in fields.items():
+            if value is not None and name not in _STREAMED and name != "type":
+                self.data[name] = value
+        if isinstance(self.data.get("citations"), list):
+            self.data["citations"] = list(self.data["citations"])
+        self._begin(fields)
+
+    def _begin(self, fields: Part) -> None:
+        first = as_text(fields.get(self.field), self.field)
+        if self.kind in CALL_KINDS and not self.data.get("custom") and first.strip() in _PLACEHOLDERS:
+            # Some starts carry an empty object that later fragments replace: kept back until the end.
+            self.placeholder = bool(first)
+        elif first:
+            self.pieces.append(first)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be told to the target: a call needs its name."""
+        return self.kind != "tool_call" or bool(self.data.get("name"))
+
+    def size(self) -> int:
+        """About how many bytes the part was opened with."""
+        return 256 + sum(map(len, self.pieces)) + _weight(self.data)
+
+    def merge(self, fields: Part) -> list[Event]:
+        """A start said again for the same key: fills what was missing; text in it is a fragment."""
+        for name, value in fields.items():
+            if value is not None and name not in _STREAMED and name not in self.data:
+                self.data[name] = value
+        more = {name: fields[name] for name in ("text", "arguments") if fields.get(name)}
+        if self.field == "arguments" and as_text(more.get("arguments"), "arguments").strip() in _PLACEHOLDERS:
+            more.pop("arguments", None)
+        return self.add(more) if more else []
+
+    def add(self, event: Event) -> list[Event]:
+        """Take up a delta; gives the fragments to pass on, one content key each."""
+        fragments: list[Event] = []
+        value = as_text(event.get(self.field), self.field)
+        if value:
+            self.pieces.append(value)
+            fragments.append({"type": "part_delta", self.field: value})
+        for patch in event.get("patch") or ():
+            self.patched = self.patched or Patched()
+            self.patched.apply(patch)
+        fragments.extend(self._cite(event))
+        for name in ("signature", "encrypted"):
+            opaque = event.get(name)
+            if opaque and opaque != self.data.get(name):
+                self.data[name] = opaque
+                fragments.append({"type": "part_delta", name: opaque})
+        owner = event.get("signature_of")
+        if owner:
+            self.data["signature_of"] = owner
+        return fragments
+
+    def _cite(self, event: Event) -> list[Event]:
+        """One citation is appended; a list of citations is the whole list so far, said again."""
+        added: list[Json] = [event["citation"]] if event.get("citation") is not None else []
+        listed = event.get("citations")
+        if not added and not listed:
+            return []
+        have: list[Json] = self.data.setdefault("citations", [])
+        if isinstance(listed, list):
+            added.extend(citation for citation in listed if citation not in have)
+        have.extend(added)
+        return [{"type": "part_delta", "citation": citation} for citation in added]
+
+    def pending(self) -> list[Event]:
+        """What came before the part was told to the target, joined."""
+        fragments: list[Event] = []
+        if self.pieces:
+            fragments.append({"type": "part_delta", self.field: "".join(self.pieces)})
+        fragments.extend({"type": "part_delta", "citation": citation} for citation in self.data.get("citations", ()))
+        if self.data.get("signature"):
+            fragments.append({"type": "part_delta", "signature": self.data["signature"]})
+        return fragments
+
+    def settle(self) -> list[Event]:
+        """Write the sums into ``data``; gives fragments that could only be known now (built or empty arguments)."""
+        late: list[Event] = []
+        data = self.data
+        if self.kind in CALL_KINDS and not data.get("custom"):
+            if not self.pieces and self.patched is not None:
+                late.append(self._late(as_text(self.patched.root, "arguments")))
+            elif not self.pieces and (self.kind == "tool_call" or self.placeholder):
+                late.append(self._late("{}"))
+        if self.kind in TEXT_KINDS:
+            if self.pieces or "encrypted" not in data:
+                data["text"] = "".join(self.pieces)
+        elif self.pieces or self.kind == "tool_call":
+            data[self.field] = "".join(self.pieces)
+        if self.kind == "tool_call" and not data.get("custom") and not valid_json(data["arguments"]):
+            data["invalid"] = True
+        return late
+
+    def _late(self, text: str) -> Event:
+        self.pieces.append(text)
+        return {"type": "part_delta", self.field: text}
+
+    def peek(self) -> None:
+        """Write the sums so far into ``data`` without ending anything."""
+        if self.pieces:
+            self.data[self.field] = "".join(self.pieces)
+
+
+def _weight(data: Part) -> int:
+    """About how many bytes a part's other fields hold."""
+    total = 0
+    for value in data.values():
+        if isinstance(value, str):
+            total += len(value)
+        elif isinstance(value, dict | list):
+            total += _nested(value)
+    return total
+
+
+def _nested(value: Json) -> int:
+    stack, total = [value], 0
+    while stack:
+        here = stack.pop()
+        if isinstance(here, dict):
+            stack.extend(here.values())
+            total += 64 * len(here)
+        elif isinstance(here, list):
+            stack.extend(here)
+            total += 8 * len(here)
+        elif isinstance(here, str):
+            total += len(here)
+    return total
