@@ -145,10 +145,10 @@ class _Walk:
         data: dict[str, Any] = {}
         for key, value in node.value:
             if key.id != "scalar":
-                self._fault("unquoted", "a map can't be a key; an expression `{{ ... }}` needs quotes", key, path)
+                self._fault("unquoted", self._braced(key), key, path)
                 continue
             name = key.value
-            if node.flow_style and _empty(value) and key.style is None:
+            if node.flow_style and _empty(value) and not key.style:
                 self._cut(node, key, path)
                 continue
             if name in data:
@@ -159,6 +159,11 @@ class _Walk:
                 continue
             data[name] = self.value(value, (*path, name))
         return data
+
+    def _braced(self, key: Any) -> str:
+        """`a: {{ x }}` without quotes is a map whose key is a map."""
+        found = re.search(r"\{\{.*?\}\}", self.positions.lines[key.start_mark.line])
+        return "a map can't be a key" + (f'; quote this: "{found[0]}"' if found else "")
 
     def _cut(self, node: Any, key: Any, path: Path) -> None:
         """`{$for: i, p in x, ...}`: the comma ended the value, and the rest became a key."""
@@ -203,7 +208,7 @@ class _Walk:
 
 
 def _empty(node: Any) -> bool:
-    return node.id == "scalar" and node.tag == "plain" and node.value == "" and node.style is None
+    return node.id == "scalar" and node.tag == "plain" and node.value == "" and not node.style
 
 
 def _too_deep(text: str) -> tuple[int, int] | None:
@@ -216,7 +221,8 @@ def _too_deep(text: str) -> tuple[int, int] | None:
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > DEPTH_LIMIT:
-                    return event.start_mark.line, event.start_mark.column
+                    mark: Any = event.start_mark
+                    return mark.line, mark.column
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     except yaml.YAMLError:
@@ -231,7 +237,6 @@ _WORDING = {
     "mapping values are not allowed in this context": "a second ': ' in one line",
     "found character that cannot start any token": "a plain text can't begin with this character",
 }
-_MARKS = ("{{", "$", "[", "@", "`", "%", '"', "'", ": ")
 
 
 def _syntax(error: yaml.YAMLError, name: str, lines: tuple[str, ...]) -> Fault:
@@ -243,14 +248,15 @@ def _syntax(error: yaml.YAMLError, name: str, lines: tuple[str, ...]) -> Fault:
         place = Positions(name, lines, None).place(line, len(before) - before.rfind("\n") - 1)
         return Fault("yaml-syntax", f"the control character U+{code:04X} is not allowed", place)
     mark: Any = getattr(error, "problem_mark", None)
-    place = Positions(name, lines, None).place(mark.line, mark.column) if mark is not None else Place(name)
+    place = Place(name) if mark is None else Positions(name, lines, None).place(mark.line, mark.column)
     problem = str(getattr(error, "problem", None) or error)
     message = _WORDING.get(problem, problem)
     context = getattr(error, "context_mark", None)
     if context is not None and context.line < place.line - 1:
         message += f", in what begins on line {context.line + 1}"
-    if problem in _WORDING and any(mark in place.text for mark in _MARKS) and _expression_like(place.text):
-        return Fault("unquoted", f"{message}; quote this: {_quotable(place.text)}", place)
+    closing = problem == "did not find expected key" and place.text[place.column - 1 :].startswith(("}", "]"))
+    if problem in _WORDING and not closing and _expression_like(place.text):
+        return Fault("unquoted", f"{message}; quote this: {_quotable(place.text, place.column - 1)}", place)
     return Fault("yaml-syntax", message, place)
 
 
@@ -258,10 +264,15 @@ def _expression_like(line: str) -> bool:
     return any(mark in line for mark in ("{{", "$for", "$if", "$when", "$switch", "$key", "when:")) or "~" in line
 
 
-def _quotable(line: str) -> str:
-    """The value on the line, in the quotes that it should have had."""
+def _quotable(line: str, column: int) -> str:
+    """The value around the column, in the quotes that it should have had."""
     text = line.strip().removeprefix("- ")
     key, colon, value = text.partition(": ")
+    if colon and value.startswith("{") and not value.startswith("{{"):
+        before, after = line[:column], line[column:]
+        ends = [at for at in (after.find(", $"), after.find("}")) if at >= 0]
+        head = re.split(r"[{,] *", before.rpartition(": ")[0])[-1]
+        key, value = head, before.rpartition(": ")[2] + after[: min(ends, default=len(after))]
     value = value if colon else key
     quote = "'" if '"' in value else '"'
     return (f"{key}: " if colon else "") + f"{quote}{value}{quote}"

@@ -1,0 +1,103 @@
+"""The compiler: documents to one artefact, or the faults that are in the way.
+
+    load -> sets -> extends -> schema -> references, mappings (link) -> emit
+
+Takes the text of files; gives an artefact that ``engine.program`` loads. Knows nothing of HTTP, databases or greenlets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine import __version__, paths, program
+from engine.compiler import emit, extends, fragments, load, schema, sets
+from engine.compiler.diagnostics import Fault, has_errors, in_order
+from engine.compiler.fragments import Fragments
+from engine.compiler.link import Linked, link
+from engine.compiler.load import Source
+from engine.compiler.sets import Definitions
+
+__all__ = ["Fault", "Result", "Source", "check_set", "compile_set", "read_set"]
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of a set. There is an artefact unless a fault is an error."""
+
+    artefact: bytes | None
+    faults: list[Fault]
+    hash: str
+    documents: Definitions = field(default_factory=Definitions)
+    linked: Linked = field(default_factory=Linked)
+
+    def program(self) -> program.Program:
+        """The Program, ready to run."""
+        if self.artefact is None:
+            raise ValueError("a set with faults makes no program")
+        return program.load(self.artefact)
+
+
+def read_set(directories: list[Path], templates: Path | None = None) -> tuple[list[Source], list[Source], list[Fault]]:
+    """Sources of documents (a layer for each directory, the lowest first), of shared fragments, and faults."""
+    sources: list[Source] = []
+    faults: list[Fault] = []
+    for layer, directory in enumerate(directories):
+        found, wrong = load.read(directory, layer)
+        sources += found
+        faults += wrong
+    shared, wrong = load.read((templates or paths.TEMPLATES) / "fragments")
+    return sources, shared, faults + wrong
+
+
+def compile_set(sources: list[Source], shared: list[Source] | None = None) -> Result:
+    """Compile documents; ``shared`` are files of fragments, the shipped ones if left out."""
+    definitions, common, faults = check_set(sources, shared)
+    linked = link(definitions, common)
+    faults = in_order(faults + linked.faults)
+    digest = release_hash(definitions, common)
+    artefact = None
+    if not has_errors(faults):
+        code = emit.module(linked.functions)
+        artefact = program.dump(digest, code, linked.data)
+    return Result(artefact, faults, digest, definitions, linked)
+
+
+def check_set(sources: list[Source], shared: list[Source] | None = None) -> tuple[Definitions, Fragments, list[Fault]]:
+    """Load, merge and check documents by their schemas; nothing is compiled yet."""
+    documents, faults = _parsed(sources)
+    shared_documents, wrong = _parsed(load.read(paths.TEMPLATES / "fragments")[0] if shared is None else shared)
+    faults += wrong
+    common, wrong = fragments.gather(shared_documents)
+    faults += wrong
+    definitions, wrong = sets.gather(documents)
+    faults += wrong
+    faults += extends.resolve(definitions)
+    for definition in definitions:
+        faults += schema.check(definition)
+    return definitions, common, faults
+
+
+def _parsed(sources: list[Source]) -> tuple[list[load.Document], list[Fault]]:
+    documents: list[load.Document] = []
+    faults: list[Fault] = []
+    for source in sources:
+        found, wrong = load.parse(source)
+        documents += found
+        faults += wrong
+    return documents, faults
+
+
+def release_hash(definitions: Definitions, common: Fragments) -> str:
+    """The content address of a release: documents after ``extends``, shared fragments, and the engine's version.
+
+    The order of keys counts, since it is the order of the wire's keys.
+    """
+    digest = hashlib.sha256(f"gatewright {__version__}\n".encode())
+    for definition in definitions:
+        digest.update(json.dumps([definition.title, definition.data], ensure_ascii=False).encode("utf-8", "replace"))
+    for name, fragment in sorted(common.items()):
+        digest.update(json.dumps([name, fragment.args, fragment.do], ensure_ascii=False).encode("utf-8", "replace"))
+    return digest.hexdigest()

@@ -1,0 +1,220 @@
+"""Link: definitions to the plain data and the functions of one Program.
+
+Takes resolved definitions and shared fragments; compiles every mapping that the schemas mark, checks references, and
+gives the data tree that ``engine.program`` describes, in which each mapping is the name of its function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.compiler import extends, references
+from engine.compiler.diagnostics import Fault
+from engine.compiler.fragments import Fragments
+from engine.compiler.mapping import Function
+from engine.compiler.mappings import Compiled, compile_definition
+from engine.compiler.positions import Path
+from engine.compiler.schema import fields
+from engine.compiler.sets import Definition, Definitions
+
+
+@dataclass(slots=True)
+class Linked:
+    """What a set comes to: data for the Program, its functions, and which of them stands for which mapping."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    functions: list[Function] = field(default_factory=list)
+    compiled: dict[str, dict[Path, Compiled]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+def link(definitions: Definitions, shared: Fragments) -> Linked:
+    """Compile and check every definition that is in the program, then lay out its data."""
+    linked = Linked()
+    taken: set[str] = set()
+    for definition in definitions:
+        found = list(fields(definition))
+        linked.faults += references.check(definition, found, definitions)
+        if definition.abstract:
+            continue
+        compiled, functions = compile_definition(definition, found, shared, linked.faults, taken)
+        linked.compiled[definition.title] = compiled
+        linked.functions += functions
+    layout = _Layout(definitions, linked)
+    linked.data = {
+        "formats": [layout.format(item) for item in definitions.of("Format")],
+        "providers": [layout.provider(item) for item in definitions.of("Provider")],
+        "aliases": [layout.alias(item) for item in definitions.of("Alias")],
+        "channels": layout.channels(),
+        "policy": layout.policy(),
+        "legacy": layout.legacy(),
+        "prices": {item.name: item.spec for item in definitions.of("Price")},
+    }
+    layout.check_endpoints()
+    return linked
+
+
+class _Layout:
+    """The data of each kind; mappings become the names of their functions."""
+
+    def __init__(self, definitions: Definitions, linked: Linked) -> None:
+        self.definitions = definitions
+        self.linked = linked
+
+    def format(self, definition: Definition) -> dict[str, Any]:
+        """The data of a Format."""
+        data = self._named(definition)
+        compiled = self.linked.compiled[definition.title]
+        request = _map(data.get("request"))
+        decode, encode = compiled.get(("spec", "request", "decode")), compiled.get(("spec", "request", "encode"))
+        request["reads"] = sorted({path.split(".")[0] for path in decode.reads("body")} if decode else ())
+        request["hubReads"] = sorted(encode.reads("request") if encode else ())
+        data["request"] = request
+        for endpoint in _maps(data.get("endpoints")):
+            listing = endpoint.get("operation") in ("list_models", "get_model")
+            endpoint.setdefault("method", "GET" if listing else "POST")
+            endpoint["when"] = _listed(endpoint.get("when"))
+        asking = _map(_map(data.get("stream")).get("usageRequest"))
+        if isinstance(asking.get("path"), str):
+            asking["path"] = asking["path"].split(".")
+        error = _map(data.get("error"))
+        error["rules"] = _rules(error.pop("map", None))
+        data["error"] = error
+        data.pop("tables", None)
+        data.pop("fragments", None)
+        return data
+
+    def provider(self, definition: Definition) -> dict[str, Any]:
+        """The data of a Provider."""
+        data = self._named(definition)
+        data["errors"] = _rules(data.get("errors"))
+        data.setdefault("auth", {"scheme": "bearer"})
+        return data
+
+    def alias(self, definition: Definition) -> dict[str, Any]:
+        """The data of an Alias."""
+        data = self._named(definition)
+        data["wire"] = {name: _listed(patches) for name, patches in _map(data.get("wire")).items()}
+        data.pop("tables", None)
+        data.pop("fragments", None)
+        return data
+
+    def channels(self) -> list[dict[str, Any]]:
+        """Channels of Routes, and of Providers that are channels themselves; names are unique."""
+        owners: dict[str, str] = {}
+        channels: list[dict[str, Any]] = []
+        for definition in self.definitions.of("Provider"):
+            channel = _own_channel(definition)
+            if channel is not None:
+                owners[definition.name] = str(definition.where(("metadata", "name")))
+                channels.append(channel)
+        for definition in self.definitions.of("Route"):
+            for index, channel in enumerate(_maps(definition.spec.get("channels"))):
+                name, path = channel.get("name"), ("spec", "channels", index, "name")
+                if isinstance(name, str) and name in owners:
+                    message = f"there is another channel {name!r}, at {owners[name]}"
+                    self.linked.faults.append(definition.fault("duplicate-document", message, path))
+                    continue
+                owners[str(name)] = str(definition.where(path))
+                channels.append(dict(channel))
+                self._check_format(definition, channel, index)
+        return channels
+
+    def _check_format(self, definition: Definition, channel: dict[str, Any], index: int) -> None:
+        provider = self.definitions.get("Provider", str(channel.get("provider")))
+        wanted = channel.get("format")
+        if provider is None or wanted is None or wanted in _map(provider.spec.get("formats")):
+            return
+        message = f"the provider {provider.name!r} does not speak {wanted!r}"
+        spoken = ", ".join(_map(provider.spec.get("formats")))
+        fault = definition.fault(
+            "unknown-reference", message, ("spec", "channels", index, "format"), expected=f"one of {spoken}"
+        )
+        self.linked.faults.append(fault)
+
+    def policy(self) -> dict[str, Any]:
+        """All policies merged, in the order of their names."""
+        merged: dict[str, Any] = {}
+        for definition in self.definitions.of("Policy"):
+            merged = extends.merge(merged, definition.spec)
+        return merged
+
+    def legacy(self) -> list[list[Any]]:
+        """[numbering, number, provider] for each channel type that a provider says is its own."""
+        rows: dict[tuple[str, int], str] = {}
+        for definition in self.definitions.of("Provider"):
+            for numbering, numbers in _map(definition.spec.get("channelTypes")).items():
+                for index, number in enumerate(numbers if isinstance(numbers, list) else ()):
+                    other = rows.setdefault((numbering, number), definition.name)
+                    if other != definition.name:
+                        path = ("spec", "channelTypes", numbering, index)
+                        message = f"the channel type {number} is already the provider {other!r}"
+                        self.linked.faults.append(definition.fault("duplicate-document", message, path))
+        return [[numbering, number, name] for (numbering, number), name in rows.items()]
+
+    def check_endpoints(self) -> None:
+        """Two formats may share a route only if all but one say when it is theirs."""
+        owners: dict[tuple[str, str], str] = {}
+        for definition in self.definitions.of("Format"):
+            for index, endpoint in enumerate(_maps(definition.spec.get("endpoints"))):
+                if endpoint.get("when"):
+                    continue
+                listing = endpoint.get("operation") in ("list_models", "get_model")
+                method = str(endpoint.get("method") or ("GET" if listing else "POST"))
+                aliases = endpoint.get("aliases")
+                for path in [endpoint.get("path"), *(aliases if isinstance(aliases, list) else ())]:
+                    other = owners.setdefault((method, str(path)), definition.name)
+                    if other != definition.name:
+                        message = f"{method} {path} already belongs to {other!r}; say `when` it is this format's"
+                        at = ("spec", "endpoints", index, "path")
+                        self.linked.faults.append(definition.fault("duplicate-document", message, at))
+
+    def _named(self, definition: Definition) -> dict[str, Any]:
+        names = {path: item.name for path, item in self.linked.compiled[definition.title].items()}
+        return {"name": definition.name, **_replaced(definition.spec, ("spec",), names)}
+
+
+def _replaced(value: Any, path: Path, names: dict[Path, str]) -> Any:
+    """A copy in which each compiled mapping is the name of its function."""
+    if path in names:
+        return names[path]
+    if isinstance(value, dict):
+        return {key: _replaced(item, (*path, key), names) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, (*path, index), names) for index, item in enumerate(value)]
+    return value
+
+
+def _own_channel(definition: Definition) -> dict[str, Any] | None:
+    spec = definition.spec
+    free = _map(spec.get("auth")).get("scheme") == "none"
+    if not spec.get("models") or not (spec.get("credential") or free):
+        return None
+    channel = {"name": definition.name, "provider": definition.name, "models": spec["models"]}
+    return channel | {key: spec[key] for key in ("credential", "groups") if key in spec}
+
+
+def _rules(rules: Any) -> list[dict[str, Any]]:
+    return [{**rule, "status": _statuses(rule.get("status"))} for rule in _maps(rules)]
+
+
+def _statuses(status: Any) -> list[int | str] | None:
+    if status is None:
+        return None
+    items = status if isinstance(status, list) else [status]
+    return [int(item) if isinstance(item, str) and item.isdecimal() else item for item in items]
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _map(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _maps(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

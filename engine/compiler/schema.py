@@ -1,0 +1,201 @@
+"""Schema: what fields each kind of document has, and whether a document keeps to that.
+
+The JSON Schemas beside this module are the one home of fields, their words and the variables of their expressions.
+Takes a definition's data; gives faults, and the fields that other stages look after: mappings, references, patterns.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path as FilePath
+from typing import Any
+
+import jsonschema_rs
+
+from engine.compiler.diagnostics import Fault, describe, nearest, path_text
+from engine.compiler.positions import Path
+from engine.compiler.sets import KINDS, Definition
+
+_HERE = FilePath(__file__).resolve().parent / "schemas"
+_TYPES = {
+    "object": "a map",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A value of a document with the schema of its field and the variables that its expressions may use."""
+
+    path: Path
+    value: Any
+    schema: dict[str, Any]
+    variables: tuple[str, ...]
+    mapping: str | None
+    """``tree`` or ``expression`` where the value is compiled."""
+
+
+@cache
+def schema_of(kind: str) -> dict[str, Any]:
+    """The whole JSON Schema of a kind of document."""
+    document: dict[str, Any] = _read("document")
+    document["title"] = kind
+    document["properties"]["kind"] = {**document["properties"]["kind"], "const": kind}
+    spec = _read(kind)
+    document["description"] = spec["description"]
+    document["properties"]["spec"] = spec
+    document["$defs"] = _read("common")
+    return document
+
+
+@cache
+def _validator(kind: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(schema_of(kind))
+
+
+def _read(name: str) -> Any:
+    return json.loads((_HERE / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def check(definition: Definition) -> list[Fault]:
+    """Every breach of the schema, in words."""
+    validator = _validator(definition.kind)
+    if validator.is_valid(definition.data):
+        return []
+    faults: list[Fault] = []
+    for error in validator.iter_errors(definition.data):
+        faults.extend(_Wording(definition, error).faults())
+    return faults
+
+
+class _Wording:
+    """One error of the validator as faults."""
+
+    def __init__(self, definition: Definition, error: Any) -> None:
+        self.definition = definition
+        self.error = error
+        self.path: Path = tuple(error.instance_path)
+        self.details: dict[str, Any] = error.kind.as_dict()
+
+    def faults(self) -> list[Fault]:
+        keyword = re.sub("[A-Z]", lambda match: f"_{match[0].lower()}", self.error.kind.name)
+        words = getattr(self, f"_{keyword}", None)
+        if words is not None:
+            return list(words())
+        return [self._fault("wrong-value", f"{self._field()}: {self.error.message}")]
+
+    def _fault(self, code: str, message: str, path: Path | None = None, **more: Any) -> Fault:
+        return self.definition.fault(code, message, self.path if path is None else path, **more)
+
+    def _field(self) -> str:
+        return path_text(self.path) or "the document"
+
+    def _schema(self) -> dict[str, Any]:
+        """The schema that holds the failing keyword."""
+        node: Any = schema_of(self.definition.kind)
+        for step in self.error.schema_path[:-1]:
+            node = node[step]
+        return node if isinstance(node, dict) else {}
+
+    def _additional_properties(self) -> Iterator[Fault]:
+        known = list(self._schema().get("properties", {}))
+        for name in self.details["unexpected"]:
+            near = nearest(name, known)
+            message = f"nobody reads {name!r}" + (f" in {path_text(self.path)}" if self.path else "")
+            expected = f"one of {', '.join(known)}" if known and near is None else None
+            yield self._fault("unknown-key", message, (*self.path, name), key=True, nearest=near, expected=expected)
+
+    def _required(self) -> Iterator[Fault]:
+        if self.definition.abstract and self.path[:1] == ("spec",):
+            return
+        name = self.details["property"]
+        if self.path == () and name == "apiVersion":
+            yield self._fault("missing-key", "the document has no apiVersion", expected="gatewright/v1")
+            return
+        about = self._schema().get("properties", {}).get(name, {}).get("description")
+        yield self._fault("missing-key", f"{self._field()} has no {name}", key=True, expected=about)
+
+    def _type(self) -> Iterator[Fault]:
+        types = [_TYPES[name] for name in self.details["types"]]
+        expected = " or ".join(types)
+        found = describe(self.error.instance)
+        yield self._fault("wrong-type", f"{self._field()} must be {expected}", expected=expected, found=found)
+
+    def _enum(self) -> Iterator[Fault]:
+        options = [str(option) for option in self.details["options"]]
+        yield self._choice(options)
+
+    def _const(self) -> Iterator[Fault]:
+        yield self._choice([str(self.details["expected_value"])])
+
+    def _choice(self, options: list[str]) -> Fault:
+        value = self.error.instance
+        near = nearest(value, options) if isinstance(value, str) else None
+        expected = f"one of {', '.join(options)}" if len(options) > 1 else options[0]
+        message = f"{self._field()} must be {expected}"
+        return self._fault("wrong-value", message, expected=expected, found=describe(value), nearest=near)
+
+    def _property_names(self) -> Iterator[Fault]:
+        inner = self.details["error"]
+        name = str(inner.instance)
+        options = [str(option) for option in inner.kind.as_dict().get("options", [])]
+        expected = f"one of {', '.join(options)}" if options else inner.message
+        message = f"nobody reads {name!r} in {self._field()}"
+        near = nearest(name, options)
+        yield self._fault("unknown-key", message, (*self.path, name), key=True, expected=expected, nearest=near)
+
+    def _pattern(self) -> Iterator[Fault]:
+        expected = self._schema().get("description", f"a text that matches {self.details['pattern']}")
+        found = describe(self.error.instance)
+        if "secretRef" in self.path:
+            message = f"{self._field()} is no name of a secret"
+            yield self._fault("bad-secret", message, expected=expected)
+            return
+        message = f"{self._field()} does not look right"
+        yield self._fault("wrong-value", message, expected=f"{expected} ({self.details['pattern']})", found=found)
+
+
+def fields(definition: Definition) -> Iterator[Field]:
+    """Every value of the spec that is compiled, refers to something, or is a pattern; in the document's order."""
+    root = schema_of(definition.kind)
+    yield from _fields(root, root["properties"]["spec"], definition.spec, ("spec",), ())
+
+
+def _fields(
+    root: dict[str, Any], schema: dict[str, Any], value: Any, path: Path, variables: tuple[str, ...]
+) -> Iterator[Field]:
+    reference = schema.get("$ref")
+    if reference is not None:
+        name = reference.rsplit("/", 1)[1]
+        variables = tuple(schema.get("x-variables", variables))
+        if name in ("tree", "expression"):
+            yield Field(path, value, schema, variables, name)
+            return
+        schema = {**root["$defs"][name], **{key: item for key, item in schema.items() if key != "$ref"}}
+    variables = tuple(schema.get("x-variables", variables))
+    if any(mark.startswith("x-") for mark in schema):
+        yield Field(path, value, schema, variables, None)
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        others = schema.get("additionalProperties")
+        for key, item in value.items():
+            inner = properties.get(key, others)
+            if isinstance(inner, dict):
+                yield from _fields(root, inner, item, (*path, key), variables)
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        for index, item in enumerate(value):
+            yield from _fields(root, schema["items"], item, (*path, index), variables)
+
+
+def all_kinds() -> dict[str, dict[str, Any]]:
+    """The schema of every kind."""
+    return {kind: schema_of(kind) for kind in KINDS}

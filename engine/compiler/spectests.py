@@ -1,0 +1,199 @@
+"""Spec tests: the tests that documents carry, run against the compiled program.
+
+Takes a compiled Result; gives one record per test, with a difference that shows where the results part. Knows what the
+fields of a test mean; the mapping, the way through the hub and the comparison are others'.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from engine.compiler import Result
+from engine.compiler.comparison import difference
+from engine.compiler.diagnostics import Place, nearest, path_text
+from engine.compiler.sets import Definition
+from engine.compiler.translation import Fold, Message, translate
+from engine.errors import GatewrightError
+from engine.hub import usage
+from engine.program import Program
+
+Report = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One test. ``difference`` says what was expected and what came, and where; it is empty if the test passed."""
+
+    document: str
+    name: str
+    ok: bool
+    difference: str
+    place: Place
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as plain data."""
+        return {
+            "document": self.document,
+            "name": self.name,
+            "ok": self.ok,
+            "difference": self.difference,
+            "file": self.place.file,
+            "line": self.place.line,
+        }
+
+
+class TestError(Exception):
+    """A test that can't be run as it is written."""
+
+    __test__ = False
+
+
+def run(
+    result: Result,
+    wanted: Callable[[Definition], bool] | None = None,
+    fold: Fold | None = None,
+    words: str | None = None,
+) -> list[Outcome]:
+    """Every test of the documents that are wanted (all if left out), or those with these words in their title."""
+    program = result.program()
+    outcomes: list[Outcome] = []
+    for definition in result.documents:
+        if definition.abstract or (wanted is not None and not wanted(definition)):
+            continue
+        outcomes += _document(definition, result, program, fold, words or "")
+    return outcomes
+
+
+def _document(
+    definition: Definition, result: Result, program: Program, fold: Fold | None, words: str
+) -> Iterator[Outcome]:
+    own = definition.chain[0]
+    for index, test in enumerate(own.data.get("tests") or ()):
+        if words not in f"{definition.title} {test['name']}":
+            continue
+        place = own.where(("tests", index))
+        runner = _Runner(definition, result, program, test, fold)
+        found = runner.outcome()
+        yield Outcome(definition.title, test["name"], found is None, found or "", place)
+
+
+class _Runner:
+    """One test of one document."""
+
+    def __init__(
+        self, definition: Definition, result: Result, program: Program, test: dict[str, Any], fold: Fold | None
+    ) -> None:
+        self.definition = definition
+        self.result = result
+        self.program = program
+        self.test = copy.deepcopy(test)
+        self.fold = fold
+        self.report: Report = []
+
+    def outcome(self) -> str | None:
+        """What is wrong, or None."""
+        wanted = self.test.get("expectError")
+        try:
+            value = self._value()
+        except TestError as error:
+            return str(error)
+        except (GatewrightError, ValueError) as error:
+            if wanted is None:
+                return f"it raised {type(error).__name__}: {error}"
+            return None if wanted in str(error) else f"expected an error with {wanted!r}\ngot: {error}"
+        if wanted is not None:
+            return f"expected an error with {wanted!r}, but there was a result"
+        return self._compare(value)
+
+    def _compare(self, value: Any) -> str | None:
+        if "expect" in self.test:
+            found = difference(self.test["expect"], value)
+            if found:
+                return found
+        if "expectPart" in self.test:
+            found = difference(self.test["expectPart"], value, partly=True)
+            if found:
+                return found
+        paths = [path for path, _ in self.report]
+        missing = [path for path in self.test.get("expectReport", ()) if path not in paths]
+        if missing:
+            return f"the loss report does not name {', '.join(missing)}; it names {', '.join(paths) or 'nothing'}"
+        if not {"expect", "expectPart", "expectReport"} & set(self.test):
+            return "the test expects nothing; write expect, expectPart, expectReport or expectError"
+        return None
+
+    def _value(self) -> Any:
+        test = self.test
+        if "mapping" in test:
+            return self._mapping(test["mapping"])
+        if "translate" in test:
+            return self._translated(test["translate"])
+        if test.get("usage"):
+            return self._usage()
+        if test.get("error"):
+            return self._error()
+        if "alias" in test:
+            return self._alias(test["alias"])
+        raise TestError("the test says neither mapping, translate, usage, error nor alias")
+
+    def _mapping(self, name: str) -> Any:
+        compiled = self.result.linked.compiled[self.definition.title]
+        known = {path_text(path[1:]): item for path, item in compiled.items()}
+        item = known.get(name)
+        if item is None:
+            near = nearest(name, known)
+            raise TestError(
+                f"there is no mapping {name!r} in this document" + (f"; did you mean {near}?" if near else "")
+            )
+        given = self.test.get("input", {})
+        given = given if isinstance(given, dict) else {}
+        strange = sorted(set(given) - set(item.variables))
+        if strange:
+            takes = ", ".join(item.variables)
+            raise TestError(f"{name} has no variable {', '.join(strange)}; it takes {takes}")
+        values = {"request": self.test.get("request"), "ctx": self.test.get("ctx", {})} | given
+        arguments = [values.get(variable) for variable in item.variables]
+        return self.program.functions[item.name](self.report, *arguments)
+
+    def _translated(self, how: dict[str, Any]) -> Any:
+        message = Message(self.test.get("input"), request=self.test.get("request", {}), ctx=self.test.get("ctx", {}))
+        what = how.get("what", "request")
+        done = translate(self.program, how["from"], how["to"], what, message, self.fold)
+        self.report = done.report
+        return done.result
+
+    def _usage(self) -> Any:
+        rules = self.program.formats[self.definition.name].usage
+        body = self.test.get("input")
+        counts = rules.at([], body) if rules.at else None
+        return usage.normalise(counts, rules.counts, None)
+
+    def _error(self) -> Any:
+        given = self.test.get("input", {})
+        status, header, body = given.get("status", 200), given.get("header", {}), given.get("body")
+        if self.definition.kind == "Provider":
+            provider = self.program.providers[self.definition.name]
+            rules, decode = provider.error_rules, provider.error_body
+        else:
+            error = self.program.formats[self.definition.name].error
+            rules, decode = error.rules, error.decode
+        meaning = next((rule.meaning for rule in rules if rule.matches(status, header, body)), None)
+        told = decode(self.report, status, header, body) if decode is not None else None
+        return {"meaning": meaning, **(told or {})}
+
+    def _alias(self, asked: str) -> Any:
+        alias = next(item for item in self.program.aliases if item.name == self.definition.name)
+        groups = alias.match(asked)
+        if groups is None:
+            return {"matches": False}
+        found: dict[str, Any] = {"model": alias.model(groups)}
+        hub = alias.hub(self.report, groups, self.test.get("request", {}))
+        if hub is not None:
+            found["hub"] = hub
+        given = self.test.get("input")
+        if isinstance(given, dict):
+            found["wire"] = {name: alias.patch(self.report, name, groups, body) for name, body in given.items()}
+        return found

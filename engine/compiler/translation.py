@@ -1,0 +1,191 @@
+"""Translation: one message through a pair of formats, every hop kept, for spec tests and ``gatewright translate``.
+
+Takes a Program, two formats and a wire message; gives the steps wire -> hub -> shaped hub -> wire with the loss report.
+It goes the relay's way without its I/O: media are not fetched, nothing is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.errors import CallError
+from engine.program import Format, Program
+
+Fold = Callable[[Any, dict[str, Any]], Any]
+Report = list[tuple[str, str]]
+
+KINDS = ("request", "response", "stream")
+NOW = 1_700_000_000
+
+
+@dataclass(slots=True)
+class Translation:
+    """What came of a message: each step by name in order, the last one's value, and what was lost."""
+
+    steps: list[tuple[str, Any]] = field(default_factory=list)
+    report: Report = field(default_factory=list)
+
+    @property
+    def result(self) -> Any:
+        """What the target would be sent."""
+        return self.steps[-1][1]
+
+    def step(self, name: str, value: Any) -> Any:
+        """Keep a step; gives its value."""
+        self.steps.append((name, value))
+        return value
+
+
+@dataclass(slots=True)
+class Message:
+    """A wire message and what goes with it."""
+
+    wire: Any
+    path: dict[str, Any] = field(default_factory=dict)
+    query: dict[str, Any] = field(default_factory=dict)
+    header: dict[str, Any] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
+    """The hub request that an answer belongs to."""
+    ctx: dict[str, Any] = field(default_factory=dict)
+
+
+def translate(
+    program: Program, source: str, target: str, what: str, message: Message, fold: Fold | None = None
+) -> Translation:
+    """Carry a message from one format to another. ``fold`` folds the spelling of keys, where a format wants it."""
+    out = Translation()
+    here, there = program.formats[source], program.formats[target]
+    out.step(f"{source} {what}", message.wire)
+    if what == "request":
+        _request(out, here, there, message, fold)
+    elif what == "response":
+        _response(out, here, there, message, fold)
+    else:
+        _stream(out, here, there, message, fold)
+    return out
+
+
+def context(here: Format, there: Format, message: Message, *, answer: bool) -> dict[str, Any]:
+    """ctx as the relay would give it; for an answer the caller speaks the target format."""
+    caller, provider = (there, here) if answer else (here, there)
+    model = message.request.get("model") if answer else _model(message)
+    base = {
+        "request_id": "req-test",
+        "now": NOW,
+        "asked": model,
+        "model": model,
+        "format": caller.name,
+        "target": provider.name,
+        "provider": "test",
+    }
+    return {**base, **message.ctx}
+
+
+def _model(message: Message) -> Any:
+    body = message.wire if isinstance(message.wire, dict) else {}
+    return body.get("model") or message.path.get("model")
+
+
+def _request(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
+    from engine.hub import loss, shape
+
+    ctx = context(here, there, message, answer=False)
+    if here.decode_request is None or there.encode_request is None:
+        raise CallError("bad_request", f"{here.name} has no request.decode, or {there.name} no request.encode")
+    body = fold(message.wire, here.keys) if fold and here.keys else message.wire
+    _valid(here, body)
+    _leftovers(out, here, body)
+    decoded = here.decode_request(out.report, body, message.path, message.query, message.header, ctx)
+    hub = out.step("hub request", decoded)
+    shaped, _ = shape.shape(hub, there.shape, ctx, out.report, None)
+    out.step("shaped hub request", shaped)
+    out.report += loss.unread(shaped, there.hub_reads)
+    out.step(f"{there.name} request", there.encode_request(out.report, shaped, ctx))
+
+
+def _valid(here: Format, body: Any) -> None:
+    schema = here.request_schema
+    if schema is None or schema.is_valid(body):
+        return
+    fault = next(iter(schema.iter_errors(body)))
+    at = ".".join(map(str, fault.instance_path)) or "the body"
+    raise CallError("bad_request", f"{at}: {fault.message}", param=at)
+
+
+def _leftovers(out: Translation, here: Format, body: Any) -> None:
+    """Wire fields that decode doesn't read: dropped with a report, or refused."""
+    for key in body if isinstance(body, dict) else ():
+        if body[key] is None or key in here.request_reads:
+            continue
+        if key not in here.droppable:
+            raise CallError("bad_request", f"{key}: another format can't carry it", param=key)
+        out.report.append((key, "dropped: another format can't carry it"))
+
+
+def _response(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
+    from engine.hub import assembler, replay, usage
+
+    ctx = context(here, there, message, answer=True)
+    if here.decode_response is None or there.encode_response is None:
+        raise CallError("bad_request", f"{here.name} has no response.decode, or {there.name} no response.encode")
+    body = fold(message.wire, here.keys) if fold and here.keys else message.wire
+    hub = here.decode_response(out.report, body, message.header, message.request, ctx)
+    counts = here.usage.at([], body) if here.usage.at else None
+    if counts:
+        hub["usage"] = usage.normalise(counts, here.usage.counts, None)
+    out.step("hub response", hub)
+    names = {there.name, there.passthrough_as}
+    line = assembler.Assembler(None, there.stream, usage_rules=here.usage, native=names)
+    line.feed(replay.events(hub))
+    line.close(False)
+    settled = out.step("settled hub response", assembler.response(line.message))
+    out.report += line.report
+    out.step(f"{there.name} response", there.encode_response(out.report, settled, message.request, ctx))
+
+
+def _stream(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
+    from engine.hub import assembler
+
+    ctx = context(here, there, message, answer=True)
+    if here.stream is None or here.stream.decode is None or there.stream is None:
+        raise CallError("bad_request", f"{here.name} or {there.name} has no stream")
+    line = assembler.Assembler(
+        here.stream,
+        there.stream,
+        usage_rules=here.usage,
+        native={there.name, there.passthrough_as},
+        make_id=lambda: "gen-test",
+    )
+    hub_events: list[Any] = []
+    wire: list[Any] = []
+    for name, data in map(_event, message.wire if isinstance(message.wire, list) else [message.wire]):
+        if data == here.stream.framing.get("done"):
+            events: list[Any] = [{"type": "end"}]
+        else:
+            folded = fold(data, here.keys) if fold and here.keys else data
+            events = here.stream.decode(out.report, name, folded, message.header, message.request, ctx) or []
+        hub_events += events
+        _encode(wire, line.feed(events), there, line, message, ctx, out.report)
+    _encode(wire, line.close(), there, line, message, ctx, out.report)
+    out.report += line.report
+    out.step("hub events", hub_events)
+    out.step("hub message", line.message)
+    out.step(f"{there.name} stream", wire)
+
+
+def _event(item: Any) -> tuple[str | None, Any]:
+    """A wire event: its data, or {event, data}."""
+    if isinstance(item, dict) and set(item) == {"event", "data"}:
+        return item["event"], item["data"]
+    return None, item
+
+
+def _encode(
+    wire: list[Any], emitted: Any, there: Format, line: Any, message: Message, ctx: dict[str, Any], report: Report
+) -> None:
+    for name, event, part, item in emitted:
+        function = there.stream.encode.get(name) if there.stream else None
+        if function is not None:
+            wire.extend(function(report, event, part, item, line.message, message.request, ctx) or [])
