@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,10 @@ class StartError(Exception):
 
 
 class Gateway(BaseApplication):  # type: ignore[misc]
-    """The application. ``directories`` are layers of documents, ``beside`` are further processes to keep running."""
+    """The application. ``directories`` are layers of documents, ``beside`` are further processes to keep running.
+
+    ``meanwhile`` is done while the first compile runs, ``announce`` when the port is bound.
+    """
 
     def __init__(
         self,
@@ -44,17 +46,20 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         directories: Sequence[Path],
         *,
         beside: Sequence[Child] = (),
+        meanwhile: Callable[[], None] = lambda: None,
         announce: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.releases = Releases(settings.program_directory)
         self.announce = announce
+        self.meanwhile = meanwhile
         self.master = os.getpid()
         self.log = logging.getLogger("gunicorn.error")
         watcher = Watcher(directories, settings.program_directory, self.log)
         self.watcher = Child("watcher", watcher.run)
         self.children = [self.watcher, *beside]
         self.program: program.Program | None = None
+        self.callable: Any = None
         self.state: relay_state.RelayState | None = None
         super().__init__()
 
@@ -86,6 +91,7 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         self.releases.prepare()
         for child in self.children:
             child.start()
+        self.meanwhile()
         line = self.watcher.message(_FIRST_COMPILE)
         hash_ = json.loads(line)["hash"] if line else self.releases.current()
         if hash_ is None:
@@ -119,9 +125,3 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         """At a worker's end: what waits is written."""
         if self.state is not None:
             self.state.close()
-
-
-def fail(message: str) -> None:
-    """End the start with one sentence."""
-    sys.stderr.write(f"gatewright: {message}\n")
-    raise SystemExit(1)

@@ -124,7 +124,7 @@ class Child:
 
 
 def in_child(work: Callable[[], bytes]) -> bytes:
-    """What ``work`` gives, done in a process of its own so that nothing of it stays here; ``ChildError`` if it fails."""
+    """What ``work`` gives, done in a process of its own so that nothing of it stays here; else a ``ChildError``."""
 
     def body(sender: int) -> None:
         try:

@@ -1,0 +1,36 @@
+"""Serve traffic: compile the documents, bring up the database, start workers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("serve")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (PORT, 3000).")
+@click.option("--bind", help="Address to listen on (GATEWRIGHT_BIND, all; 127.0.0.1 with --demo).")
+@click.option("--data", type=click.Path(path_type=Path), help="Data directory (GATEWRIGHT_DATA, ./data).")
+@click.option(
+    "--workers", type=click.IntRange(1, 512), help="Worker processes (GATEWRIGHT_WORKERS, one per processor)."
+)
+@click.option("--demo", is_flag=True, help="Start the demo upstream too, and print calls to try.")
+def command(port: int | None, bind: str | None, data: Path | None, workers: int | None, demo: bool) -> None:
+    """Serve traffic: compile the documents, bring up the database, start workers."""
+    from gevent import monkey
+
+    monkey.patch_all()  # before anything that serves is imported: what came unpatched would block every request
+
+    from engine import settings
+    from engine.server import starting
+    from engine.server.application import StartError
+
+    try:
+        chosen = settings.load(port=port, bind=bind, data=data, workers=workers)
+        if demo and "GATEWRIGHT_BIND" not in dict(chosen.sources):
+            chosen = settings.load(port=port, bind="127.0.0.1", data=data, workers=workers)
+        starting.serve(chosen, with_demo=demo)
+    except (StartError, settings.SettingsError) as error:
+        sys.stderr.write(f"gatewright: {error}\n")
+        raise SystemExit(1) from None

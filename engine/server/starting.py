@@ -1,0 +1,133 @@
+"""``gatewright serve`` from settings to a running server: port, database, demo, first key, and what is printed.
+
+Called once, after ``monkey.patch_all()``.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shlex
+import socket
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine import __version__, paths
+from engine.server import demo
+from engine.server.application import Gateway, StartError
+from engine.server.children import Child, ChildError, in_child
+from engine.settings import Settings
+from engine.storage.database import open_database
+from engine.storage.people import first_start
+
+KEY_FILE = "first.key"
+
+
+@dataclass
+class First:
+    """What only the first start knows: the administrator and a key."""
+
+    username: str = ""
+    password: str = ""
+    key: str = ""
+
+
+def serve(settings: Settings, *, with_demo: bool = False) -> None:
+    """Run the server; comes back when it has stopped."""
+    for said in settings.warnings:
+        sys.stderr.write(f"warning: {said}\n")
+    check_port(settings.bind, settings.port)
+    make_directories(settings)
+    beside: list[Child] = []
+    directories = [path for _, path in settings.spec_layers]
+    if with_demo:
+        port = demo.choose_port(settings.port + 1)
+        specs = settings.data / "demo"
+        demo.write_specs(specs, port)
+        directories.insert(1, specs)
+        settings = replace(settings, egress_allow=(*settings.egress_allow, f"127.0.0.1:{port}"))
+        beside.append(demo.process(port))
+    first = First()
+    Gateway(
+        settings,
+        [*directories, paths.TEMPLATES / "fragments"],
+        beside=beside,
+        meanwhile=lambda: bring_up(settings, first),
+        announce=lambda: announce(settings, first, with_demo),
+    ).run()
+
+
+def check_port(bind: str, port: int) -> None:
+    """A port that is taken is told at once, not after a compile."""
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((bind, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                why = f"port {port} is in use; stop what listens there or set PORT to another one"
+            else:
+                why = f"can't listen on {bind} port {port}: {error.strerror}"
+            raise StartError(why) from None
+
+
+def make_directories(settings: Settings) -> None:
+    """The data directory and what lies in it."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if settings.specs is None:
+            settings.spec_directory.mkdir(exist_ok=True)
+        elif not settings.specs.is_dir():
+            raise StartError(f"GATEWRIGHT_SPECS: {settings.specs} is no directory")
+    except OSError as error:
+        raise StartError(f"GATEWRIGHT_DATA: can't use {settings.data}: {error.strerror}") from None
+
+
+def bring_up(settings: Settings, first: First) -> None:
+    """Create or upgrade the database, in a process of its own: migrations need modules that workers don't."""
+
+    def work() -> bytes:
+        db = open_database(settings)
+        try:
+            made = first_start(db)
+        finally:
+            db.close()
+        return json.dumps([made.username, made.password, made.key] if made else []).encode()
+
+    try:
+        made = json.loads(in_child(work))
+    except ChildError as error:
+        raise StartError(f"the database can't be used: {error}") from None
+    if made:
+        first.username, first.password, first.key = made
+        path = settings.data / KEY_FILE
+        path.touch(mode=0o600)
+        path.write_text(first.key + "\n", encoding="ascii")
+
+
+def announce(settings: Settings, first: First, with_demo: bool) -> None:
+    """Say on stdout where the server is, the first login, and what to try."""
+    host = "127.0.0.1" if settings.bind in ("0.0.0.0", "::") else settings.bind  # noqa: S104
+    base = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    lines = [f"gatewright {__version__} at {base}, data in {settings.data}"]
+    if first.key:
+        lines += [
+            "",
+            "first start: these are shown once",
+            f"  administrator  {first.username}",
+            f"  password       {first.password}",
+            f"  key            {first.key}",
+        ]
+    tries = demo.lines_to_try(base, first.key or kept_key(settings.data)) if with_demo else []
+    if tries:
+        lines += ["", "try it:", *tries]
+    sys.stdout.write("\n".join(lines) + "\n\n")
+    sys.stdout.flush()
+
+
+def kept_key(data: Path) -> str:
+    """How a shell finds the first key on later starts, without showing it again."""
+    path = data / KEY_FILE
+    return f"$(cat {shlex.quote(str(path))})" if path.is_file() else "$GATEWRIGHT_KEY"
