@@ -131,8 +131,12 @@ class SseSplitter:
         # PERF: a packet that is one event goes through as the same object in 0.4 us.
         if not pending.data:
             if piece.endswith(b"\n\n"):
-                if piece.find(b"\n\n") == len(piece) - 2 and b"\r" not in piece:
-                    return piece, [piece]
+                if b"\r" not in piece:
+                    if piece.find(b"\n\n") == len(piece) - 2:
+                        return piece, [piece]
+                    parts = piece[:-2].split(b"\n\n")
+                    if not parts[-1].endswith(b"\n"):
+                        return piece, [part + b"\n\n" for part in parts]
             elif piece.endswith(b"\r\n\r\n") and piece.count(b"\r") == 2 and piece.count(b"\n") == 2:
                 return piece, [piece]
         buffer = pending.add(piece)
