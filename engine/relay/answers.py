@@ -1,0 +1,124 @@
+"""What delivering needs to know of one answer, and the way of a whole answer through the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.hub import replay, response, shape
+from engine.hub.assembler import Assembler
+
+if TYPE_CHECKING:
+    from engine.relay.call import Attempt, Call, Report
+    from engine.relay.settle import Outcome
+    from engine.relay.translate import Outbound
+
+_PING_EVERY = 15.0
+_BYTES_PER_TOKEN = 4
+
+
+class Answered:
+    """An answer that has begun: who asked, who answers, and what is noted of it on the way."""
+
+    __slots__ = (
+        "attempt",
+        "call",
+        "ctx",
+        "headers",
+        "out",
+        "outcome",
+        "ping_every",
+        "produced",
+        "request",
+        "usage_overrides",
+    )
+
+    def __init__(
+        self, call: Call, attempt: Attempt, out: Outbound, headers: Mapping[str, str], outcome: Outcome
+    ) -> None:
+        self.call = call
+        self.attempt = attempt
+        self.out = out
+        self.headers = headers
+        self.outcome = outcome
+        self.ctx = call.ctx(attempt)
+        self.request: dict[str, Any] = out.hub or {}
+        self.usage_overrides: dict[str, Any] = attempt.channel.provider.usage.get(attempt.format.name) or {}
+        ping = call.format.stream.ping if call.format.stream else {}
+        self.ping_every = float(ping.get("every") or _PING_EVERY)
+        self.produced = 0
+        """Bytes of the answer so far, for an estimate where the upstream tells no usage."""
+
+    @property
+    def report(self) -> Report:
+        """The call's loss report."""
+        return self.outcome.report
+
+    def assembler(self, source: Any) -> Assembler:
+        """Return an assembler from ``source`` (stream rules, or None for a whole answer) to the caller's format."""
+        return Assembler(
+            source,
+            self.call.format.stream,
+            usage_rules=self.attempt.format.usage.counts,
+            overrides=self.usage_overrides,
+            native=self.native,
+        )
+
+    @property
+    def native(self) -> tuple[str, ...]:
+        """The formats whose opaque parts the caller understands."""
+        return (self.call.format.name, self.call.format.passthrough_as)
+
+    def restored(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return events with the names and ids that shaping had changed put back."""
+        memo = self.out.memo
+        return [shape.restore(event, memo) for event in events] if memo else events
+
+    def estimate_missing(self) -> None:
+        """Where the upstream told no usage: a token for each four bytes, and the row says that it is an estimate."""
+        outcome = self.outcome
+        used = outcome.usage
+        if used.get("input_total") or used.get("output_total") or (outcome.error and not self.produced):
+            return
+        sent, got = len(self.call.raw) // _BYTES_PER_TOKEN, self.produced // _BYTES_PER_TOKEN
+        outcome.usage = {
+            "input_fresh": sent,
+            "input_total": sent,
+            "output_text": got,
+            "output_total": got,
+            "total": sent + got,
+        }
+        outcome.usage_source = "estimated"
+
+
+def through_hub(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the caller's body for a whole answer of another format."""
+    decoded = decode_whole(answered, body)
+    speaker = answered.call.format
+    prepared = replay.prepare(decoded, speaker.stream, native=answered.native, report=answered.report)
+    return _encoded(answered, prepared)
+
+
+def decode_whole(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the hub response of a whole answer, with usage, and with what shaping had renamed put back."""
+    decode = answered.attempt.format.decode_response
+    if decode is None:
+        raise TypeError(f"{answered.attempt.format.name} has no response.decode")
+    decoded: dict[str, Any] = decode(answered.report, body, answered.headers, answered.request, answered.ctx)
+    decoded["usage"] = answered.outcome.usage
+    return decoded if answered.out.memo is None else shape.restore(decoded, answered.out.memo)
+
+
+def encode_whole(answered: Answered, assembler: Assembler) -> dict[str, Any]:
+    """Return the caller's body for an answer that an assembler holds."""
+    return _encoded(answered, response.response(assembler.message))
+
+
+def _encoded(answered: Answered, answer: dict[str, Any]) -> dict[str, Any]:
+    encode = answered.call.format.encode_response
+    if encode is None:
+        raise TypeError(f"{answered.call.format.name} has no response.encode")
+    body: dict[str, Any] = encode(
+        answered.report, {**answer, "model": answered.call.asked}, answered.request, answered.ctx
+    )
+    return body

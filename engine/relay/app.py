@@ -1,0 +1,227 @@
+"""The Falcon application of a worker: a request becomes a ``Call``, a ``Reply`` becomes the response.
+
+Health checks are fixed routes; every other route comes from the Format documents of the running program.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl
+
+import falcon
+from falcon.routing import CompiledRouter
+
+from engine import __version__
+from engine.errors import CallError
+from engine.relay import dialect, models, pipeline
+from engine.relay.call import Call, Reply
+from engine.transport.watch import Watch
+
+if TYPE_CHECKING:
+    from engine.program import Endpoint
+    from engine.relay.state import RelayState
+
+_OPERATIONS: dict[str, Callable[[RelayState, Call, dict[str, Any]], Reply]] = {
+    "generate": pipeline.relay,
+    "list_models": models.list_models,
+    "get_model": models.get_model,
+    "count_tokens": models.count_tokens,
+}
+_CORS = (
+    ("access-control-allow-origin", "*"),
+    ("access-control-expose-headers", "x-request-id, x-gatewright-loss, retry-after"),
+)
+_PREFLIGHT = (
+    ("access-control-allow-methods", "GET, POST, PUT, DELETE, OPTIONS"),
+    ("access-control-allow-headers", "*, authorization"),
+    ("access-control-max-age", "86400"),
+)
+
+
+class Gateway:
+    """The router that Falcon asks, and the one resource behind every generated route."""
+
+    def __init__(self, state: RelayState) -> None:
+        self._state = state
+        self._fixed: dict[str, dict[str, Callable[..., None]]] = {}
+        self._methods = dict.fromkeys(falcon.HTTP_METHODS, self._serve)
+
+    def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
+        """Add a fixed route (Falcon's interface)."""
+        responders = {m: getattr(resource, f"on_{m.lower()}", None) for m in ("GET", "HEAD")}
+        self._fixed[uri_template] = {m: responder for m, responder in responders.items() if responder}
+
+    def find(self, uri: str, req: falcon.Request | None = None) -> tuple[object, dict[str, Any], dict[str, Any], str]:
+        """Return resource, responders, parameters and template of a request (Falcon's interface)."""
+        fixed = self._fixed.get(uri)
+        if fixed is not None and req is not None and req.method in fixed:
+            return self, fixed, {}, uri
+        return self, self._methods, {}, uri
+
+    def _serve(self, req: falcon.Request, resp: falcon.Response) -> None:
+        state, environ = self._state, req.env
+        headers = lower_headers(environ)
+        text = environ.get("QUERY_STRING", "")
+        query = dict(parse_qsl(text, keep_blank_values=True)) if text else {}
+        method = req.method
+        if method == "OPTIONS":
+            resp.status = 204
+            resp.set_headers((*_CORS, *_PREFLIGHT))
+            return
+        path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+        endpoint, variables, methods = state.router.find("GET" if method == "HEAD" else method, path, headers, query)
+        call = self._call(endpoint or state.router.nearest(path), variables, headers, query, environ)
+        if endpoint is None:
+            reply = dialect.refuse(call, _no_route(method, path, methods))
+            if methods:
+                reply.headers.append(("allow", ", ".join(sorted({*methods, "OPTIONS"}))))
+        else:
+            reply = _OPERATIONS[endpoint.operation](state, call, environ)
+        _answer(resp, reply, call)
+
+    def _call(
+        self,
+        endpoint: Endpoint | None,
+        path: dict[str, str],
+        headers: dict[str, str],
+        query: dict[str, str],
+        environ: dict[str, Any],
+    ) -> Call:
+        if endpoint is None:
+            raise falcon.HTTPNotFound(description="no format is compiled, so no route is served")
+        program = self._state.program
+        sock = environ.get("gunicorn.socket")
+        return Call(
+            request_id=uuid.uuid4().hex,
+            started=time.monotonic(),
+            now=int(time.time()),
+            program=program,
+            format=program.formats[endpoint.format],
+            endpoint=endpoint,
+            path=path,
+            query=query,
+            headers=headers,
+            ip=client_ip(
+                environ.get("REMOTE_ADDR", ""), headers.get("x-forwarded-for"), self._state.settings.trusted_proxies
+            ),
+            watch=None if sock is None else lambda on_gone: Watch(sock, on_gone).stop,
+        )
+
+
+def _no_route(method: str, path: str, methods: tuple[str, ...]) -> CallError:
+    if methods:
+        return CallError(
+            "method_not_allowed", f"{method} is not served on {path}; use {' or '.join(sorted(set(methods)))}"
+        )
+    return CallError(
+        "not_found", f"unknown URL: {method} {path}; check the base URL and the version in the path", code="unknown_url"
+    )
+
+
+def _answer(resp: falcon.Response, reply: Reply, call: Call) -> None:
+    resp.status = reply.status
+    request_id = call.request_id
+    headers = [*reply.headers, *_CORS, ("x-request-id", request_id), ("x-oneapi-request-id", request_id)]
+    headers += [(name, request_id) for name in call.format.headers.get("requestId") or ()]
+    for name, value in headers:
+        resp.set_header(name, value)
+    if reply.stream is not None:
+        resp.stream = reply.stream
+    else:
+        resp.data = reply.body
+
+
+def lower_headers(environ: Mapping[str, Any]) -> dict[str, str]:
+    """Return the request's headers by lower-case name."""
+    found = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
+    if "CONTENT_TYPE" in environ:
+        found["content-type"] = environ["CONTENT_TYPE"]
+    return found
+
+
+def client_ip(remote: str, forwarded: str | None, trusted: tuple[Any, ...]) -> str:
+    """Return the caller's address: the last forwarded hop that no trusted proxy added, else the socket's."""
+    if not forwarded or not _trusted(remote, trusted):
+        return remote
+    for hop in reversed([part.strip() for part in forwarded.split(",")]):
+        if not _trusted(hop, trusted):
+            return hop if _is_address(hop) else remote
+    return remote
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _trusted(text: str, trusted: tuple[Any, ...]) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return any(address.version == network.version and address in network for network in trusted)
+
+
+class Health:
+    """``/healthz``: the worker answers. ``/readyz``: it can serve, and on which release."""
+
+    def __init__(self, state: RelayState) -> None:
+        self._state = state
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Say that the process is alive."""
+        resp.media = {"status": "ok"}
+
+    on_head = on_get
+
+
+class Ready(Health):
+    """See ``Health``."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Say whether database and program are there; a refused set of documents makes it degraded, not unready."""
+        state = self._state
+        last = state.status()
+        reachable = state.db.reachable()
+        refused = last.get("ok") is False
+        word = "unready" if not reachable else "degraded" if refused else "ready"
+        resp.status = 200 if reachable else 503
+        resp.media = {
+            "status": word,
+            "release": state.program.hash,
+            "database": "ok" if reachable else "unreachable",
+            "documents": "refused; the last good release is running" if refused else "ok",
+            "faults": [
+                fault.get("text", "").splitlines()[0] if fault.get("text") else fault
+                for fault in last.get("faults", [])
+            ][:20],
+            "version": __version__,
+        }
+
+    on_head = on_get
+
+
+class Root:
+    """``/``: what answers here. Some clients probe it before their first call."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Name the product."""
+        resp.media = {"name": "gatewright", "version": __version__}
+
+    on_head = on_get
+
+
+def create_app(state: RelayState) -> Any:
+    """Return the WSGI application of a worker."""
+    app = falcon.App(router=cast(CompiledRouter, Gateway(state)))
+    app.add_route("/", Root())
+    app.add_route("/healthz", Health(state))
+    app.add_route("/readyz", Ready(state))
+    return app

@@ -1,0 +1,80 @@
+"""One call on its way: what each stage learned of it, and what it answers with. Plain data, no behaviour of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.program import Alias, Endpoint, Format, Program
+    from engine.relay.table import LiveChannel
+    from engine.storage.accounts import Account
+
+Report = list[tuple[str, str]]
+"""What a conversion dropped or changed: (path, why)."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A request, from its arrival to its log row. ``started`` is monotonic seconds, ``now`` unix seconds."""
+
+    request_id: str
+    started: float
+    now: int
+    program: Program
+    format: Format
+    endpoint: Endpoint
+    path: dict[str, str]
+    query: dict[str, str]
+    headers: dict[str, str]
+    ip: str
+    raw: bytes = b""
+    body: Any = None
+    asked: str = ""
+    stream: bool = False
+    framing: dict[str, Any] = field(default_factory=dict)
+    watch: Callable[[Callable[[], None]], Callable[[], None]] | None = None
+    """Starts to watch the caller's socket: takes what to do when the caller has gone, gives what ends the watch."""
+    account: Account | None = None
+    hub: dict[str, Any] | None = None
+    report: Report = field(default_factory=list)
+
+    def ctx(self, attempt: Attempt | None = None) -> dict[str, Any]:
+        """The ``ctx`` variable of every mapping of this call."""
+        return {
+            "request_id": self.request_id,
+            "now": self.now,
+            "asked": self.asked,
+            "model": attempt.model if attempt else self.asked,
+            "format": self.format.name,
+            "target": attempt.format.name if attempt else self.format.name,
+            "provider": attempt.channel.provider.name if attempt else None,
+        }
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One channel to try: the format that it is spoken to in, and the model's name there."""
+
+    channel: LiveChannel
+    format: Format
+    model: str
+    alias: Alias | None
+    groups: dict[str, str | None]
+    group: str
+
+    @property
+    def name(self) -> str:
+        """The channel's name, for logs."""
+        return self.channel.name
+
+
+@dataclass(slots=True)
+class Reply:
+    """What goes to the caller: ``body`` whole, or ``stream`` of pieces that each leave at once."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes = b""
+    stream: Iterator[bytes] | None = None

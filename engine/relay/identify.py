@@ -1,0 +1,108 @@
+"""Identify: a credential becomes an account: key found, valid, from an allowed address, in a usable group.
+
+Refuses with 401, 403. The key's row is remembered for a few seconds, so a revoked key works that much longer at most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import CallError
+from engine.storage import accounts
+
+if TYPE_CHECKING:
+    from engine.relay.call import Call
+    from engine.storage.accounts import Account
+    from engine.storage.database import Database
+
+REMEMBER = 3.0
+"""Seconds for which a key's row is believed without asking the database again."""
+_BOUND = 10_000
+_ENABLED = 1
+_STATUS = {2: "is disabled", 3: "has expired", 4: "has used up its quota"}
+
+
+class KeyCache:
+    """Accounts by key, for ``REMEMBER`` seconds. Keys are held as keyed hashes, so a memory dump shows none."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._salt = os.urandom(16)
+        self._held: dict[bytes, tuple[float, Account | None]] = {}
+
+    def find(self, key: str) -> Account | None:
+        """Return the account of a bare key, or None."""
+        digest = hashlib.blake2b(key.encode("utf-8", "replace"), key=self._salt, digest_size=16).digest()
+        held = self._held.get(digest)
+        now = time.monotonic()
+        if held is not None and now < held[0]:
+            return held[1]
+        account = accounts.find_key(self._db, key)
+        if len(self._held) >= _BOUND:
+            self._held.clear()
+        self._held[digest] = (now + REMEMBER, account)
+        return account
+
+
+def credential(call: Call, places: Iterable[Mapping[str, str]]) -> str | None:
+    """Return the key that the caller sent, from the first of ``places`` that holds one."""
+    for place in places:
+        header = place.get("header")
+        value = call.headers.get(header.lower()) if header else call.query.get(place["query"])
+        if not value:
+            continue
+        scheme = place.get("scheme")
+        if scheme is None:
+            return value.strip()
+        if value[: len(scheme)].lower() == scheme.lower():
+            return value[len(scheme) :].strip()
+        if " " not in value:  # clients that send the bare key where a scheme is wanted
+            return value.strip()
+    return None
+
+
+def identify(call: Call, keys: KeyCache, places: Iterable[Mapping[str, str]], usable: Mapping[str, Any]) -> Account:
+    """Return the account behind the call's key, or refuse. ``usable`` are the groups that any user may choose."""
+    sent = credential(call, places)
+    if not sent:
+        raise CallError(
+            "auth", "no API key was sent; send it as a bearer token in the authorization header", code="missing_api_key"
+        )
+    bare, channel = accounts.split_key(sent)
+    account = keys.find(bare) if bare else None
+    if account is None:
+        raise CallError("auth", "the API key is not known here; check that it was copied whole", code="invalid_api_key")
+    _check_key(account, call.now)
+    if account.user_deleted or account.user_status != _ENABLED:
+        raise CallError(
+            "forbidden", "the user of this API key is disabled; ask the administrator", code="user_disabled"
+        )
+    if account.networks and not _inside(call.ip, account.networks):
+        raise CallError("forbidden", f"this API key may not be used from {call.ip}", code="access_denied")
+    group = account.token_group
+    if group and group not in (account.user_group, "auto") and group not in usable:
+        raise CallError("forbidden", f"this API key's group {group!r} is not open to its user", code="access_denied")
+    if channel is not None and not account.admin:
+        raise CallError("forbidden", "only administrators may name a channel in the API key", code="access_denied")
+    return account
+
+
+def _check_key(account: Account, now: int) -> None:
+    if account.status != _ENABLED:
+        raise CallError("auth", f"the API key {_STATUS.get(account.status, 'is not enabled')}", code="invalid_api_key")
+    if account.expires != -1 and account.expires <= now:
+        raise CallError("auth", "the API key has expired", code="invalid_api_key")
+
+
+def _inside(ip: str, networks: Iterable[Any]) -> bool:
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in networks if network.version == (mapped or address).version)

@@ -1,0 +1,130 @@
+"""Ingress: bytes and a route become a ``Call``: body decoded and parsed once, model asked for, stream or not.
+
+Refuses with 400, 413, 415. Knows nothing of accounts or channels.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import orjson
+
+from engine.errors import CallError
+from engine.transport import coding
+
+if TYPE_CHECKING:
+    from engine.program import Endpoint
+    from engine.relay.call import Call
+
+
+def read_body(environ: dict[str, Any], limit: int) -> bytes:
+    """Return the request's body with its content codings undone; ``limit`` in bytes holds before and after that."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "")
+    if length.isdigit() and int(length) > limit:
+        raise too_large(limit)
+    stream = environ["wsgi.input"]
+    # A plain body of known length comes in one read; a chunked one is read a step past the limit and no further.
+    raw: bytes = stream.read(int(length)) if length.isdigit() else stream.read(limit + 1)
+    if length.isdigit() and len(raw) < int(length):
+        raise CallError("bad_request", f"the body ended after {len(raw)} of {length} bytes announced in content-length")
+    if len(raw) > limit:
+        raise too_large(limit)
+    if encoding and encoding.strip().lower() != "identity":
+        return coding.decode_body(encoding, raw, limit)
+    return raw
+
+
+def too_large(limit: int) -> CallError:
+    """The 413 for a body over ``limit`` bytes."""
+    return CallError(
+        "too_large",
+        f"the request body is over {limit / 1048576:g} MB after decompression; send less, or raise MAX_REQUEST_BODY_MB",
+    )
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object that ``raw`` holds."""
+    if not raw:
+        raise CallError("bad_request", "the request body is empty; send a JSON object")
+    try:
+        body = orjson.loads(raw)
+    except ValueError:
+        body = _parse_leniently(raw)  # lone surrogates, which clients do send; else it words the fault
+    if not isinstance(body, dict):
+        raise CallError("bad_request", f"the request body must be a JSON object, found {_kind(body)}")
+    return body
+
+
+def _parse_leniently(raw: bytes) -> Any:
+    def refuse(name: str) -> NoReturn:
+        raise CallError("bad_request", f"the request body is not valid JSON: {name} is no JSON number")
+
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=refuse)
+    except UnicodeDecodeError as ex:
+        raise CallError("bad_request", f"the request body is not valid UTF-8 at byte {ex.start}") from None
+    except json.JSONDecodeError as ex:
+        raise CallError(
+            "bad_request", f"the request body is not valid JSON: {ex.msg.lower()} at line {ex.lineno} column {ex.colno}"
+        ) from None
+    except RecursionError:
+        raise CallError("bad_request", "the request body is nested too deep") from None
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {str: "a string", list: "a list", dict: "an object", bool: "a boolean", int: "a number", float: "a number"}
+    return names[type(value)]
+
+
+def take(call: Call, environ: dict[str, Any], limit: int) -> None:
+    """Read, parse and fill ``call``: raw, body, asked, stream, framing."""
+    call.raw = read_body(environ, limit)
+    call.body = parse(call.raw)
+    endpoint = call.endpoint
+    call.asked = asked_model(call, endpoint)
+    call.stream = _stream(call, endpoint)
+    call.framing = framing(call)
+
+
+def asked_model(call: Call, endpoint: Endpoint) -> str:
+    """Return the model's name, found where the endpoint says."""
+    where = endpoint.model or ("body", "model")
+    name = _read(call, where)
+    field = where[-1]
+    if name is None or name == "":
+        raise CallError("bad_request", f"{field} is missing; name one that the models endpoint lists", param=field)
+    if not isinstance(name, str):
+        raise CallError("bad_request", f"{field} must be a string, found {_kind(name)}", param=field)
+    return name
+
+
+def _stream(call: Call, endpoint: Endpoint) -> bool:
+    if isinstance(endpoint.stream, bool):
+        return endpoint.stream
+    value, field = _read(call, endpoint.stream), endpoint.stream[-1]
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise CallError("bad_request", f"{field} must be true or false, found {_kind(value)}", param=field)
+
+
+def framing(call: Call) -> dict[str, Any]:
+    """Return the framing of the answer's stream: the format's, unless the endpoint chooses another."""
+    endpoint = call.endpoint
+    declared = call.format.stream.framing if call.format.stream else {}
+    by = endpoint.framing_by
+    kind = by["values"].get(call.query.get(by["query"], ""), by["default"]) if by else None
+    return {**declared, **endpoint.framing, **({"type": kind} if kind else {})}
+
+
+def _read(call: Call, path: tuple[str, ...]) -> Any:
+    """The value at an endpoint's dotted path, which begins with body, path or query."""
+    value: Any = {"body": call.body, "path": call.path, "query": call.query}.get(path[0])
+    for key in path[1:]:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value

@@ -1,0 +1,92 @@
+"""Model lists, single models and token counts, in the caller's dialect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import CallError
+from engine.relay import ingress
+from engine.relay.call import Call, Reply
+from engine.relay.dialect import JSON
+from engine.relay.identify import identify
+from engine.relay.resolve import groups_of, read, resolve
+from engine.relay.translate import dumps, request_hub
+
+if TYPE_CHECKING:
+    from engine.relay.state import RelayState
+
+_CREATED = 1626777600
+"""The date that the reference gives every model; clients only show it."""
+_BYTES_PER_TOKEN = 4
+
+
+def list_models(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+    """Answer with every model that the key may ask for."""
+    speaker = call.format
+    if speaker.models_list is None:
+        raise CallError("not_found", f"{speaker.name} has no list of models")
+    names = _visible(state, call)
+    return _json(speaker.models_list([], [_model(name) for name in names], call.ctx()))
+
+
+def get_model(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+    """Answer with one model, if the key may ask for it (a name that an alias reads counts)."""
+    speaker = call.format
+    if speaker.model_get is None:
+        raise CallError("not_found", f"{speaker.name} shows no single models")
+    name = ingress.asked_model(call, call.endpoint)
+    visible = _visible(state, call)
+    if name not in visible and read(call.program, name).name not in visible:
+        raise CallError(
+            "not_found", f"the model {name!r} is not known to this key", param="model", code="model_not_found"
+        )
+    return _json(speaker.model_get([], _model(name), call.ctx()))
+
+
+def count_tokens(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+    """Answer with an estimate of the request's input tokens, and say that it is one."""
+    call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
+    ingress.take(call, environ, state.settings.max_request_body)
+    resolve(call.program, state.table, call.account, call.asked, groups_of(call.account, state.auto_groups))
+    speaker = call.format
+    if speaker.count_encode is None:
+        raise CallError("not_found", f"{speaker.name} has no counting of tokens")
+    hub = request_hub(call)
+    reply = _json(speaker.count_encode([], {"input": estimate(hub), "estimate": True}, call.ctx()))
+    reply.headers.append(("x-gatewright-count", "estimate"))
+    return reply
+
+
+def estimate(hub: dict[str, Any]) -> int:
+    """Estimate the input tokens of a canonical request: a token for each four bytes of text, media at a flat rate."""
+    return max(1, round(_weight(hub.get("messages")) + _weight(hub.get("tools")) + _weight(hub.get("output"))))
+
+
+_MEDIA_TOKENS = 800
+
+
+def _weight(value: Any) -> float:
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "replace")) / _BYTES_PER_TOKEN
+    if isinstance(value, list):
+        return sum(map(_weight, value))
+    if isinstance(value, dict):
+        if "source" in value:
+            return _MEDIA_TOKENS
+        return sum(1 + _weight(inner) for inner in value.values())
+    return 0.0
+
+
+def _visible(state: RelayState, call: Call) -> list[str]:
+    account = call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
+    names = state.table.models(groups_of(account, state.auto_groups))
+    limits = account.model_limits
+    return names if limits is None else [name for name in names if name in limits]
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "created": _CREATED, "owned_by": "gatewright"}
+
+
+def _json(body: Any) -> Reply:
+    return Reply(200, [("content-type", JSON)], dumps(body))

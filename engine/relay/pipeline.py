@@ -1,0 +1,100 @@
+"""The way of one call through the stages, and the loop over attempts. Faults end here, in the caller's dialect."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import CallError, GatewrightError, MappingError
+from engine.relay import dialect
+from engine.relay.admit import admit
+from engine.relay.call import Attempt, Call, Reply
+from engine.relay.deliver import deliver
+from engine.relay.identify import identify
+from engine.relay.ingress import take
+from engine.relay.resolve import groups_of, resolve
+from engine.relay.route import attempts
+from engine.relay.send import send
+from engine.relay.settle import Outcome, settle
+from engine.relay.translate import translate
+from engine.relay.upstream import RETRIED, UpstreamFailure
+from engine.transport.leg import Handle
+
+if TYPE_CHECKING:
+    from engine.relay.state import RelayState
+
+log = logging.getLogger(__name__)
+
+
+def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+    """Serve a generating call: the stages in order. Never raises what the caller could cause."""
+    outcome = Outcome()
+    try:
+        call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
+        take(call, environ, state.settings.max_request_body)
+        groups = groups_of(call.account, state.auto_groups)
+        reading, group = resolve(call.program, state.table, call.account, call.asked, groups)
+        admit(call.account)
+        return _try(state, call, attempts(call, state.table, reading, group, state.tries), outcome)
+    except UpstreamFailure as ex:
+        outcome.error = ex.error
+        settle(state, call, outcome)
+        return _failed(call, outcome.attempt, ex)
+    except CallError as ex:
+        outcome.error = dialect.error_of(ex)
+        settle(state, call, outcome)
+        return dialect.refuse(call, ex)
+    except Exception as ex:
+        log.exception("call %s failed", call.request_id)
+        outcome.error = dialect.error_of(CallError("internal", f"internal error: {type(ex).__name__}"))
+        settle(state, call, outcome)
+        return dialect.refuse(call, CallError("internal", "the gateway failed; quote the request id to its operator"))
+
+
+def _try(state: RelayState, call: Call, tries: list[Attempt], outcome: Outcome) -> Reply:
+    """Try the attempts in turn until one answers; a failure that another channel can't mend ends the loop."""
+    retried = state.retried or RETRIED
+    for number, attempt in enumerate(tries, 1):
+        outcome.attempt = attempt
+        outcome.tried.append(attempt.channel.name)
+        handle = Handle()
+        ended = call.watch(handle.abort) if call.watch else _nothing
+        try:
+            out = translate(call, attempt, state.fetch)
+            outcome.report = out.report
+            answer = send(state, call, attempt, out, handle)
+            return deliver(state, call, attempt, out, answer, handle, outcome, ended)
+        except UpstreamFailure as ex:
+            ended()
+            if number == len(tries) or handle.aborted or ex.error["meaning"] not in retried:
+                raise
+            log.info("call %s: channel %s failed (%s), trying another", call.request_id, attempt.channel.name, ex)
+        except MappingError as ex:
+            ended()
+            raise CallError("bad_request", f"{ex.path}: {ex.why}", param=ex.path) from ex
+        except GatewrightError:
+            ended()
+            raise
+    raise AssertionError("attempts() gives at least one")
+
+
+def _nothing() -> None:
+    """Ends no watch."""
+
+
+def _failed(call: Call, attempt: Attempt | None, ex: UpstreamFailure) -> Reply:
+    """A refusal in the caller's own format passes as it came; in another it is told in the caller's dialect."""
+    if (
+        attempt
+        and ex.raw
+        and ex.status
+        and ex.status >= 400
+        and attempt.format.passthrough_as == call.format.passthrough_as
+    ):
+        kind = ex.headers.get("content-type", "")
+        if "json" in kind and ex.raw.lstrip()[:1] == b"{":
+            headers = [("content-type", kind)]
+            if "retry-after" in ex.headers:
+                headers.append(("retry-after", ex.headers["retry-after"]))
+            return Reply(ex.status, headers, ex.raw)
+    return dialect.error_reply(call.format, ex.error, call.ctx(attempt))

@@ -1,0 +1,64 @@
+"""Resolve: the name asked for becomes routes: which alias it is, which base model that stands for, in which groups.
+
+Refuses with 403 (not this key's model) and 404 (nobody serves it). Knows documents' aliases, not channels' odds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.errors import CallError
+
+if TYPE_CHECKING:
+    from engine.program import Alias, Program
+    from engine.relay.table import Table
+    from engine.storage.accounts import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A model name read by an alias: ``name`` is the model meant, ``groups`` what the pattern caught."""
+
+    name: str
+    alias: Alias | None = None
+    groups: dict[str, str | None] | None = None
+
+
+def read(program: Program, asked: str) -> Reading:
+    """Return how the first alias that matches reads ``asked``; the name itself where none does."""
+    for alias in program.aliases:
+        groups = alias.match(asked)
+        if groups is not None:
+            return Reading(alias.model(groups) or asked, alias, groups)
+    return Reading(asked)
+
+
+def groups_of(account: Account, auto: Sequence[str]) -> tuple[str, ...]:
+    """Return the groups to try, in order; ``auto`` is what the group of that name stands for."""
+    if account.group != "auto":
+        return (account.group,)
+    own = [group for group in account.auto_groups if group in auto] if account.auto_groups else auto
+    return tuple(own) or ("default",)
+
+
+def resolve(program: Program, table: Table, account: Account, asked: str, groups: Sequence[str]) -> tuple[Reading, str]:
+    """Return the reading of ``asked`` and the group that serves it."""
+    reading = read(program, asked)
+    limits = account.model_limits
+    if limits is not None and asked not in limits and reading.name not in limits:
+        raise CallError(
+            "forbidden", f"this API key may not use the model {asked!r}", param="model", code="model_not_allowed"
+        )
+    for group in groups:
+        if table.candidates(group, asked) or table.candidates(group, reading.name):
+            return reading, group
+    near = table.nearest(groups, asked)
+    hint = f"; did you mean {near!r}?" if near else "; the models endpoint lists what there is"
+    raise CallError(
+        "not_found",
+        f"no channel serves the model {asked!r} to this key's group{hint}",
+        param="model",
+        code="model_not_found",
+    )

@@ -1,0 +1,57 @@
+"""Route: the channels to try for a call, in order, each with the format it is spoken to in and the model's name there.
+
+Refuses with 503 when no channel can take the call. Draws by priority and weight; never the same channel twice.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from engine.errors import CallError
+from engine.relay.call import Attempt
+from engine.relay.resolve import Reading, read
+from engine.relay.table import LiveChannel, Table, draw
+
+if TYPE_CHECKING:
+    from engine.program import Format, Program
+    from engine.relay.call import Call
+
+_chance = random.Random()  # noqa: S311 - spreads load, guards nothing
+
+
+def attempts(call: Call, table: Table, reading: Reading, group: str, most: int) -> list[Attempt]:
+    """Return at most ``most`` attempts for the call's model in ``group``."""
+    candidates = {id(channel): channel for channel in table.candidates(group, call.asked)}
+    if reading.name != call.asked:
+        candidates |= {id(channel): channel for channel in table.candidates(group, reading.name)}
+    made = [_attempt(call, channel, reading, group) for channel in draw(candidates.values(), _chance)[:most]]
+    if not made:
+        raise CallError(
+            "unavailable", f"no channel for the model {call.asked!r} is available", code="no_available_channel"
+        )
+    return made
+
+
+def _attempt(call: Call, channel: LiveChannel, reading: Reading, group: str) -> Attempt:
+    """A channel that lists the suffixed name itself maps it first; what comes out is read for aliases."""
+    if reading.alias is not None and call.asked in channel.models:
+        reading = read(call.program, channel.mapped(call.asked))
+        model = reading.name
+    else:
+        model = channel.mapped(reading.name)
+    spoken = format_for(call.program, channel, call.format)
+    return Attempt(channel, spoken, model, reading.alias, reading.groups or {}, group)
+
+
+def format_for(program: Program, channel: LiveChannel, asked: Format) -> Format:
+    """Return the format to speak to a channel: the one it pins, else the caller's own if it can, else its first."""
+    spoken = channel.provider.formats
+    if channel.format:
+        return program.formats[channel.format]
+    if asked.name in spoken:
+        return program.formats[asked.name]
+    for name in spoken:
+        if program.formats[name].passthrough_as == asked.passthrough_as:
+            return program.formats[name]
+    return program.formats[next(iter(spoken))]

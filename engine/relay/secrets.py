@@ -1,0 +1,85 @@
+"""Reads secrets that documents refer to, within what the operator opened, and binds each to the first host it goes to.
+
+A document can be edited in a browser, so it must not be a way to read the machine's environment or files, nor to send
+a known secret to another host. Environment variables need the prefix ``GATEWRIGHT_KEY_`` or a place in
+``GATEWRIGHT_SECRET_ENV``; files must lie below one directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PREFIX = "GATEWRIGHT_KEY_"
+
+
+class Secrets:
+    """Called with a reference (``{"env"|"file": NAME}``) and a base URL; gives the secret or raises LookupError."""
+
+    def __init__(
+        self, allowed_env: tuple[str, ...], directory: Path, bindings: Path, environ: Mapping[str, str]
+    ) -> None:
+        self._allowed = allowed_env
+        self._directory = directory
+        self._bindings = bindings
+        self._environ = environ
+
+    def __call__(self, reference: Mapping[str, str], base_url: str) -> str:
+        reference = reference.get("secretRef", reference)  # type: ignore[assignment]
+        kind, name = next(iter(reference.items()))
+        if kind == "env":
+            value = self._from_env(name)
+        elif kind == "file":
+            value = self._from_file(name)
+        else:
+            raise LookupError(f"secretRef {kind} is not known; write env or file")
+        self._bind(f"{kind}:{name}", urlsplit(base_url).netloc.lower())
+        return value
+
+    def _from_env(self, name: str) -> str:
+        if not name.startswith(PREFIX) and name not in self._allowed:
+            raise LookupError(
+                f"environment variable {name} is not open to documents; "
+                f"rename it to {PREFIX}..., or list it in GATEWRIGHT_SECRET_ENV"
+            )
+        value = self._environ.get(name, "").strip()
+        if not value:
+            raise LookupError(f"environment variable {name} is not set")
+        return value
+
+    def _from_file(self, name: str) -> str:
+        path = (self._directory / name).resolve()
+        if not path.is_relative_to(self._directory.resolve()):
+            raise LookupError(f"secret file {name} lies outside {self._directory}")
+        try:
+            value = path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise LookupError(f"secret file {name} can't be read in {self._directory}") from None
+        if not value:
+            raise LookupError(f"secret file {name} is empty")
+        return value
+
+    def _bind(self, name: str, host: str) -> None:
+        """Note the first host that a secret goes to, and refuse any other until the operator removes the line."""
+        known = self._known()
+        bound = known.setdefault(name, host)
+        if bound != host:
+            raise LookupError(
+                f"secret {name} is bound to {bound} and would go to {host}; "
+                f"if that is meant, remove its line from {self._bindings}"
+            )
+        if len(known) != len(self._known()):
+            self._bindings.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._bindings.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps(known, indent=1, sort_keys=True), "utf-8")
+            temporary.replace(self._bindings)
+
+    def _known(self) -> dict[str, str]:
+        try:
+            known: dict[str, str] = json.loads(self._bindings.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known

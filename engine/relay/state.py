@@ -1,0 +1,151 @@
+"""What one worker holds: the program, its channels, and the parts that talk to the world. Nothing here is global.
+
+``build`` makes it after the fork; ``swap`` puts a newly compiled program in place between two requests.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.cluster.store import EmbeddedStore
+from engine.relay import table
+from engine.relay.identify import KeyCache
+from engine.relay.router import ProgramRouter
+from engine.relay.secrets import Secrets
+from engine.storage import channels, options
+from engine.storage.database import Database, open_database
+from engine.storage.logs import LogWriter
+from engine.transport import leg, proxied
+from engine.transport.egress import Guard
+from engine.transport.fetch import fetch
+
+if TYPE_CHECKING:
+    from engine.program import Format, Program
+    from engine.relay.call import Attempt
+    from engine.settings import Settings
+
+log = logging.getLogger(__name__)
+_USABLE = ("default", "vip")
+_TRIES = 3
+
+
+class RelayState:
+    """See the module. ``status`` gives what the compiler last said, for ``/readyz``."""
+
+    def __init__(
+        self, settings: Settings, db: Database, program: Program, status: Callable[[], dict[str, Any]]
+    ) -> None:
+        self.settings = settings
+        self.db = db
+        self.status = status
+        self.program = program
+        self.started = time.time()
+        self.keys = KeyCache(db)
+        self.logs = LogWriter(db)
+        self.store = EmbeddedStore(settings.data / "state.db")
+        self.guard = Guard(settings.egress_allow)
+        self.pool = leg.Pool(self.guard, leg.Limits(idle_seconds=settings.relay_idle_conn_timeout))
+        self.timeouts = leg.Timeouts(
+            connect=settings.connect_timeout,
+            first_byte=settings.first_byte_timeout,
+            idle=settings.streaming_timeout,
+            total=settings.relay_timeout,
+        )
+        self.router = ProgramRouter()
+        self._secrets = Secrets(
+            settings.secret_env, settings.secret_directory, settings.data / "secret-hosts.json", os.environ
+        )
+        self._proxied: dict[str, proxied.Sender] = {}
+        self._credentials: dict[str, tuple[Mapping[str, str], ...]] = {}
+        self._rows: list[channels.ChannelRow] = []
+        self.usable_groups: Mapping[str, Any] = {}
+        self.auto_groups: tuple[str, ...] = ("default",)
+        self.reload_rows()
+        self.swap(program)
+
+    def swap(self, program: Program) -> None:
+        """Make ``program`` the one that new requests begin with; running ones keep theirs."""
+        live = table.build(program, self._rows, self._secrets)
+        places = [place for one in program.formats.values() for place in one.credentials]
+        credentials = {name: _unique([*one.credentials, *places]) for name, one in program.formats.items()}
+        policy = program.policy
+        retries = policy.get("retries") or {}
+        self.router.fill(program)
+        self.table, self.program, self._credentials = live, program, credentials
+        self.tries: int = 1 + int(retries.get("times", _TRIES - 1))
+        self.retried: frozenset[str] = frozenset(retries.get("on") or ())
+        self.policy_timeouts: dict[str, float] = policy.get("timeouts") or {}
+
+    def reload_rows(self) -> None:
+        """Read the database's channels and options again."""
+        found = options.load(self.db)
+        self.usable_groups = _object(found.get("UserUsableGroups")) or dict.fromkeys(_USABLE, "")
+        auto = _list(found.get("AutoGroups"))
+        self.auto_groups = tuple(auto) if auto else ("default",)
+        self._rows = channels.load(self.db)
+
+    def refresh(self) -> None:
+        """Read the database again and rebuild the table; called every ``SYNC_FREQUENCY`` seconds."""
+        self.reload_rows()
+        self.table = table.build(self.program, self._rows, self._secrets)
+
+    def credentials(self, speaker: Format) -> tuple[Mapping[str, str], ...]:
+        """Return the places where a caller of this format may put its key: the format's own first, then any other's."""
+        return self._credentials.get(speaker.name, ())
+
+    def sender(self, attempt: Attempt) -> leg.Pool | proxied.Sender:
+        """Return what carries an attempt: the lean leg, or requests where the provider names a proxy."""
+        proxy = attempt.channel.provider.proxy
+        if not proxy:
+            return self.pool
+        if proxy not in self._proxied:
+            self._proxied[proxy] = proxied.Sender(self.guard, proxy=proxy)
+        return self._proxied[proxy]
+
+    def fetch(self, url: str) -> tuple[str, bytes]:
+        """Return the type and the bytes of a file that a request names by URL."""
+        data, kind = fetch(self.pool, url, limit=self.settings.max_file_download_mb * 1048576)
+        return kind, data
+
+    def close(self) -> None:
+        """Write out what is waiting, and let go of connections."""
+        self.logs.close()
+        self.pool.close()
+        for sender in self._proxied.values():
+            sender.close()
+        self.store.close()
+        self.db.close()
+
+
+def build(settings: Settings, program: Program, status: Callable[[], dict[str, Any]]) -> RelayState:
+    """Return a worker's state; call it after the fork, as it opens connections."""
+    return RelayState(settings, open_database(settings, migrate=False), program, status)
+
+
+def _unique(places: Iterable[Mapping[str, str]]) -> tuple[Mapping[str, str], ...]:
+    seen: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+    for place in places:
+        seen.setdefault(tuple(sorted(place.items())), place)
+    return tuple(seen.values())
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    value = _json(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _list(text: str | None) -> list[str]:
+    value = _json(text)
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,366 @@
+"""Streams on their way to the caller: passed through in complete events, or decoded, assembled and encoded anew.
+
+``Through`` reads only the events that carry a mark (usage, an end, an error); ``Across`` reads every one. Both give
+the caller's bytes piece by piece, one for each that the upstream sent. A stream that breaks off ends in an error event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from engine.errors import MappingError
+from engine.hub import replay
+from engine.hub import usage as usages
+from engine.relay.answers import Answered, decode_whole, encode_whole
+from engine.relay.dialect import error_body
+from engine.relay.upstream import UpstreamFailure
+from engine.transport import faults, framing
+
+if TYPE_CHECKING:
+    from engine.hub.assembler import Assembler
+    from engine.program import Format
+
+Pump = Iterator[bytes | None]
+_GARBAGE = "the provider sent an event that is no JSON"
+
+
+class Stream(Protocol):
+    """What deliver needs of a stream."""
+
+    content_type: str
+
+    def run(self) -> Iterator[bytes]:
+        """Give the caller's bytes."""
+        ...
+
+
+class Encoder:
+    """The caller's side: hub events to bytes, pings, and what ends a stream properly or not."""
+
+    def __init__(self, answered: Answered) -> None:
+        speaker = answered.call.format
+        self._answered = answered
+        self._frame = framing.encoder(answered.call.framing)
+        self._table = speaker.stream.encode if speaker.stream else {}
+        self._ping = speaker.stream.ping if speaker.stream else {}
+        self.content_type = self._frame.content_type
+        self.opened = False
+
+    def start(self) -> bytes:
+        """What stands before the first event."""
+        self.opened = True
+        return self._frame.start()
+
+    def encode(self, emitted: list[Any], message: dict[str, Any]) -> bytes:
+        """Return the bytes of what the assembler emitted."""
+        answered, table, frame = self._answered, self._table, self._frame
+        report, request, ctx = answered.report, answered.request, answered.ctx
+        out: list[bytes] = []
+        for name, event, part, item in emitted:
+            function = table.get(name)
+            if function is not None:
+                for data in function(report, event, part, item, message, request, ctx) or ():
+                    out.append(frame.event(data))
+        return b"".join(out)
+
+    def data(self, data: dict[str, Any]) -> bytes:
+        """Return the bytes of one wire event."""
+        return self._frame.event(data)
+
+    def ping(self) -> bytes:
+        """What keeps proxies awake in this format; nothing where any byte would be an error."""
+        if self._ping.get("comment") is not None:
+            return self._frame.ping(comment=self._ping["comment"])
+        if self._ping.get("data") is not None:
+            return self._frame.ping(data=self._ping["data"])
+        return self._frame.ping() if self._ping and not self._ping.get("none") else b""
+
+    def done(self) -> bytes:
+        """What stands after the last event."""
+        return self._frame.done()
+
+    def error(self, error: dict[str, Any]) -> bytes:
+        """Return the caller's error event."""
+        function = self._table.get("error")
+        if function is None:
+            return self.data(orjson.loads(error_body(self._answered.call.format, error, self._answered.ctx)))
+        message: dict[str, Any] = {"parts": [], "items": [], "usage": usages.EMPTY, "finish": None}
+        told = [("error", {"type": "error", **error}, None, None)]
+        return self.encode(told, message)
+
+
+def transport_error(ex: faults.TransportError) -> dict[str, Any]:
+    """Return the hub error for a connection that broke in the middle of an answer."""
+    meaning = "timeout" if ex.kind.endswith("timeout") else "cut"
+    return {"meaning": meaning, "message": f"the provider's answer broke off: {ex}", "code": ex.kind}
+
+
+def ended_word(error: dict[str, Any]) -> str:
+    """The log's word for how a stream ended by ``error``."""
+    return error["meaning"] if error["meaning"] in ("cut", "timeout") else "error"
+
+
+class Through:
+    """The same format on both sides: complete events, byte for byte; only marked ones are read."""
+
+    def __init__(self, answered: Answered, pump: Pump, kind: str) -> None:
+        self._answered = answered
+        self._pump = pump
+        self._kind = kind
+        self._encoder = Encoder(answered)
+        self.content_type = self._encoder.content_type
+        source: Format = answered.attempt.format
+        stream = source.stream
+        if stream is None or stream.decode is None:
+            raise TypeError(f"{source.name} does not stream")
+        self._decode = stream.decode
+        self._ends = marks(stream.marks.get("end"))
+        self._errors = marks(stream.marks.get("error"))
+        self._renamed = answered.attempt.model != answered.call.asked
+        names = [f'"{path[-1]}":' for path in source.model_at] if self._renamed else []
+        self._marks = (*marks(stream.marks.get("usage")), *self._ends, *self._errors, *marks(names))
+        self._names = marks(names)
+        self._usage_only = (
+            stream.usage_request.chunk_when if answered.out.usage_added and stream.usage_request else None
+        )
+        self._tally = usages.UsageTally(source.usage.counts, answered.usage_overrides)
+        self._reframed = answered.call.framing.get("type") != kind
+        self._sent = False
+        self._ended = not (stream.ends.get("marker") or stream.ends.get("finish"))
+
+    def run(self) -> Iterator[bytes]:
+        """Give complete events as they came."""
+        outcome = self._answered.outcome
+        try:
+            yield from self._passed()
+            if not self._ended:
+                raise faults.TransportError("cut", "its stream ended without its last event")
+            if self._reframed:
+                yield self._encoder.done()
+        except faults.TransportError as ex:
+            if ex.kind == "aborted":
+                outcome.ended = "client_gone"
+                return
+            yield self._broken(transport_error(ex))
+        finally:
+            if self._tally.changed:
+                outcome.usage = self._tally.settle()
+
+    def _passed(self) -> Iterator[bytes]:
+        splitter = framing.splitter(self._kind)
+        opening = self._encoder.start() if self._reframed else b""
+        if opening:
+            yield opening
+        for piece in self._pump:
+            if piece is None:
+                ping = self._encoder.ping()
+                if ping:
+                    yield ping
+                continue
+            complete, events = splitter.feed(piece)
+            if complete:
+                self._answered.produced += len(complete)
+                out = self._scan(complete, events)
+                if out:
+                    self._sent = True
+                    yield out
+        rest = splitter.tail()
+        if rest.strip():
+            yield self._scan(rest, [rest])
+
+    def _broken(self, error: dict[str, Any]) -> bytes:
+        outcome = self._answered.outcome
+        outcome.error, outcome.ended = error, ended_word(error)
+        if not self._sent:
+            raise UpstreamFailure(error)
+        return self._encoder.error(error)
+
+    def _scan(self, complete: bytes, events: list[bytes]) -> bytes:
+        """PERF: most pieces hold no mark and leave as they came, unread."""
+        if not self._reframed and not any(mark in complete for mark in self._marks):
+            return complete
+        return b"".join([self._marked(event) for event in events])
+
+    def _marked(self, event: bytes) -> bytes:
+        if any(mark in event for mark in self._ends):
+            self._ended = True
+        if not self._reframed and not any(mark in event for mark in self._marks):
+            return event
+        decoder = framing.decoder(self._answered.attempt.format.stream.framing | {"type": self._kind})  # type: ignore[union-attr]
+        pairs = decoder.feed(event) + decoder.finish()
+        if not pairs:
+            return b"" if self._reframed else event
+        out = event if not self._reframed else b""
+        for name, raw in pairs:
+            data = _json(raw)
+            self._read(name, data)
+            if self._usage_only is not None and self._usage_only([], data):
+                out = b""
+            elif self._reframed or (self._renamed and any(mark in event for mark in self._names)):
+                self._rename(data)
+                out = self._encoder.data(data)
+        return out
+
+    def _read(self, name: str | None, data: Any) -> None:
+        """Take usage and errors from one event."""
+        answered = self._answered
+        for said in self._decode([], name, data, answered.headers, answered.request, answered.ctx) or ():
+            if said["type"] == "usage":
+                self._tally.add(said)
+            elif said["type"] == "error":
+                self._failed(said)
+
+    def _failed(self, error: dict[str, Any]) -> None:
+        """The upstream told an error in its stream: before the first byte another channel can be tried."""
+        outcome = self._answered.outcome
+        error = {
+            **error,
+            "meaning": error.get("meaning") or "unknown",
+            "message": error.get("message") or "the provider failed",
+        }
+        outcome.error, outcome.ended = error, "error"
+        self._ended = True
+        if not self._sent:
+            raise UpstreamFailure(error)
+
+    def _rename(self, data: Any) -> None:
+        if not self._renamed or not isinstance(data, dict):
+            return
+        for path in self._answered.attempt.format.model_at:
+            holder: Any = data
+            for key in path[:-1]:
+                holder = holder.get(key) if isinstance(holder, dict) else None
+            if isinstance(holder, dict) and isinstance(holder.get(path[-1]), str):
+                holder[path[-1]] = self._answered.call.asked
+
+
+class Across:
+    """Another format on the caller's side: every event goes through the hub."""
+
+    def __init__(self, answered: Answered, pump: Pump, kind: str) -> None:
+        self._answered = answered
+        self._pump = pump
+        self._encoder = Encoder(answered)
+        self.content_type = self._encoder.content_type
+        source = answered.attempt.format.stream
+        self._decode = source.decode if source else None
+        self._framing = {**(source.framing if source else {}), "type": kind}
+        self._assembler: Assembler = answered.assembler(source if kind else None)
+        self._sent = False
+
+    def run(self) -> Iterator[bytes]:
+        """Give the caller's events, a piece for each of the upstream's that said something."""
+        encoder, assembler = self._encoder, self._assembler
+        for emitted in self._emitted():
+            if emitted is None:
+                ping = encoder.ping()
+                if ping:
+                    yield self._opened() + ping
+                continue
+            self._refuse_early()
+            out = encoder.encode(emitted, assembler.message)
+            if out:
+                opening = self._opened()
+                self._sent = True
+                yield opening + out
+        self._note()
+        if assembler.error is None or self._answered.attempt.format.error:
+            tail = encoder.done() if assembler.error is None else b""
+            if tail:
+                yield self._opened() + tail
+
+    def gather(self) -> dict[str, Any]:
+        """Take the stream to its end and return the caller's body for the whole answer."""
+        for _ in self._emitted():
+            self._refuse_early()
+        self._note()
+        return encode_whole(self._answered, self._assembler)
+
+    def replay(self, body: dict[str, Any]) -> Iterator[bytes]:
+        """Tell a whole answer as a stream."""
+        assembler, encoder = self._assembler, self._encoder
+        yield encoder.start()
+        events = replay.events(decode_whole(self._answered, body))
+        emitted = assembler.feed(events) + assembler.close(cut=False)
+        self._message_name()
+        yield encoder.encode(emitted, assembler.message)
+        self._note()
+        yield encoder.done()
+
+    def _opened(self) -> bytes:
+        return b"" if self._encoder.opened else self._encoder.start()
+
+    def _message_name(self) -> None:
+        self._assembler.message["model"] = self._answered.call.asked
+
+    def _refuse_early(self) -> None:
+        """An error before the caller got a byte is a failed attempt, not an error event."""
+        error = self._assembler.error
+        if error is not None and not self._sent:
+            self._note()
+            raise UpstreamFailure(error)
+
+    def _emitted(self) -> Iterator[list[Any] | None]:
+        """What the assembler emits for each piece of the upstream's body; None where a ping is due."""
+        decoder = framing.decoder(self._framing)
+        assembler = self._assembler
+        try:
+            for piece in self._pump:
+                if piece is None:
+                    yield None
+                    continue
+                self._answered.produced += len(piece)
+                emitted = self._feed(decoder.feed(piece))
+                if decoder.done:
+                    emitted += assembler.feed([{"type": "end"}])
+                if emitted:
+                    yield emitted
+            last = self._feed(decoder.finish()) + assembler.close()
+            if last:
+                yield last
+        except faults.TransportError as ex:
+            if ex.kind == "aborted":
+                self._answered.outcome.ended = "client_gone"
+                return
+            emitted = assembler.close(error={"type": "error", **transport_error(ex)})
+            if emitted:
+                yield emitted
+
+    def _feed(self, pairs: list[tuple[str | None, bytes]]) -> list[Any]:
+        answered, assembler, emitted = self._answered, self._assembler, []
+        for name, raw in pairs:
+            try:
+                events = self._decode([], name, _json(raw), answered.headers, answered.request, answered.ctx)  # type: ignore[misc]
+            except (MappingError, ValueError):
+                events = [{"type": "error", "meaning": "unknown", "message": _GARBAGE}]
+            emitted += assembler.feed(answered.restored(events or []))
+        if emitted and assembler.started:
+            self._message_name()
+        return emitted
+
+    def _note(self) -> None:
+        """Put what the assembler learned into the call's outcome."""
+        outcome, assembler = self._answered.outcome, self._assembler
+        used = assembler.usage
+        if used.get("total") or used.get("input_total") or used.get("output_total"):
+            outcome.usage = used
+        outcome.report.extend(line for line in assembler.report if line not in outcome.report)
+        if assembler.error is not None:
+            outcome.error, outcome.ended = assembler.error, ended_word(assembler.error)
+
+
+def marks(declared: str | list[str] | None) -> tuple[bytes, ...]:
+    """Return the byte strings to look for; each also with a space after its colons, as some servers write JSON."""
+    texts = [declared] if isinstance(declared, str) else declared or []
+    spellings = [text for one in texts for text in (one, one.replace('":', '": '))]
+    return tuple(dict.fromkeys(text.encode() for text in spellings))
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except ValueError:
+        raise MappingError("event", _GARBAGE) from None

@@ -1,0 +1,187 @@
+"""Which channel serves which model to which group: one look-up table of documents' and the database's channels.
+
+Built when the program or the database's channels change, never per request. Knows nothing of calls.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.program import Channel, Program, Provider
+    from engine.storage.channels import ChannelRow
+
+log = logging.getLogger(__name__)
+_ENABLED = 1
+ANY = "*"
+"""A channel that lists this serves every model of its groups that nobody else lists."""
+
+
+@dataclass(slots=True)
+class LiveChannel:
+    """A channel as the relay uses it. ``keys`` are its secrets; ``id`` is 0 for one that a document declares."""
+
+    id: int
+    name: str
+    provider: Provider
+    keys: tuple[str, ...]
+    models: frozenset[str]
+    groups: tuple[str, ...]
+    priority: int = 0
+    weight: int = 1
+    base_url: str = ""
+    format: str | None = None
+    model_mapping: Mapping[str, str] = field(default_factory=dict)
+    status_mapping: Mapping[int, int] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Top-level members of the upstream body that are set last."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    polling: bool = False
+    turn: int = 0
+
+    def key(self) -> str | None:
+        """Return the next secret: by turns or by chance where there are several."""
+        if len(self.keys) < 2:
+            return self.keys[0] if self.keys else None
+        if self.polling:
+            self.turn += 1
+            return self.keys[self.turn % len(self.keys)]
+        return random.choice(self.keys)  # noqa: S311 - spreads load, guards nothing
+
+    def mapped(self, model: str) -> str:
+        """Follow the channel's model mapping from ``model``, through chains, once round a circle at most."""
+        seen = {model}
+        while (following := self.model_mapping.get(model)) and following not in seen:
+            model = following
+            seen.add(model)
+        return model
+
+
+class Table:
+    """Channels by group and model, and what each group may see."""
+
+    def __init__(self, channels: Iterable[LiveChannel]) -> None:
+        self.channels = list(channels)
+        self.by_id = {channel.id: channel for channel in self.channels if channel.id}
+        self._served: dict[str, dict[str, list[LiveChannel]]] = {}
+        for channel in self.channels:
+            for group in channel.groups:
+                served = self._served.setdefault(group, {})
+                for model in channel.models:
+                    served.setdefault(model, []).append(channel)
+
+    def candidates(self, group: str, model: str) -> list[LiveChannel]:
+        """Return the channels that serve ``model`` to ``group``, in no order."""
+        served = self._served.get(group, {})
+        return served.get(model) or served.get(ANY) or []
+
+    def models(self, groups: Iterable[str]) -> list[str]:
+        """Return the names that these groups may ask for, sorted."""
+        return sorted({model for group in groups for model in self._served.get(group, ()) if model != ANY})
+
+    def nearest(self, groups: Iterable[str], model: str) -> str | None:
+        """Return the most similar name that these groups may ask for."""
+        return next(iter(difflib.get_close_matches(model, self.models(groups), 1, 0.6)), None)
+
+
+def draw(candidates: Iterable[LiveChannel], chance: random.Random) -> list[LiveChannel]:
+    """Order channels for trying: higher priority first, within one priority drawn by weight without replacement.
+
+    Weight 0 beside other weights comes last (the reference never draws it); all weights 0 is an even draw.
+    """
+    tiers: dict[int, list[LiveChannel]] = {}
+    for channel in candidates:
+        tiers.setdefault(channel.priority, []).append(channel)
+    order: list[LiveChannel] = []
+    for priority in sorted(tiers, reverse=True):
+        tier = tiers[priority]
+        while len(tier) > 1:
+            total = sum(channel.weight for channel in tier)
+            point = chance.random() * (total or len(tier))
+            for channel in tier:
+                point -= channel.weight if total else 1
+                if point < 0:
+                    break
+            tier.remove(channel)
+            order.append(channel)
+        order += tier
+    return order
+
+
+SecretReader = Callable[[Mapping[str, str], str], str]
+"""Takes a secret's reference and the base URL that it would be sent to; gives the secret, or raises LookupError."""
+
+
+def build(program: Program, rows: Iterable[ChannelRow], secrets: SecretReader) -> Table:
+    """Return the table of all enabled channels; one that can't be used is logged and left out."""
+    channels: list[LiveChannel] = []
+    for declared in program.channels:
+        if declared.enabled:
+            _add(channels, declared.name, partial(_from_document, program, declared, secrets))
+    for row in rows:
+        if row.status == _ENABLED:
+            _add(channels, f"{row.name} (#{row.id})", partial(_from_row, program, row))
+    return Table(channels)
+
+
+def _add(channels: list[LiveChannel], name: str, make: Callable[[], LiveChannel]) -> None:
+    try:
+        channels.append(make())
+    except LookupError as ex:
+        log.warning("channel %s is left out: %s", name, ex.args[0] if ex.args else ex)
+
+
+def _from_document(program: Program, channel: Channel, secrets: SecretReader) -> LiveChannel:
+    provider = program.providers[channel.provider]
+    base_url = channel.base_url or provider.base_url
+    reference = channel.credential or provider.credential
+    return LiveChannel(
+        id=0,
+        name=channel.name,
+        provider=provider,
+        keys=(secrets(reference, base_url),) if reference else (),
+        models=frozenset(channel.models or provider.models) | frozenset(channel.model_mapping),
+        groups=channel.groups,
+        priority=channel.priority,
+        weight=channel.weight,
+        base_url=base_url,
+        format=channel.format,
+        model_mapping=channel.model_mapping,
+    )
+
+
+def _from_row(program: Program, row: ChannelRow) -> LiveChannel:
+    name = program.legacy.get((row.numbering, row.type))
+    if name is None:
+        raise LookupError(f"no provider document states channel type {row.type} in channelTypes.{row.numbering}")
+    if "operations" in row.param_override:
+        raise LookupError(
+            "its param_override has operations, which are not supported yet; write them as requestPatches"
+        )
+    if row.faults:
+        raise LookupError(f"unreadable JSON in {', '.join(row.faults)}")
+    disabled = row.multi.disabled if row.multi else frozenset()
+    provider = program.providers[name]
+    return LiveChannel(
+        id=row.id,
+        name=row.name,
+        provider=provider,
+        keys=tuple(key for index, key in enumerate(row.keys) if index not in disabled),
+        models=frozenset(row.models),
+        groups=row.groups,
+        priority=row.priority,
+        weight=row.weight,
+        base_url=(row.base_url or provider.base_url).rstrip("/"),
+        model_mapping=row.model_mapping,
+        status_mapping=row.status_code_mapping,
+        overrides=row.param_override,
+        headers={str(k): v if isinstance(v, str) else json.dumps(v) for k, v in row.header_override.items()},
+        polling=bool(row.multi and row.multi.mode == "polling"),
+    )

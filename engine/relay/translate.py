@@ -1,0 +1,187 @@
+"""Translate: the caller's body becomes the provider's: the same bytes but for patches, or through the hub.
+
+Refuses with 400 what the target can't take and whose loss would matter. Everything else that is lost goes into the
+call's report. The caller's body is decoded once, however many channels are tried.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from engine.errors import CallError, MappingError, Refusal
+from engine.hub import loss, shape
+from engine.relay.fold import fold_keys
+from engine.relay.splice import splice
+
+if TYPE_CHECKING:
+    from engine.program import Format
+    from engine.relay.call import Attempt, Call, Report
+
+Fetch = Callable[[str], tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class Outbound:
+    """What goes up. ``same`` when the caller's bytes pass through; ``memo`` maps shaped names and ids back."""
+
+    body: bytes
+    same: bool
+    hub: dict[str, Any] | None = None
+    memo: Any = None
+    report: Report = field(default_factory=list)
+    usage_added: bool = False
+    """We asked for usage in the stream; the caller did not."""
+
+
+def translate(call: Call, attempt: Attempt, fetch: Fetch | None = None) -> Outbound:
+    """Return the bytes for one attempt."""
+    if attempt.format.passthrough_as == call.format.passthrough_as:
+        return _through(call, attempt)
+    hub = request_hub(call)
+    return _across(call, attempt, hub, fetch)
+
+
+def _through(call: Call, attempt: Attempt) -> Outbound:
+    """Patch what has to differ; every other byte stays."""
+    out = Outbound(b"", True)
+    before: dict[str, Any] = call.body
+    body = before
+    if attempt.model != call.asked and body.get("model") == call.asked:
+        body = {**body, "model": attempt.model}
+    if attempt.alias is not None:
+        body = attempt.alias.patch(out.report, call.format.name, attempt.groups, body)
+    body = _provider_patches(attempt, body, out.report)
+    wanted = _usage_path(call, attempt)
+    if wanted and not _held(body, wanted):
+        body = _put(body, wanted, True)
+        out.usage_added = True
+    out.body = splice(call.raw, before, body)
+    return out
+
+
+def _across(call: Call, attempt: Attempt, hub: dict[str, Any], fetch: Fetch | None) -> Outbound:
+    target = attempt.format
+    out = Outbound(b"", False, report=list(call.report))
+    if target.encode_request is None:
+        raise CallError("bad_request", f"{target.name} can't take requests from {call.format.name}")
+    ctx = call.ctx(attempt)
+    request = {**hub, "model": attempt.model}
+    if attempt.alias is not None:
+        request = merge(request, attempt.alias.hub(out.report, attempt.groups, request))
+    out.hub = request
+    shaped, out.memo = shape.shape(request, target.shape, ctx, out.report, fetch)
+    out.report += loss.unread(shaped, target.hub_reads)
+    body = target.encode_request(out.report, shaped, ctx)
+    wanted = _usage_path(call, attempt)
+    if wanted:
+        body = _put(body, wanted, True)
+    body = _provider_patches(attempt, body, out.report)
+    out.body = dumps(body)
+    return out
+
+
+def _usage_path(call: Call, attempt: Attempt) -> tuple[str, ...] | None:
+    """Where a stream is asked to tell its usage, if this call is one and the target has to be asked."""
+    stream = attempt.format.stream
+    return stream.usage_request.path if call.stream and stream and stream.usage_request else None
+
+
+def request_hub(call: Call) -> dict[str, Any]:
+    """Return the call's request as a canonical conversation, decoded at the first use."""
+    if call.hub is not None:
+        return call.hub
+    source = call.format
+    if source.decode_request is None:
+        raise CallError("bad_request", f"{source.name} requests can't be carried to another format")
+    body = fold_keys(call.body, source.keys) if source.keys else call.body
+    _validate(source, body)
+    _leftovers(call, body)
+    try:
+        hub: dict[str, Any] = source.decode_request(call.report, body, call.path, call.query, call.headers, call.ctx())
+    except MappingError as ex:
+        raise CallError("bad_request", str(ex), param=ex.path) from None
+    hub["stream"] = call.stream
+    call.hub = hub
+    return hub
+
+
+def _validate(source: Format, body: dict[str, Any]) -> None:
+    schema = source.request_schema
+    if schema is None or schema.is_valid(body):
+        return
+    fault = next(iter(schema.iter_errors(body)))
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.instance_path).lstrip(".")
+    raise CallError(
+        "bad_request", f"{path or 'the body'}: {_short(fault.message)}", param=path or None, code="invalid_type"
+    )
+
+
+def _short(message: str, most: int = 300) -> str:
+    """Validators print the value at fault first, and it may be long: keep the end, which says what is wrong."""
+    return message if len(message) <= most else "..." + message[-most:]
+
+
+def _leftovers(call: Call, body: dict[str, Any]) -> None:
+    """Every top-level field that decode doesn't read is either declared droppable, and reported, or refused."""
+    source = call.format
+    policy = call.program.policy.get("unknownFields", "refuse")
+    for key, value in body.items():
+        if value is None or key in source.request_reads:
+            continue
+        if key not in source.droppable and policy == "refuse":
+            raise Refusal(
+                key,
+                f"{source.name} has this field, but the provider of this model speaks another format; leave it out",
+            )
+        call.report.append((key, "dropped: another format can't carry it"))
+
+
+def _provider_patches(attempt: Attempt, body: dict[str, Any], report: Report) -> dict[str, Any]:
+    channel = attempt.channel
+    for patch in channel.provider.patches:
+        if patch.format not in (None, attempt.format.name, attempt.format.passthrough_as):
+            continue
+        if patch.applies(attempt.model, body, attempt.format.name):
+            body = patch.apply(report, attempt.model, body, attempt.format.name)
+    return {**body, **channel.overrides} if channel.overrides else body
+
+
+def merge(base: dict[str, Any], patch: dict[str, Any] | None) -> dict[str, Any]:
+    """Return ``base`` with ``patch`` merged in at every depth; null in the patch removes."""
+    if not patch:
+        return base
+    merged = dict(base)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _held(body: dict[str, Any], path: tuple[str, ...]) -> bool:
+    value: Any = body
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return bool(value)
+
+
+def _put(body: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    key, *rest = path
+    inner = body.get(key)
+    return {**body, key: _put(inner if isinstance(inner, dict) else {}, tuple(rest), value) if rest else value}
+
+
+def dumps(value: Any) -> bytes:
+    """Return JSON bytes; what the fast serialiser refuses (lone surrogates) is written escaped."""
+    try:
+        return orjson.dumps(value)
+    except (TypeError, ValueError):
+        return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()

@@ -1,0 +1,119 @@
+"""What an upstream's refusal means: an answer or a failed connection becomes a hub error that retry follows."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from engine.errors import GatewrightError
+
+if TYPE_CHECKING:
+    from engine.relay.call import Attempt
+
+_BY_STATUS = {
+    400: "bad_request",
+    401: "auth",
+    402: "quota",
+    403: "forbidden",
+    404: "not_found",
+    408: "timeout",
+    413: "too_large",
+    422: "bad_request",
+    429: "rate_limit",
+    502: "unavailable",
+    503: "overloaded",
+    504: "timeout",
+}
+RETRIED = frozenset(
+    {
+        "auth",
+        "forbidden",
+        "quota",
+        "rate_limit",
+        "rate_limit_account",
+        "rate_limit_service",
+        "overloaded",
+        "not_found",
+        "unavailable",
+        "upstream_auth",
+        "upstream_quota",
+        "unknown",
+        "cut",
+    }
+)
+"""Meanings after which another channel is tried, unless a Policy lists its own: what hangs on account or service.
+
+Not a time-out: the first upstream may still be working, and would bill a second time."""
+_SHOWN = 2000
+
+
+class UpstreamFailure(GatewrightError):  # noqa: N818 - a finding about the upstream, which retry may mend
+    """An attempt that failed before any byte went to the caller. ``raw`` is the upstream's own answer, if any."""
+
+    def __init__(
+        self,
+        error: dict[str, Any],
+        *,
+        status: int | None = None,
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(error["message"])
+        self.error = error
+        self.status = status
+        self.raw = raw
+        self.headers = headers or {}
+
+
+def parse(raw: bytes) -> Any:
+    """Return the JSON that ``raw`` holds, or None."""
+    try:
+        return orjson.loads(raw)
+    except ValueError:
+        return None
+
+
+def meaning_of(attempt: Attempt, status: int, headers: Mapping[str, str], body: Any) -> str | None:
+    """Return what the error maps of provider and format make of an answer, None if it is none."""
+    for rule in (*attempt.channel.provider.error_rules, *attempt.format.error.rules):
+        if rule.matches(status, headers, body):
+            return rule.meaning
+    if status < 400:
+        return None if status < 300 else "unknown"
+    return _BY_STATUS.get(status, "bad_request" if status < 500 else "unknown")
+
+
+def error_from(attempt: Attempt, status: int, headers: Mapping[str, str], raw: bytes, meaning: str) -> dict[str, Any]:
+    """Return the hub error of an upstream's answer."""
+    body = parse(raw)
+    decode = attempt.channel.provider.error_body or attempt.format.error.decode
+    error: dict[str, Any] = (decode([], status, headers, body) if decode and body is not None else None) or {}
+    if not error.get("message"):
+        text = raw[:_SHOWN].decode("utf-8", "replace").strip()
+        plain = text if text and not text.startswith(("<", "{", "[")) else ""
+        error["message"] = plain or f"the provider answered with status {status} and no readable error"
+    error["meaning"] = meaning
+    error["status"] = status
+    wait = retry_after(headers)
+    if wait is not None:
+        error["wait"] = wait
+    return error
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a ``Retry-After`` header (RFC 9110, 10.2.3: a number or a date)."""
+    value = headers.get("retry-after")
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
