@@ -37,7 +37,7 @@ and what a thing can't be without, must be present in ``data``; the rest has def
 
 from __future__ import annotations
 
-from engine.program.build import ArtefactError, build, dump, load, run
+from engine.program.build import PYTHON, VERSION, ArtefactError, build, dump, load, run
 from engine.program.parts import (
     Alias,
     Channel,
@@ -55,6 +55,8 @@ from engine.program.parts import (
 from engine.program.patch import Function, Json, Patch, Report
 
 __all__ = [
+    "PYTHON",
+    "VERSION",
     "Alias",
     "ArtefactError",
     "Channel",

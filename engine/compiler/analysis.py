@@ -1,0 +1,174 @@
+"""What a mapping reads of a variable, told without running it.
+
+Takes a tree, a variable and its Scope; gives dotted paths such as ``sampling.top_k``. Follows loops, `$let` and
+fragments while a value is passed on as it is; what happens to it elsewhere counts as reading the whole of it. ``*``
+stands for the variable as a whole. Items of a list have the path of their list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import nodes
+
+from engine.compiler.directives.loop import split_head
+from engine.compiler.parsing import ParseError, bare, pieces
+from engine.compiler.scope import Scope
+
+WHOLE = "*"
+_Steps = tuple[str, ...]
+_Names = Mapping[str, _Steps]
+_FIELDS = ("$if", "$when", "$switch", "$key")
+_TRANSPARENT = {"default", "nonempty"}
+
+
+def reads(tree: Any, variable: str, scope: Scope) -> set[str]:
+    """Every path below the variable that the tree may read."""
+    walk = _Walk(scope)
+    names = {variable: ()}
+    if isinstance(tree, str) and "{{" not in tree:
+        walk.field(tree, names)
+    else:
+        walk.tree(tree, names)
+    return walk.found
+
+
+class _Walk:
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.found: set[str] = set()
+        self._seen: set[tuple[str, tuple[tuple[str, _Steps], ...]]] = set()
+
+    def tree(self, tree: Any, names: _Names) -> None:
+        if isinstance(tree, str):
+            self._leaf(tree, names)
+        elif isinstance(tree, list):
+            for item in tree:
+                self.tree(item, names)
+        elif isinstance(tree, dict):
+            self._map(tree, names)
+
+    def field(self, text: Any, names: _Names) -> None:
+        """A field that holds one expression; faults are told elsewhere."""
+        if isinstance(text, str):
+            try:
+                self._expression(bare(text).tree, names)
+            except ParseError:
+                return
+
+    def _leaf(self, text: str, names: _Names) -> None:
+        try:
+            for piece in pieces(text):
+                self._expression(piece.tree, names)
+        except ParseError:
+            return
+
+    def _map(self, tree: dict[str, Any], names: _Names) -> None:
+        if "$raw" in tree:
+            return
+        if "$use" in tree:
+            self._use(tree, names)
+            return
+        if "$for" in tree:
+            names = self._loop(tree, names)
+        if "$let" in tree and isinstance(tree["$let"], dict):
+            for name, value in tree["$let"].items():
+                names = self._bound(names, name, self._passed(value, names))
+        for key, value in tree.items():
+            if key in _FIELDS:
+                self.field(value, names)
+            elif key not in ("$for", "$let"):
+                self.tree(value, names)
+
+    def _loop(self, tree: dict[str, Any], names: _Names) -> _Names:
+        head = split_head(tree["$for"])
+        if head is None:
+            return names
+        loop_names, source = head
+        steps = self._passed("{{ " + source + " }}" if "{{" not in source else source, names)
+        if steps is not None and steps:
+            self._note(steps)
+        for name in loop_names[:-1]:
+            names = self._bound(names, name, None)
+        return self._bound(names, loop_names[-1], steps)
+
+    def _use(self, tree: dict[str, Any], names: _Names) -> None:
+        fragment = self.scope.fragments.get(tree["$use"]) if isinstance(tree["$use"], str) else None
+        given = tree.get("$with")
+        arguments: dict[str, _Steps] = {}
+        for name, value in (given if isinstance(given, dict) else {}).items():
+            steps = self._passed(value, names)
+            if steps is not None:
+                arguments[name] = steps
+        if fragment is None or not arguments:
+            return
+        mark = (fragment.name, tuple(sorted(arguments.items())))
+        if mark not in self._seen:
+            self._seen.add(mark)
+            self.tree(fragment.do, {name: steps for name, steps in arguments.items() if name in fragment.args})
+
+    def _passed(self, tree: Any, names: _Names) -> _Steps | None:
+        """The path of a value that is passed on as it is; anything else is read here."""
+        if isinstance(tree, str) and "{{" in tree:
+            try:
+                found = pieces(tree)
+            except ParseError:
+                return None
+            if len(found) == 1 and found[0].tree is not None:
+                return self._value(found[0].tree, names)
+        self.tree(tree, names)
+        return None
+
+    def _value(self, node: nodes.Node, names: _Names) -> _Steps | None:
+        """The path that an expression stands for, or None after noting what it reads."""
+        if isinstance(node, nodes.Name):
+            return names.get(node.name)
+        key = _key(node)
+        if key is not None:
+            owner = self._value(node.node, names)  # type: ignore[attr-defined]
+            return None if owner is None else (*owner, key)
+        if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and type(node.arg.value) is int:
+            return self._value(node.node, names)
+        if isinstance(node, nodes.Filter) and node.name in _TRANSPARENT and node.node is not None:
+            for argument in node.args:
+                self._expression(argument, names)
+            return self._value(node.node, names)
+        for child in node.iter_child_nodes():
+            self._expression(child, names)
+        return None
+
+    def _expression(self, node: nodes.Node | None, names: _Names) -> None:
+        """Note what an expression reads; asking for the type of the whole variable does not count."""
+        if node is None:
+            return
+        if isinstance(node, nodes.Test) and isinstance(node.node, nodes.Name) and names.get(node.node.name) == ():
+            for argument in node.args:
+                self._expression(argument, names)
+            return
+        if isinstance(node, nodes.Filter) and node.name == "has" and node.node is not None:
+            steps = self._value(node.node, names)
+            if steps is not None and len(node.args) == 1 and isinstance(node.args[0], nodes.Const):
+                self._note((*steps, str(node.args[0].value)))
+                return
+        steps = self._value(node, names)
+        if steps is not None:
+            self._note(steps)
+
+    def _note(self, steps: _Steps) -> None:
+        self.found.add(".".join(steps) or WHOLE)
+
+    def _bound(self, names: _Names, name: str, steps: _Steps | None) -> _Names:
+        changed = dict(names)
+        changed.pop(name, None)
+        if steps is not None:
+            changed[name] = steps
+        return changed
+
+
+def _key(node: nodes.Node) -> str | None:
+    if isinstance(node, nodes.Getattr):
+        return node.attr
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
+        return node.arg.value
+    return None

@@ -1,0 +1,163 @@
+"""Small printing nodes: Python syntax trees with what is known about their value at compile time.
+
+Takes and gives ``ast`` nodes. Knows nothing of documents, expressions or filters.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(slots=True)
+class Variable:
+    """A local name of a generated function that expressions read keys of."""
+
+    local: str
+    reads: int = 0
+    getter: str | None = None
+    """The local that holds its bound ``.get``, if it is read often enough."""
+
+
+class Read(ast.expr):
+    """``variable.get(key)``, or nothing if the variable is no map; resolved when all reads of the function are known."""
+
+    _fields = ("key",)
+
+    def __init__(self, variable: Variable, key: ast.expr) -> None:
+        super().__init__()
+        self.variable = variable
+        self.key = key
+
+
+class Getter(ast.stmt):
+    """The spot where a variable's getter is set, if it gets one."""
+
+    _fields = ()
+
+    def __init__(self, variable: Variable) -> None:
+        super().__init__()
+        self.variable = variable
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """An expression of the generated function. ``kind`` is text, number, boolean, list, map or any."""
+
+    node: ast.expr
+    kind: str = "any"
+    maybe: bool = True
+    """It may be nothing."""
+    null: bool = False
+    """It may be NULL, a null that was written on purpose."""
+    hollow: bool = False
+    """It is a map that counts as nothing if it is empty."""
+    variable: Variable | None = None
+
+    def but(self, **changes: Any) -> Code:
+        """The same with other marks."""
+        return replace(self, **changes)
+
+
+def name(identifier: str) -> ast.Name:
+    """A local or global that is read."""
+    return ast.Name(identifier, ast.Load())
+
+
+def const(value: object) -> ast.Constant:
+    """A literal scalar."""
+    return ast.Constant(value)  # type: ignore[arg-type]
+
+
+NOTHING = Code(const(None))
+
+
+def literal(value: Any) -> ast.expr:
+    """Plain data as a display, so that each call makes its own."""
+    if isinstance(value, dict):
+        return ast.Dict([const(key) for key in value], [literal(item) for item in value.values()])
+    if isinstance(value, list):
+        return ast.List([literal(item) for item in value], ast.Load())
+    return const(value)
+
+
+def call(function: str | ast.expr, *arguments: ast.expr) -> ast.Call:
+    """A call with positional arguments."""
+    return ast.Call(name(function) if isinstance(function, str) else function, list(arguments), [])
+
+
+def method(value: ast.expr, attribute: str, *arguments: ast.expr) -> ast.Call:
+    """A call of a method that the compiler itself chose, such as ``append``."""
+    return ast.Call(ast.Attribute(value, attribute, ast.Load()), list(arguments), [])
+
+
+def assign(local: str, value: ast.expr) -> ast.Assign:
+    """``local = value``."""
+    return ast.Assign([ast.Name(local, ast.Store())], value)
+
+
+def put_item(container: str, key: ast.expr, value: ast.expr) -> ast.Assign:
+    """``container[key] = value``."""
+    return ast.Assign([ast.Subscript(name(container), key, ast.Store())], value)
+
+
+def walrus(local: str, value: ast.expr) -> ast.NamedExpr:
+    """``(local := value)``."""
+    return ast.NamedExpr(ast.Name(local, ast.Store()), value)
+
+
+def compare(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> ast.Compare:
+    """One comparison."""
+    return ast.Compare(left, [operator], [right])
+
+
+def is_nothing(value: ast.expr) -> ast.Compare:
+    """``value is None``."""
+    return compare(value, ast.Is(), const(None))
+
+
+def is_something(value: ast.expr) -> ast.Compare:
+    """``value is not None``."""
+    return compare(value, ast.IsNot(), const(None))
+
+
+def has_type(value: ast.expr, type_name: str) -> ast.Compare:
+    """``type(value) is type_name``."""
+    return compare(call("type", value), ast.Is(), name(type_name))
+
+
+def choose(test: ast.expr, then: ast.expr, otherwise: ast.expr) -> ast.IfExp:
+    """``then if test else otherwise``."""
+    return ast.IfExp(test, then, otherwise)
+
+
+def when(test: ast.expr, body: list[ast.stmt], otherwise: list[ast.stmt] | None = None) -> ast.If:
+    """An if statement; empty branches are allowed."""
+    return ast.If(test, body or [ast.Pass()], otherwise or [])
+
+
+GETTER_READS = 3
+"""PERF: a bound ``.get`` pays from the third read of the same map on (45 ns to make, 20 ns saved by each read)."""
+
+
+class Resolver(ast.NodeTransformer):
+    """Turns Read and Getter into Python, once the reads of each variable are counted."""
+
+    def visit_Read(self, node: Read) -> ast.expr:
+        """A read through the getter, or with a check of its own."""
+        variable = node.variable
+        key = self.visit(node.key)
+        if variable.getter is not None:
+            return ast.copy_location(call(variable.getter, key), node)
+        plain = method(name(variable.local), "get", key)
+        return ast.copy_location(choose(has_type(name(variable.local), "dict"), plain, const(None)), node)
+
+    def visit_Getter(self, node: Getter) -> ast.stmt | None:
+        """The assignment of a getter that is used, or no statement."""
+        variable = node.variable
+        if variable.getter is None:
+            return None
+        local = name(variable.local)
+        bound = choose(has_type(local, "dict"), ast.Attribute(local, "get", ast.Load()), name("o_no_item"))
+        return ast.copy_location(assign(variable.getter, bound), node)

@@ -1,0 +1,39 @@
+"""`$let`: names for values."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from engine.compiler.directives.record import Directive
+from engine.compiler.frame import Frame
+from engine.compiler.scope import Path
+from engine.compiler.sinks import Local, Sink
+
+
+def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
+    values = tree["$let"]
+    if not isinstance(values, dict):
+        frame.fault("wrong-type", "`$let` gives names to trees", (*path, "$let"), expected="a map")
+        return
+    with ExitStack() as names:
+        for name, value in values.items():
+            here = (*path, "$let", name)
+            if not name.isidentifier():
+                frame.fault("wrong-value", f"`{name}` can't be the name of a variable", here, token=name)
+                continue
+            local = frame.temp(f"v_{name}_")
+            if value is None:
+                Local(local).nothing(frame)
+            else:
+                frame.trees.emit(frame, value, Local(local), here)
+            names.enter_context(frame.bound({name: frame.variable(local, null=True)}))
+        if tree["$in"] is None:
+            sink.nothing(frame)
+        else:
+            frame.trees.emit(frame, tree["$in"], sink, (*path, "$in"))
+
+
+DIRECTIVE = Directive(
+    "$let", "`$in`, where these names stand for these values; later ones see earlier ones", _write, ("$in",)
+)

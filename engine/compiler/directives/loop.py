@@ -1,0 +1,129 @@
+"""`$for`: a list, or with `$key` a map, with something for each item of the data."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+from engine.compiler import expression
+from engine.compiler.code import Code, assign, call, choose, has_type, name, walrus, when
+from engine.compiler.directives.record import Directive, item
+from engine.compiler.frame import LOOPS, Frame
+from engine.compiler.scope import Path
+from engine.compiler.sinks import Item, Member, Sink, operand, unless_nothing
+
+_HEAD = re.compile(r"\s*([^\W\d]\w*)(?:\s*,\s*([^\W\d]\w*))?\s+in\s+(\S.*)", re.DOTALL)
+
+
+def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
+    head = _head(frame, tree["$for"], (*path, "$for"))
+    if head is None:
+        return
+    names, source = head
+    if frame.loops >= LOOPS:
+        frame.fault("too-large", f"loops nest deeper than {LOOPS} levels", path)
+        return
+    items = operand(frame, expression.field(frame, source, (*path, "$for")))
+    if items.kind in ("text", "number", "boolean"):
+        frame.fault(
+            "wrong-type", f"a loop runs over a list or a map, but this is always a {items.kind}", (*path, "$for")
+        )
+    keyed = "$key" in tree
+    if isinstance(sink, Item) and not keyed:
+        container = sink.container
+    else:
+        container = frame.temp("map" if keyed else "list")
+        frame.add(assign(container, ast.Dict([], []) if keyed else ast.List([], ast.Load())))
+    _loop(frame, tree, names, _iterable(frame, items, len(names)), container, path)
+    if not (isinstance(sink, Item) and not keyed):
+        sink.put(frame, Code(name(container), "map" if keyed else "list", maybe=False))
+
+
+def split_head(text: Any) -> tuple[list[str], str] | None:
+    """Names and source of ``x in list`` or ``i, x in list``; None if the text is neither."""
+    source = text.strip() if isinstance(text, str) else ""
+    if source.startswith("{{") and source.endswith("}}") and source.count("{{") == 1:
+        source = source[2:-2].strip()
+    found = _HEAD.fullmatch(source)
+    return None if found is None else ([word for word in found.groups()[:2] if word], found[3])
+
+
+def _head(frame: Frame, text: Any, path: Path) -> tuple[list[str], str] | None:
+    head = split_head(text)
+    if head is None:
+        frame.fault(
+            "bad-expression",
+            "a loop names its items and what it runs over; quote it if YAML cut it at a comma",
+            path,
+            expected='`"x in list"`, `"i, x in list"` or `"key, value in map"`',
+        )
+    return head
+
+
+def _iterable(frame: Frame, items: Code, names: int) -> ast.expr:
+    if names == 2:
+        node: ast.expr = call("o_pairs", items.node)
+    elif items.kind == "list" and not items.maybe:
+        node = items.node
+    else:
+        local = frame.temp()
+        node = choose(has_type(walrus(local, items.node), "list"), name(local), call("o_each", name(local)))
+    if not (frame.loops or frame.fragment):
+        return frame.located(node)
+    # An inner loop takes as many steps as it has items: loops inside loops are what could take too long.
+    local = frame.temp("items")
+    frame.add(assign(local, node))
+    frame.charge(call("len", name(local)))
+    return name(local)
+
+
+def _loop(frame: Frame, tree: dict[str, Any], names: list[str], source: ast.expr, container: str, path: Path) -> None:
+    locals_ = [frame.temp(f"v_{spec_name}_") for spec_name in names]
+    targets: list[ast.expr] = [ast.Name(local, ast.Store()) for local in locals_]
+    target = targets[0] if len(targets) == 1 else ast.Tuple(targets, ast.Store())
+    frame.loops += 1
+    with frame.into([]) as body:
+        bound = {spec_name: frame.variable(local) for spec_name, local in zip(names, locals_, strict=True)}
+        with frame.bound(bound):
+            test = None
+            if "$when" in tree:
+                test = frame.located(expression.condition(frame, tree["$when"], (*path, "$when")))
+            with frame.into([]) as inner:
+                _body(frame, tree, container, path)
+            if test is None:
+                body.extend(inner)
+            elif inner:
+                body.append(frame.located(when(test, inner)))
+    frame.loops -= 1
+    frame.add(ast.For(target, source, body or [ast.Pass()], []))
+
+
+def _body(frame: Frame, tree: dict[str, Any], container: str, path: Path) -> None:
+    do, here = tree["$do"], (*path, "$do")
+    if "$key" in tree:
+        key = operand(frame, expression.field(frame, tree["$key"], (*path, "$key")))
+        node = key.node if key.kind == "text" else call("o_key_text", key.node)
+        local = frame.temp("key")
+        frame.add(assign(local, node))
+        absent, _ = unless_nothing(frame, key.but(node=name(local)))
+        with frame.into([]) as block:
+            frame.trees.emit(frame, do, Member(container, name(local)), here)
+        if absent is None:
+            frame.block.extend(block)
+        else:
+            frame.branch(ast.UnaryOp(ast.Not(), absent), block)
+    elif isinstance(do, list):
+        for position, one in enumerate(do):
+            frame.trees.emit(frame, one, item(container, one), (*here, position))
+    else:
+        frame.trees.emit(frame, do, item(container, do), here)
+
+
+DIRECTIVE = Directive(
+    "$for",
+    "for each item of a list (or key and value of a map) what `$do` says; with `$key` a map",
+    _write,
+    needed=("$do",),
+    optional=("$when", "$key"),
+)

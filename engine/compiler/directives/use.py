@@ -1,0 +1,62 @@
+"""`$use`: a fragment, called with its arguments."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from engine.compiler.code import Code, call, const, name
+from engine.compiler.directives.record import Directive
+from engine.compiler.frame import Frame
+from engine.compiler.scope import Fragment, Path, Scope
+from engine.compiler.sinks import Sink, operand
+
+
+def fragment_name(scope: Scope, fragment: str) -> str:
+    """The name of a fragment's function in the generated module."""
+    plain = fragment.isidentifier() and fragment.isascii()
+    return f"g_{scope.name}_{fragment if plain else 'x' + hashlib.sha256(fragment.encode()).hexdigest()[:12]}"
+
+
+def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
+    wanted, given = tree["$use"], tree.get("$with") or {}
+    scope = frame.scope
+    fragment = scope.fragments.get(wanted) if isinstance(wanted, str) else None
+    if fragment is None:
+        known = list(scope.fragments)
+        frame.fault(
+            "unknown-fragment", f"there is no fragment `{wanted}`", (*path, "$use"), token=str(wanted), known=known
+        )
+        return
+    if not isinstance(given, dict):
+        frame.fault("wrong-type", "`$with` gives names to trees", (*path, "$with"), expected="a map")
+        return
+    for key in given:
+        if key not in fragment.args:
+            _unknown_argument(frame, fragment, key, (*path, "$with", key))
+    arguments = []
+    for argument in fragment.args:
+        if given.get(argument) is None:
+            arguments.append(const(None))
+        else:
+            code = frame.trees.value(frame, given[argument], (*path, "$with", argument))
+            arguments.append(operand(frame, code).node)
+    scope.used.setdefault(fragment.name)
+    frame.counts_steps = True
+    frame.place((*path, "$use"), fragment.name)
+    result = call(fragment_name(scope, fragment.name), name("_r"), name("_n"), frame.depth, *arguments)
+    sink.put(frame, Code(result, null=scope.writes_null))
+
+
+def _unknown_argument(frame: Frame, fragment: Fragment, key: str, path: Path) -> None:
+    frame.fault(
+        "wrong-arguments",
+        f"the fragment `{fragment.name}` has no argument `{key}`",
+        path,
+        token=key,
+        known=fragment.args,
+        expected=", ".join(fragment.args) or "no arguments",
+    )
+
+
+DIRECTIVE = Directive("$use", "what a fragment gives for the arguments under `$with`", _write, optional=("$with",))

@@ -1,0 +1,73 @@
+"""What the mappings of one document may name, and where their faults go.
+
+Takes the document's tables and fragments, and a way from a path to a place; collects faults. One Scope per document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.compiler.diagnostics import Fault, Place, nearest, path_text
+
+Path = tuple[str | int, ...]
+Where = Callable[..., Place]
+"""``where(path, token=None)``: the place of the value at an absolute path, or of a word inside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A named tree with arguments; ``at`` is the path of its tree in the file that ``where`` knows."""
+
+    name: str
+    args: tuple[str, ...]
+    do: Any
+    where: Where
+    at: Path = ()
+
+
+@dataclass(slots=True)
+class Scope:
+    """Tables and fragments by name; ``own`` are the fragments of the document itself, checked even if unused."""
+
+    name: str
+    tables: Mapping[str, Mapping[str, Any]]
+    fragments: Mapping[str, Fragment]
+    where: Where
+    faults: list[Fault]
+    own: Iterable[str] = ()
+    used: dict[str, None] = field(default_factory=dict)
+    """Fragments that were called, in order."""
+    _writes_null: bool | None = None
+
+    @property
+    def writes_null(self) -> bool:
+        """May a fragment give a null that was written on purpose?"""
+        if self._writes_null is None:
+            self._writes_null = any(_mentions(item.do, ("$null", "$raw")) for item in self.fragments.values())
+        return self._writes_null
+
+    def fault(
+        self,
+        code: str,
+        message: str,
+        path: Path,
+        *,
+        where: Where | None = None,
+        token: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        known: Iterable[str] = (),
+        severity: str = "error",
+    ) -> None:
+        """Note a fault; ``token`` is the word at fault, and its nearest among ``known`` is offered."""
+        near = nearest(token, known) if token is not None else None
+        place = (where or self.where)(path, token)
+        self.faults.append(Fault(code, message, place, path_text(path), expected, found, near, severity))
+
+
+def _mentions(tree: Any, keys: tuple[str, ...]) -> bool:
+    if isinstance(tree, dict):
+        return any(key in tree for key in keys) or any(_mentions(item, keys) for item in tree.values())
+    return isinstance(tree, list) and any(_mentions(item, keys) for item in tree)
