@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 from gunicorn.app.base import BaseApplication
 
-from engine import program
+from engine import paths, program
 from engine.relay import app as relay_app
 from engine.relay import state as relay_state
 from engine.server.arbiter import SpecArbiter
@@ -55,7 +55,7 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         self.meanwhile = meanwhile
         self.master = os.getpid()
         self.log = logging.getLogger("gunicorn.error")
-        watcher = Watcher(directories, settings.program_directory, self.log)
+        watcher = Watcher(directories, settings.program_directory, self.log, [paths.TEMPLATES / "fragments"])
         self.watcher = Child("watcher", watcher.run)
         self.children = [self.watcher, *beside]
         self.program: program.Program | None = None

@@ -39,30 +39,17 @@ class Releases:
             Path(path).unlink(missing_ok=True)
             raise
 
-    def publish(self, hash_: str, artefact: bytes, sources: str) -> None:
-        """Keep an artefact, remember which sources it was made of, and make it the running one."""
-        self._write(f"{hash_}.gwp", artefact)
-        known = {digest: name for digest, name in self._made_of().items() if digest != sources}
-        self._write("sources.json", json.dumps({**known, sources: hash_}).encode())
-        self.choose(hash_)
-        self._prune(hash_)
-
-    def choose(self, hash_: str) -> None:
-        """Make a kept artefact the running one."""
-        if self.current() != hash_:
-            self._write("current", hash_.encode() + b"\n")
-
-    def _made_of(self) -> dict[str, str]:
+    def publish(self, hash_: str, artefact: bytes) -> None:
+        """Keep an artefact and make it the running one; a known one that runs already is left alone."""
         try:
-            known = json.loads((self.directory / "sources.json").read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
-
-    def made_of(self, sources: str) -> str | None:
-        """The hash of the artefact that was made of these sources, if it is still there."""
-        hash_ = self._made_of().get(sources)
-        return hash_ if hash_ and (self.directory / f"{hash_}.gwp").is_file() else None
+            same = self.artefact(hash_) == artefact
+        except OSError:
+            same = False
+        if not same:
+            self._write(f"{hash_}.gwp", artefact)
+        if not same or self.current() != hash_:
+            self._write("current", hash_.encode() + b"\n")
+        self._prune(hash_)
 
     def current(self) -> str | None:
         """The hash of the running artefact."""
@@ -96,11 +83,9 @@ class Releases:
 
     def _prune(self, running: str) -> None:
         found = sorted(self.directory.glob("*.gwp"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        gone = {path.stem for path in found[KEPT:] if path.stem != running}
-        for name in gone:
-            (self.directory / f"{name}.gwp").unlink(missing_ok=True)
-        left = {digest: name for digest, name in self._made_of().items() if name not in gone}
-        self._write("sources.json", json.dumps(left).encode())
+        for path in found[KEPT:]:
+            if path.stem != running:
+                path.unlink(missing_ok=True)
 
 
 def _mark(path: Path) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine import __version__, paths
+from engine import __version__
 from engine.server import demo
 from engine.server.application import Gateway, StartError
 from engine.server.children import Child, ChildError, in_child
@@ -51,7 +51,7 @@ def serve(settings: Settings, *, with_demo: bool = False) -> None:
     first = First()
     Gateway(
         settings,
-        [*directories, paths.TEMPLATES / "fragments"],
+        directories,
         beside=beside,
         meanwhile=lambda: bring_up(settings, first),
         announce=lambda: announce(settings, first, with_demo),

@@ -60,10 +60,13 @@ def settled(directories: Sequence[Path], sleep: Callable[[float], None] = time.s
 
 
 class Watcher:
-    """The loop of the process."""
+    """The loop of the process. ``also`` are directories that the compiler reads by itself."""
 
-    def __init__(self, directories: Sequence[Path], programs: Path, log: logging.Logger) -> None:
+    def __init__(
+        self, directories: Sequence[Path], programs: Path, log: logging.Logger, also: Sequence[Path] = ()
+    ) -> None:
         self.directories = list(directories)
+        self.watched = [*directories, *also]
         self.releases = Releases(programs)
         self.log = log
         self.asked = False
@@ -73,14 +76,14 @@ class Watcher:
         parent = os.getppid()
         signal.signal(signal.SIGHUP, self._on_hup)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        seen = fingerprint(self.directories)
+        seen = fingerprint(self.watched)
         self.compile(message)
         while os.getppid() == parent:
             time.sleep(POLL)
-            if not self.asked and fingerprint(self.directories) == seen:
+            if not self.asked and fingerprint(self.watched) == seen:
                 continue
             self.asked = False
-            seen = settled(self.directories)
+            seen = settled(self.watched)
             self.compile()
 
     def _on_hup(self, *_: object) -> None:

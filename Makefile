@@ -1,0 +1,56 @@
+# Gatewright. `make` or `make help` lists what there is.
+
+PORT ?= 3000
+DATA ?= data
+VENV ?= .venv
+PYTHON ?= python3
+PIP_OPTIONS ?=
+UV ?= $(BIN)/uv
+
+BIN := $(VENV)/bin
+LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format docs bench lock wheel clean install install-dev
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: install  ## Start the gateway and a demo upstream (PORT=3000 DATA=data)
+	@PORT=$(PORT) GATEWRIGHT_DATA=$(DATA) exec $(BIN)/gatewright serve --demo
+
+# The environment is made anew only when the lock, the project file or the Python changed.
+install:
+	@. ./deploy/install.sh && gatewright_install "$(PYTHON)" "$(VENV)" requirements.lock $(PIP_OPTIONS)
+
+install-dev:
+	@. ./deploy/install.sh && gatewright_install "$(PYTHON)" "$(VENV)" requirements-dev.lock $(PIP_OPTIONS)
+
+test: install-dev  ## Run the tests
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+lint: install-dev  ## Check style, types, and that generated pages are current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m engine.settings --check
+
+format: install-dev  ## Bring the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: install-dev  ## Write the generated pages
+	$(BIN)/python -m engine.settings --write
+
+bench: install-dev  ## Measure speed
+	$(BIN)/python -m pytest tests/bench -p no:cacheprovider -s -o python_files='bench_*.py' -o python_functions='bench_*' --timeout 600
+
+lock:  ## Make the lock files anew (needs uv: UV=path)
+	$(UV) $(LOCK) pyproject.toml deploy/build.in -o requirements.lock
+	$(UV) $(LOCK) pyproject.toml deploy/build.in --extra dev -c requirements.lock -o requirements-dev.lock
+
+wheel: install-dev  ## Build the wheel into dist/
+	$(BIN)/python -m hatchling build -t wheel
+
+clean:  ## Remove the environment and what was built; data stays
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
