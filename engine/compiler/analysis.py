@@ -21,6 +21,8 @@ _Steps = tuple[str, ...]
 _Names = Mapping[str, _Steps]
 _FIELDS = ("$if", "$when", "$switch", "$key")
 _TRANSPARENT = {"default", "nonempty"}
+_DEPTH = 8
+"""Paths are told to this depth; a fragment that calls itself on an inner value would deepen them for ever."""
 
 
 def reads(tree: Any, variable: str, scope: Scope) -> set[str]:
@@ -100,7 +102,7 @@ class _Walk:
         for name, value in (given if isinstance(given, dict) else {}).items():
             steps = self._passed(value, names)
             if steps is not None:
-                arguments[name] = steps
+                arguments[name] = steps[:_DEPTH]
         if fragment is None or not arguments:
             return
         mark = (fragment.name, tuple(sorted(arguments.items())))
