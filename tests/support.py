@@ -1,0 +1,132 @@
+"""A running gateway for tests: the real command in its own process, with its own data directory and documents."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running:
+    """A process whose output is kept, ended with the test."""
+
+    def __init__(self, command: list[str], env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+            cwd=cwd,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        with self.process.stdout:
+            for line in self.process.stdout:
+                self.lines.append(line.rstrip("\n"))
+
+    @property
+    def output(self) -> str:
+        """What it has said so far."""
+        return "\n".join(self.lines)
+
+    def wait_for(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
+        """Return the first match of ``pattern`` in the output."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            found = re.search(pattern, self.output, re.MULTILINE)
+            if found:
+                return found
+            if self.process.poll() is not None:
+                time.sleep(0.1)
+                break
+            time.sleep(0.02)
+        found = re.search(pattern, self.output, re.MULTILINE)
+        assert found, f"no {pattern!r} in:\n{self.output}"
+        return found
+
+    def stop(self, sig: int = signal.SIGTERM, timeout: float = 15.0) -> int:
+        """End it and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self._reader.join(5)
+        return self.process.returncode
+
+
+class Gateway(Running):
+    """``gatewright serve`` on a free port. ``specs`` are documents by file name."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        specs: Mapping[str, str] | None = None,
+        demo: bool = False,
+        workers: int = 1,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data = data
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        for name, text in (specs or {}).items():
+            self.write_spec(name, text)
+        command = [sys.executable, "-m", "engine.cli", "serve", "--port", str(self.port), "--data", str(data)]
+        command += ["--workers", str(workers), "--bind", "127.0.0.1"] + (["--demo"] if demo else [])
+        super().__init__(command, {"CI_GATEWAY": "1", **(env or {})})
+        self.key = ""
+
+    def ready(self, timeout: float = 40.0) -> Gateway:
+        """Wait until it serves, and take the first key."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.output}"
+            try:
+                if requests.get(f"{self.base}/readyz", timeout=2).status_code == 200:
+                    break
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        else:
+            raise AssertionError(f"not ready in time:\n{self.output}")
+        self.key = (self.data / "first.key").read_text().strip()
+        return self
+
+    def write_spec(self, name: str, text: str) -> None:
+        """Write a document into the gateway's own spec directory, whole at once."""
+        directory = self.data / "specs"
+        directory.mkdir(parents=True, exist_ok=True)
+        fresh = directory / f".{name}.new"
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(directory / name)
+
+    def post(self, path: str, body: object, **kwargs: object) -> requests.Response:
+        """POST JSON with the first key."""
+        headers = {"authorization": f"Bearer {self.key}", **kwargs.pop("headers", {})}  # type: ignore[dict-item]
+        return requests.post(self.base + path, json=body, headers=headers, timeout=60, **kwargs)  # type: ignore[arg-type]
