@@ -23,6 +23,8 @@ _GROUP = 1024
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _logger = logging.getLogger("gatewright.storage")
 
+_FAILURES = (StorageError, OverflowError, ValueError, TypeError)
+"""Drivers raise the latter three for values that they can't send."""
 _Item = tuple[LogRow | None, threading.Event | None]
 
 
@@ -105,7 +107,7 @@ class LogWriter:
             try:
                 if rows:
                     self._write(rows)
-            except StorageError as error:
+            except _FAILURES as error:
                 if _away(error):
                     _logger.warning("log rows wait (%d): %s", self.waiting, error)
                     self._give_way()
@@ -131,7 +133,7 @@ class LogWriter:
                 continue
             try:
                 self._write([item[0]])
-            except StorageError as error:
+            except _FAILURES as error:
                 _logger.error("a log row was dropped: %s", error)
                 self._lose(item)
 
@@ -142,5 +144,5 @@ class LogWriter:
         self._current = []
 
 
-def _away(error: StorageError) -> bool:
+def _away(error: Exception) -> bool:
     return isinstance(error.__cause__, OperationalError | InterfaceError)

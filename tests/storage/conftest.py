@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
+from engine.storage.tables import METADATA
 
+TOUCHED = {"users", "tokens", "channels", "logs", "options", "setups", "gatewright_log_extra"}
 SERVERS = {
     "mysql": os.environ.get("GATEWRIGHT_TEST_MYSQL", "root:@tcp(127.0.0.1:3306)/"),
     "postgresql": os.environ.get("GATEWRIGHT_TEST_POSTGRESQL", "postgres://postgres@127.0.0.1:5432/"),
@@ -31,12 +34,9 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def empty(kind: str, tmp_path: Path) -> Iterator[Settings]:
-    """Settings of an empty database, dropped afterwards."""
-    if kind == "sqlite":
-        yield Settings(data=tmp_path)
-        return
+@contextmanager
+def _server_database(kind: str, data: Path) -> Iterator[Settings]:
+    """An empty database on a server, dropped afterwards."""
     name = f"gatewright_test_{secrets.token_hex(4)}"
     admin = create_engine(_ADMIN[kind], isolation_level="AUTOCOMMIT")
     try:
@@ -48,7 +48,7 @@ def empty(kind: str, tmp_path: Path) -> Iterator[Settings]:
             pytest.fail(f"no {kind} server: {error}")
         pytest.skip(f"no {kind} server on this machine")
     try:
-        yield Settings(data=tmp_path, sql_dsn=SERVERS[kind] + name)
+        yield Settings(data=data, sql_dsn=SERVERS[kind] + name)
     finally:
         with admin.connect() as connection:
             force = " WITH (FORCE)" if kind == "postgresql" else ""
@@ -57,11 +57,48 @@ def empty(kind: str, tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def db(empty: Settings) -> Iterator[Database]:
-    """A fresh database, migrated."""
-    opened = open_database(empty)
-    yield opened
-    opened.close()
+def empty(kind: str, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of an empty database."""
+    if kind == "sqlite":
+        yield Settings(data=tmp_path)
+        return
+    with _server_database(kind, tmp_path) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Database]]:
+    """One migrated database for each server, made when first asked for: making one takes a second."""
+    with ExitStack() as stack:
+        made: dict[str, Database] = {}
+
+        def get(kind: str) -> Database:
+            if kind not in made:
+                settings = stack.enter_context(_server_database(kind, tmp_path_factory.mktemp(kind)))
+                made[kind] = open_database(settings)
+                stack.callback(made[kind].close)
+            return made[kind]
+
+        yield get
+
+
+@pytest.fixture
+def db(kind: str, tmp_path: Path, shared: Callable[[str], Database]) -> Iterator[Database]:
+    """A migrated database without rows; its schema is not to be touched."""
+    if kind == "sqlite":
+        opened = open_database(Settings(data=tmp_path))
+        yield opened
+        opened.close()
+        return
+    server = shared(kind)
+    yield server
+    server.write(_emptied)
+
+
+def _emptied(connection: Connection) -> None:
+    for table in METADATA.sorted_tables:
+        if table.name in TOUCHED:
+            connection.execute(table.delete())
 
 
 @pytest.fixture

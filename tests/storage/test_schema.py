@@ -59,7 +59,8 @@ def _load(db: Database, ddl: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mysql", "postgresql"], indirect=True)
-def test_a_fresh_database_has_the_newest_schema(kind: str, db: Database, ddl: str) -> None:
+def test_a_fresh_database_has_the_newest_schema(kind: str, empty: Settings, ddl: str) -> None:
+    db = open_database(empty)
     ours = _server_schema(db)
     name = str(db._target.url.database)
     drop = f"DROP DATABASE {name}" if kind == "mysql" else "DROP SCHEMA public CASCADE"
@@ -67,6 +68,7 @@ def test_a_fresh_database_has_the_newest_schema(kind: str, db: Database, ddl: st
     with db.read() as connection:
         connection.execute(text(drop))
         connection.execute(text(create))
+    db.close()
     again = connect(db._target)
     try:
         _load(again, ddl)

@@ -1,0 +1,103 @@
+"""Make, list and revoke the keys that clients send."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+
+import click
+
+from engine import settings
+from engine.cli._common import FAULTS, as_json, print_json
+from engine.storage import keys
+from engine.storage.database import Database, StorageError, open_database
+
+_STATUS = {1: "enabled", 2: "disabled", 3: "expired", 4: "used up"}
+
+
+def database() -> Database:
+    """The database of the settings, or the end of the command."""
+    try:
+        return open_database(settings.load(os.environ))
+    except StorageError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.group()
+def command() -> None:
+    """Make, list and revoke the keys that clients send."""
+
+
+@command.command()
+@click.argument("name")
+@click.option("--user", default="root", show_default=True, help="Whose key it is.")
+@click.option("--group", default="", help="Group to use; empty = the user's.")
+@click.option("--quota", type=int, help="Quota units it may spend; without it, no bound.")
+@click.option("--days", type=float, help="Days until it expires; without it, never.")
+@click.option("--model", "models", multiple=True, help="A model it may use (may be repeated); without it, all.")
+@click.option("--network", "networks", multiple=True, help="An address or network it may come from (may be repeated).")
+@as_json
+def create(
+    name: str,
+    user: str,
+    group: str,
+    quota: int | None,
+    days: float | None,
+    models: tuple[str, ...],
+    networks: tuple[str, ...],
+    json_: bool,
+) -> None:
+    """Make a key called NAME and show it, once."""
+    expires = -1 if days is None else int(time.time() + days * 86400)
+    db = database()
+    try:
+        made = keys.create_key(
+            db, user, name, group=group, quota=quota, expires=expires, models=models, networks=networks
+        )
+    except StorageError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        db.close()
+    if json_:
+        print_json(dataclasses.asdict(made))
+    else:
+        click.echo(made.key)
+
+
+@command.command("list")
+@click.option("--user", help="Only this user's.")
+@as_json
+def list_(user: str | None, json_: bool) -> None:
+    """Show the keys, masked, newest first."""
+    db = database()
+    try:
+        found = keys.list_keys(db, user)
+    finally:
+        db.close()
+    if json_:
+        print_json([dataclasses.asdict(key) for key in found])
+        return
+    for key in found:
+        left = "no bound" if key.unlimited else f"{key.remain_quota} left"
+        group = key.group or "-"
+        state = _STATUS.get(key.status, str(key.status))
+        click.echo(f"{key.token_id:>6}  {key.key}  {state:<8}  {left:<16}  {group:<12}  {key.username}/{key.name}")
+
+
+@command.command()
+@click.argument("which")
+@as_json
+def revoke(which: str, json_: bool) -> None:
+    """Delete a key, given by its id or by itself. It is refused at once; its log rows stay."""
+    db = database()
+    try:
+        done = keys.revoke_key(db, int(which) if which.isdigit() and len(which) < 19 else which)
+    finally:
+        db.close()
+    if json_:
+        print_json({"revoked": done})
+    elif not done:
+        click.echo("there is no such key; gatewright key list shows all", err=True)
+    if not done:
+        raise SystemExit(FAULTS)

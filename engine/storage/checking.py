@@ -1,0 +1,56 @@
+"""Says what a database is and what it lacks, without changing it.
+
+``check(db)`` gives a ``Report``: which program made it, our revision, and the tables and columns that a fresh one
+would have besides. Knows nothing of how they would be added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import inspect, select
+
+from engine.storage import migrations
+from engine.storage.database import Database
+from engine.storage.origin import identify
+from engine.storage.tables import METADATA, own
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``program`` is empty for an empty database; ``numbering`` is whose channel types it holds."""
+
+    database: str
+    kind: str
+    program: str
+    numbering: str
+    revision: str
+    missing_tables: tuple[str, ...]
+    missing_columns: tuple[str, ...]
+
+
+def check(db: Database) -> Report:
+    """Look at a database, whoever made it."""
+    with db.read() as connection:
+        listed = inspect(connection).get_multi_columns()
+        revision = migrations.revision(connection)
+        columns = {name: {str(column["name"]) for column in found} for (_, name), found in listed.items()}
+        noted: dict[str, str] = {}
+        if own.facts.name in columns:
+            noted = {row[0]: row[1] for row in connection.execute(select(own.facts.c.name, own.facts.c.value))}
+    origin = identify(columns)
+    return Report(
+        database=db.label,
+        kind=db.kind,
+        program=noted.get("origin") or (origin.program if origin else ""),
+        numbering=noted.get("numbering") or (origin.numbering if origin else ""),
+        revision=revision or "",
+        missing_tables=tuple(sorted(name for name in METADATA.tables if name not in columns)),
+        missing_columns=tuple(
+            f"{name}.{column.name}"
+            for name, table in sorted(METADATA.tables.items())
+            if name in columns
+            for column in table.columns
+            if column.name not in columns[name]
+        ),
+    )
