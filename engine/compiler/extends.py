@@ -1,6 +1,7 @@
 """Extends: a document that names a parent takes the parent's spec and changes it.
 
-Maps are merged at every depth, lists and other values are replaced, null removes what was inherited. Takes and gives
+Maps are merged at every depth, lists and other values are replaced, null removes what was inherited. A fragment, and a
+map that directives steer, is one thing: it is replaced whole. Takes and gives
 definitions; each keeps the chain of documents it was merged from, so that every value's place can be told.
 """
 
@@ -23,13 +24,18 @@ def resolve(definitions: Definitions) -> list[Fault]:
 
 def merge(base: Any, change: Any) -> Any:
     """``change`` over ``base``: maps at every depth; null takes a key away."""
-    if not isinstance(base, dict) or not isinstance(change, dict):
+    if not isinstance(base, dict) or not isinstance(change, dict) or _steered(base) or _steered(change):
         return change
     merged = {key: value for key, value in base.items() if change.get(key, value) is not None}
     for key, value in change.items():
         if value is not None:
             merged[key] = merge(base.get(key), value)
     return merged
+
+
+def _steered(tree: dict[str, Any]) -> bool:
+    """Whether directives or a fragment's frame make the map one thing."""
+    return "do" in tree or any(key.startswith("$") for key in tree)
 
 
 def _resolve(
