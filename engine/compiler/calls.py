@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import re2
 from jinja2 import nodes
 
 from engine.compiler.code import (
@@ -171,7 +172,7 @@ def _replace_re(writer: Writer, value: Code, arguments: list[nodes.Expr]) -> Cod
         return NOTHING
     try:
         patterns.pattern(arguments[0].value).sub(new, "")  # type: ignore[attr-defined]
-    except (ValueError, patterns.re2.error) as ex:
+    except (ValueError, re2.error) as ex:
         return writer.fault("bad-pattern", f"the replacement does not fit its pattern: {ex}", token=new)
     return _unless(writer, value, "text", "o_replaced", pattern, const(new))
 

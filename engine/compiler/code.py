@@ -21,7 +21,7 @@ class Variable:
 
 
 class Read(ast.expr):
-    """``variable.get(key)``, or nothing if the variable is no map; resolved when all reads of the function are known."""
+    """``variable.get(key)``, or nothing if the variable is no map; resolved when all reads are counted."""
 
     _fields = ("key",)
 

@@ -209,4 +209,13 @@ def _check_key(frame: Frame, key: str, path: Path) -> None:
         )
 
 
-__all__ = ["Fragment", "Scope", "compile_expression", "compile_function", "emit", "fragment_functions", "value"]
+__all__ = [
+    "Fragment",
+    "Function",
+    "Scope",
+    "compile_expression",
+    "compile_function",
+    "emit",
+    "fragment_functions",
+    "value",
+]

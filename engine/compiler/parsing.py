@@ -52,13 +52,13 @@ def parse(text: str) -> nodes.Expr:
         if parser.stream.eos:
             raise ParseError("the expression is empty")
         tree = parser.parse_expression()
-        rest = parser.stream.current.value if not parser.stream.eos else None
+        last = parser.stream.current
     except TemplateError as ex:
         raise ParseError(f"not an expression: {_lower(ex.message)}") from ex
     except (RecursionError, ValueError, OverflowError) as ex:
         raise _as_parse_error(ex) from ex
-    if rest is not None:
-        raise ParseError(f"the expression should end before {str(rest)!r}", str(rest))
+    if last.type != "eof":
+        raise ParseError(f"the expression should end before {str(last.value)!r}", str(last.value))
     if _deeper_than(tree, DEEPEST):
         raise ParseError(f"the expression nests deeper than {DEEPEST} levels")
     return tree
@@ -74,10 +74,10 @@ def pieces(text: str) -> tuple[Piece, ...]:
     found: list[Piece] = []
     inside: list[str] | None = None
     try:
-        for _, token, value in _JINJA.lex(text):
-            if token == "variable_begin":
+        for _, kind, value in _JINJA.lex(text):
+            if kind == "variable_begin":
                 inside = []
-            elif token == "variable_end" and inside is not None:
+            elif kind == "variable_end" and inside is not None:
                 source = "".join(inside).strip()
                 found.append(Piece(source, parse(source)))
                 inside = None

@@ -62,33 +62,8 @@ def namespace() -> dict[str, Any]:
     return names
 
 
-OPERATIONS: Final = [
-    "read",
-    "at",
-    "cut",
-    "no_item",
-    "each",
-    "pairs",
-    "add",
-    "subtract",
-    "multiply",
-    "divide",
-    "floor_divide",
-    "modulo",
-    "negate",
-    "concat",
-    "contains",
-    "compare",
-    "case_of",
-    "lookup",
-    "some",
-    "members",
-    "merged",
-    "spliced",
-    "key_text",
-    "nonempty",
-    "too_deep",
-    "spent",
-    "located",
-    "as_text",
-]
+OPERATIONS: Final = (
+    *("read", "at", "cut", "no_item", "each", "pairs", "some", "members", "merged", "spliced", "key_text", "nonempty"),
+    *("add", "subtract", "multiply", "divide", "floor_divide", "modulo", "negate", "concat", "contains", "compare"),
+    *("case_of", "lookup", "as_text", "too_deep", "spent", "located"),
+)

@@ -25,7 +25,7 @@ def _has(value: Any, key: Any) -> bool:
 
 def _names(keys: tuple[Any, ...]) -> set[str]:
     """Keys given one by one or as a list."""
-    result = set()
+    result: set[str] = set()
     for key in keys:
         result.update(name for name in (key if type(key) is list else [key]) if type(name) is str)
     return result
@@ -63,11 +63,15 @@ def _some(value: Any) -> Any:
     return {key: inner for key, inner in value.items() if inner is not None} if type(value) is dict else None
 
 
-_WITHOUT = (("{'a': 1, 'b': 2} | {}('a')", {"b": 2}), ("{'a': 1, 'b': 2} | {}(['a', 'b'])", {}))
-_ONLY = (("{'a': 1, 'b': 2} | {}('a')", {"a": 1}), ("1 | {}('a')", None))
+_Examples = tuple[tuple[str, Any], ...]
+_WITHOUT: _Examples = (
+    ("{'a': 1, 'b': 2} | {}('a')", {"b": 2}),
+    ("{'a': 1, 'b': 2} | {}(['a', 'b'])", {}),
+)
+_ONLY: _Examples = (("{'a': 1, 'b': 2} | {}('a')", {"a": 1}), ("1 | {}('a')", None))
 
 
-def _named(examples: tuple[tuple[str, Any], ...], name: str) -> tuple[tuple[str, Any], ...]:
+def _named(examples: _Examples, name: str) -> _Examples:
     return tuple((expression.replace("{}", name), result) for expression, result in examples)
 
 

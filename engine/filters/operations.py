@@ -247,7 +247,7 @@ def lookup(report: list[tuple[str, str]], table: Mapping[str, Any], name: str, v
     if value is None:
         return None
     key = case_of(value)
-    if key in table:
+    if key is not None and key in table:
         return table[key]
     if "_" not in table:
         report.append((name, f"has no word for {as_text(value)[:80]!r}"))

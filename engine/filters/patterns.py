@@ -39,7 +39,7 @@ def replaced(value: Any, compiled: Any, new: str) -> str | None:
     """The text with each place where the pattern fits replaced; ``\\1`` stands for a group."""
     if type(value) is not str:
         return None
-    result = compiled.sub(new, value)
+    result: str = compiled.sub(new, value)
     return result if len(result) - len(value) <= GROWTH else fail("the text grows too long")
 
 

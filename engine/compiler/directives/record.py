@@ -13,7 +13,7 @@ from engine.compiler.sinks import Item, Sink
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """``needed`` and ``optional`` are the keys beside its own. ``write`` stores a value, or says ``nothing``, on every way."""
+    """``needed`` and ``optional`` are the keys beside its own. ``write`` calls ``put`` or ``nothing`` on every way."""
 
     key: str
     words: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from typing import Any
 
@@ -34,7 +35,7 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
     for key in given:
         if key not in fragment.args:
             _unknown_argument(frame, fragment, key, (*path, "$with", key))
-    arguments = []
+    arguments: list[ast.expr] = []
     for argument in fragment.args:
         if given.get(argument) is None:
             arguments.append(const(None))
