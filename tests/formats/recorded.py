@@ -1,0 +1,154 @@
+"""Recorded traffic of real providers, and the ways it is sent through formats in process.
+
+Reads the recordings (GATEWRIGHT_RECORDED, or ../shared/fixtures/recorded beside the checkout) and the shipped documents;
+gives exchanges, and what becomes of them in another format. It goes the relay's way without its I/O, so what is tested
+is what the formats and the hub say, not the network. Nothing of a recording is copied into the repository.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.compiler import compile_set, read_set
+from engine.compiler.translation import Message, Translation, translate
+from engine.program import Program
+from engine.relay.fold import fold_keys
+from engine.transport import framing
+
+HOME = Path(__file__).resolve().parents[2]
+FOLDERS = {
+    "openai.chat": "openai.chat",
+    "openai.responses": "openai.responses",
+    "other.responses": "openai.responses",
+    "anthropic.messages": "anthropic.messages",
+    "gemini.generateContent": "gemini.generateContent",
+}
+"""Folder of recordings: the format that they are written in."""
+
+FORMATS = ("openai.chat", "openai.responses", "anthropic.messages", "gemini.generateContent")
+REQUIRED = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def place() -> Path | None:
+    """The folder of recordings, if there is one."""
+    named = os.environ.get("GATEWRIGHT_RECORDED")
+    folder = Path(named) if named else HOME.parent / "shared" / "fixtures" / "recorded"
+    return folder if folder.is_dir() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One call as it was recorded."""
+
+    id: str
+    folder: str
+    format: str
+    path: str
+    status: int
+    request: dict[str, Any] | None
+    response: Any
+    stream: str | None
+    features: tuple[str, ...]
+
+    @property
+    def model(self) -> str:
+        """The model that was asked."""
+        asked = (self.request or {}).get("model")
+        if asked is None and "/models/" in self.path:
+            asked = self.path.split("/models/")[1].split(":")[0]
+        return str(asked or "recorded-model")
+
+
+@functools.cache
+def exchanges() -> tuple[Exchange, ...]:
+    """All recordings of the four formats; none if the folder is missing."""
+    home = place()
+    return tuple(_read(home)) if home else ()
+
+
+def _read(home: Path) -> Iterator[Exchange]:
+    for folder, name in FOLDERS.items():
+        for file in sorted((home / folder).glob("*.json")):
+            found = json.loads(file.read_text("utf-8"))
+            yield Exchange(
+                found["id"],
+                folder,
+                name,
+                found["api_path"],
+                found["status"],
+                found["request"],
+                found["response"],
+                found["response_stream"],
+                tuple(found["features"]),
+            )
+
+
+@functools.cache
+def program() -> Program:
+    """The shipped documents, compiled."""
+    sources, shared, faults = read_set([HOME / "specs"])
+    result = compile_set(sources, shared)
+    assert not faults and result.artefact is not None, "\n".join(fault.as_text() for fault in faults + result.faults)
+    return result.program()
+
+
+def message(exchange: Exchange, wire: Any) -> Message:
+    """A wire message of the exchange with what the relay would know beside it."""
+    ctx = {"asked": "asked-model", "model": exchange.model, "now": 1_750_000_000, "request_id": "req-1"}
+    return Message(wire, path={"model": exchange.model}, request=_hub_request(exchange), ctx=ctx)
+
+
+def _hub_request(exchange: Exchange) -> dict[str, Any]:
+    """The caller's request as hub data: what answers may repeat of it."""
+    return {"model": exchange.model, "stream": exchange.stream is not None, "stream_usage": True, "messages": []}
+
+
+def convey(exchange: Exchange, what: str, wire: Any, target: str) -> Translation:
+    """The message in another format (or its own), with every step."""
+    return translate(program(), exchange.format, target, what, message(exchange, wire), fold_keys)
+
+
+def events(exchange: Exchange, pieces: list[bytes] | None = None) -> list[Any]:
+    """The data of a recorded stream's events; ``pieces`` are its bytes as they arrive, whole if left out."""
+    return framed(exchange, pieces if pieces is not None else [stream_bytes(exchange)])
+
+
+def stream_bytes(exchange: Exchange) -> bytes:
+    """The recorded stream."""
+    assert exchange.stream is not None
+    return exchange.stream.encode("utf-8", "surrogatepass")
+
+
+def framed(exchange: Exchange, pieces: list[bytes]) -> list[Any]:
+    """Events of any bytes in the framing of the exchange's format."""
+    stream = program().formats[exchange.format].stream
+    assert stream is not None
+    decoder = framing.decoder(stream.framing)
+    found = [event for piece in pieces for event in decoder.feed(piece)]
+    found += decoder.finish()
+    return [_data(data) for _, data in found]
+
+
+def _data(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data.decode()
+
+
+def answer_parts(exchange: Exchange) -> dict[str, Any]:
+    """The hub's view of the recorded answer: the settled message that every target is told of."""
+    done = convey(exchange, "stream" if exchange.stream else "response", recorded_answer(exchange), exchange.format)
+    wanted = "hub message" if exchange.stream else "settled hub response"
+    return next(value for name, value in done.steps if name == wanted)
+
+
+def recorded_answer(exchange: Exchange) -> Any:
+    """What the provider answered: a body, or a list of events."""
+    return events(exchange) if exchange.stream else exchange.response
