@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.compiler.diagnostics import Fault, nearest
+from engine.compiler.schema import Shape, shape_of
 from engine.compiler.sets import Definition, Definitions
 
 
@@ -22,20 +23,15 @@ def resolve(definitions: Definitions) -> list[Fault]:
     return faults
 
 
-def merge(base: Any, change: Any) -> Any:
-    """``change`` over ``base``: maps at every depth; null takes a key away."""
-    if not isinstance(base, dict) or not isinstance(change, dict) or _steered(base) or _steered(change):
+def merge(base: Any, change: Any, shape: Shape | None = None) -> Any:
+    """``change`` over ``base``: maps at every depth; null takes a key away. ``shape`` knows what is one value."""
+    if not isinstance(base, dict) or not isinstance(change, dict) or (shape is not None and shape.whole):
         return change
     merged = {key: value for key, value in base.items() if change.get(key, value) is not None}
     for key, value in change.items():
         if value is not None:
-            merged[key] = merge(base.get(key), value)
+            merged[key] = merge(base.get(key), value, None if shape is None else shape.below(key))
     return merged
-
-
-def _steered(tree: dict[str, Any]) -> bool:
-    """Whether directives or a fragment's frame make the map one thing."""
-    return "do" in tree or any(key.startswith("$") for key in tree)
 
 
 def _resolve(
@@ -49,7 +45,7 @@ def _resolve(
         if parent is not None:
             _resolve(parent, definitions, done, [*open_, definition], faults)
             merged = dict(definition.data)
-            merged["spec"] = merge(parent.spec, definition.spec)
+            merged["spec"] = merge(parent.spec, definition.spec, shape_of(definition.kind))
             definition.data = merged
             definition.chain += parent.chain
     done.add(id(definition))

@@ -66,7 +66,8 @@ def _pattern(definition: Definition, path: Path, pattern: str) -> list[Fault]:
     try:
         compiled(pattern)
     except re2.error as error:
-        reason = str(error.args[0] if error.args else error)
+        reason = error.args[0] if error.args else error
+        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
         return [definition.fault("bad-pattern", f"this regular expression is not valid: {reason}", path, found=pattern)]
     return []
 

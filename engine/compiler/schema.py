@@ -196,6 +196,32 @@ def _fields(
             yield from _fields(root, schema["items"], item, (*path, index), variables)
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The schema at one spot of a spec, for those who walk data and schema side by side."""
+
+    root: dict[str, Any]
+    schema: dict[str, Any]
+
+    @property
+    def whole(self) -> bool:
+        """Whether a value here is one thing, never merged with another: a mapping or a fragment."""
+        return self.schema.get("$ref", "").rsplit("/", 1)[-1] in ("tree", "expression", "fragment")
+
+    def below(self, key: str) -> Shape | None:
+        """The schema of a key of a map that stands here, if one is known."""
+        reference = self.schema.get("$ref")
+        schema = self.schema if reference is None else self.root["$defs"][reference.rsplit("/", 1)[1]]
+        inner = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+        return Shape(self.root, inner) if isinstance(inner, dict) else None
+
+
+def shape_of(kind: str) -> Shape:
+    """The shape of a kind's spec."""
+    root = schema_of(kind)
+    return Shape(root, root["properties"]["spec"])
+
+
 def all_kinds() -> dict[str, dict[str, Any]]:
     """The schema of every kind."""
     return {kind: schema_of(kind) for kind in KINDS}
