@@ -88,22 +88,6 @@ def _flatten(value: Any) -> Any:
     return [inner for item in value for inner in (item if type(item) is list else [item])]
 
 
-def _runs(value: Any, key: Any) -> Any:
-    """Items without the key stand alone, for they have nothing in common."""
-    if type(value) is not list or type(key) is not str:
-        return None
-    result: list[list[Any]] = []
-    last = None
-    for item in value:
-        mark = item.get(key) if type(item) is dict else None
-        if mark is not None and mark == last:
-            result[-1].append(item)
-        else:
-            result.append([item])
-        last = mark
-    return result
-
-
 def _concat(value: Any, *others: Any) -> Any:
     if type(value) is not list:
         return None
@@ -255,15 +239,6 @@ FILTERS = (
         "list",
         "inner lists opened, one level",
         (("[1, [2, [3]]] | flatten", [1, 2, [3]]),),
-    ),
-    Filter(
-        "runs",
-        _runs,
-        "list of maps",
-        "list",
-        "a list of lists: neighbours with the same value under the key together, those without it alone",
-        (("[{'a': 1}, {'a': 1}, {}, {}] | runs('a')", [[{"a": 1}, {"a": 1}], [{}], [{}]]),),
-        ("key",),
     ),
     Filter(
         "concat",
