@@ -125,7 +125,7 @@ def _leftovers(out: Translation, here: Format, body: Any) -> None:
 
 
 def _response(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
-    from engine.hub import assembler, replay, usage
+    from engine.hub import replay, usage
 
     ctx = context(here, there, message, answer=True)
     if here.decode_response is None or there.encode_response is None:
@@ -137,11 +137,8 @@ def _response(out: Translation, here: Format, there: Format, message: Message, f
         hub["usage"] = usage.normalise(counts, here.usage.counts, None)
     out.step("hub response", hub)
     names = {there.name, there.passthrough_as}
-    line = assembler.Assembler(None, there.stream, usage_rules=here.usage, native=names)
-    line.feed(replay.events(hub))
-    line.close(False)
-    settled = out.step("settled hub response", assembler.response(line.message))
-    out.report += line.report
+    ready = replay.prepare(hub, there.stream, native=names, report=out.report)
+    settled = out.step("settled hub response", ready)
     out.step(f"{there.name} response", there.encode_response(out.report, settled, message.request, ctx))
 
 
