@@ -178,7 +178,7 @@ class Assembler:
             check_key(key)
         part = self._current.get(kind) if key is None else self._keyed.get(key)
         if part is not None and (kind is None or kind == part.kind) and not self._needs_sum:
-            value = event.get(part.field)
+            value = event.get(part.fast)
             if value.__class__ is str and value and len(event) == 2 + (key is not None) + (kind is not None):
                 part.pieces.append(value)
                 self._size += len(value)

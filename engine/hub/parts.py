@@ -56,6 +56,7 @@ class OpenPart:
         "accepted",
         "data",
         "ended",
+        "fast",
         "field",
         "item",
         "key",
@@ -90,6 +91,13 @@ class OpenPart:
         if isinstance(self.data.get("citations"), list):
             self.data["citations"] = list(self.data["citations"])
         self._begin(fields)
+        self.fast = self.field
+        """The field whose fragments need no care; empty when arguments must be unwrapped first."""
+        self._mark_wrapped()
+
+    def _mark_wrapped(self) -> None:
+        if self.data.get("unwrap") and self.kind == "tool_call":
+            self.fast = ""
 
     def _begin(self, fields: Part) -> None:
         first = as_text(fields.get(self.field), self.field)
@@ -113,6 +121,7 @@ class OpenPart:
         for name, value in fields.items():
             if value is not None and name not in _STREAMED and name not in self.data:
                 self.data[name] = value
+        self._mark_wrapped()
         more = {name: fields[name] for name in ("text", "arguments") if fields.get(name)}
         if self.field == "arguments" and as_text(more.get("arguments"), "arguments").strip() in _PLACEHOLDERS:
             more.pop("arguments", None)
@@ -124,7 +133,8 @@ class OpenPart:
         value = as_text(event.get(self.field), self.field)
         if value:
             self.pieces.append(value)
-            fragments.append({"type": "part_delta", self.field: value})
+            if self.fast:
+                fragments.append({"type": "part_delta", self.field: value})
         for patch in event.get("patch") or ():
             self.patched = self.patched or Patched()
             self.patched.apply(patch)
@@ -154,7 +164,7 @@ class OpenPart:
     def pending(self) -> list[Event]:
         """What came before the part was told to the target, joined."""
         fragments: list[Event] = []
-        if self.pieces:
+        if self.pieces and self.fast:
             fragments.append({"type": "part_delta", self.field: "".join(self.pieces)})
         fragments.extend({"type": "part_delta", "citation": citation} for citation in self.data.get("citations", ()))
         if self.data.get("signature"):
@@ -165,6 +175,8 @@ class OpenPart:
         """Write the sums into ``data``; gives fragments that could only be known now (built or empty arguments)."""
         late: list[Event] = []
         data = self.data
+        if not self.fast:
+            late.append(self._unwrapped())
         if self.kind in CALL_KINDS and not data.get("custom"):
             if not self.pieces and self.patched is not None:
                 late.append(self._late(as_text(self.patched.root, "arguments")))
@@ -178,6 +190,17 @@ class OpenPart:
         if self.kind == "tool_call" and not data.get("custom") and not valid_json(data["arguments"]):
             data["invalid"] = True
         return late
+
+    def _unwrapped(self) -> Event:
+        """The text that a function's one member holds; what isn't of that form stays as it is."""
+        text = "".join(self.pieces)
+        try:
+            value = json.loads(text)[self.data["unwrap"]]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            value = text
+        del self.data["unwrap"]
+        self.pieces.clear()
+        return self._late(as_text(value, "arguments"))
 
     def _late(self, text: str) -> Event:
         self.pieces.append(text)

@@ -1,0 +1,50 @@
+"""Shaping: a conversation brought into the form that a target format can take.
+
+Takes a hub request and the target's declared demands (``shape`` of its Format); gives the request to encode, a report
+of every change, and a memo by which the answer is named back. One pass, deterministic, no I/O but by the callable
+given for fetching. Knows no format: a demand that isn't declared changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from engine.hub.shape import ids, media, numbers, output, thinking, tools, turns
+from engine.hub.shape import schema as schemas
+from engine.hub.shape.restore import Restorer, restore
+from engine.hub.shape.work import Fetch, Memo, Work, begin
+
+__all__ = ["Fetch", "Memo", "Restorer", "restore", "shape"]
+
+
+def shape(
+    request: dict[str, Any],
+    rules: dict[str, Any] | None,
+    ctx: dict[str, Any],
+    report: list[tuple[str, str]],
+    fetch: Fetch | None = None,
+    *,
+    native: Collection[str] = (),
+) -> tuple[dict[str, Any], Memo]:
+    """The request as the target takes it. ``native``: names of formats whose opaque parts are the target's own."""
+    own = native or {name for name in [ctx.get("target")] if name}
+    work = Work(begin(request), rules or {}, ctx, report, own, fetch)
+    ids.link(work)
+    thinking.fit(work)
+    output.fit(work)
+    tools.fit(work)
+    _output_schema(work)
+    media.fit(work)
+    turns.fit(work)
+    numbers.fit(work)
+    return work.request, work.memo
+
+
+def _output_schema(work: Work) -> None:
+    """A native schema of the answer speaks the same dialect as those of tools, unless one is declared for it."""
+    wanted = work.request.get("output")
+    dialect = work.rules.get("outputSchema") or (work.rules.get("tools") or {}).get("schema")
+    if isinstance(wanted, dict) and wanted.get("schema") is not None and dialect:
+        made = schemas.convert(wanted["schema"], {**dialect, "object_required": False}, "output.schema", work)
+        work.request["output"] = {**wanted, "schema": made}

@@ -1,0 +1,92 @@
+"""Calls and their results: found to belong together, named, and under ids that the target takes.
+
+Declared: ``ids: {pattern, max, prefix, exists}``. Results without ids (formats that have none) belong to the first
+unanswered call of their name. A result of no call is refused where the target matches them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.errors import Refusal
+from engine.hub import naming
+from engine.hub.shape.work import Work, pattern
+from engine.hub.types import Part
+
+_MADE_LENGTH = 24
+
+
+class _Calls:
+    """The calls so far, which of them lack a result, and the ids they go by at the target."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.rules: dict[str, Any] = work.rules.get("ids") or {}
+        self.known: dict[str, Part] = {}
+        self.unanswered: list[Part] = []
+        self.renamed: dict[str, str] = {}
+
+    def call(self, part: Part, place: str) -> Part:
+        """Take up a call; gives it with an id."""
+        told = part.get("id")
+        named = {**part, "id": self.fit(told) if told else self.made(f"{place}/{part.get('name')}")}
+        self.known[told or named["id"]] = named
+        self.unanswered.append(named)
+        return named
+
+    def result(self, part: Part, path: str) -> Part:
+        """Take up a result; gives it with its call's id, name and kind."""
+        told = part.get("id")
+        call = self.known.get(told) if told else self._next(part.get("name"))
+        if call is None:
+            return self._orphan(part, told, path)
+        self.unanswered = [other for other in self.unanswered if other is not call]
+        filled = {**part, "id": call["id"]}
+        for key in ("name", "custom"):
+            if call.get(key) is not None:
+                filled[key] = call[key]
+        return filled
+
+    def _next(self, name: str | None) -> Part | None:
+        same = [call for call in self.unanswered if call.get("name") == name]
+        if same:
+            return same[0]
+        return self.unanswered[0] if self.unanswered and not name else None
+
+    def _orphan(self, part: Part, told: str | None, path: str) -> Part:
+        turns = self.work.rules.get("turns") or {}
+        needs_call = turns.get("results_follow_calls") or (self.rules.get("exists") is False and not part.get("name"))
+        if needs_call and not self.work.request.get("previous"):
+            what = f"of call {told!r}" if told else f"of {part.get('name') or 'an unnamed tool'}"
+            raise Refusal(path, f"is the result {what}, but no such call stands before it; send the call's turn too")
+        return {**part, "id": self.fit(told)} if told else part
+
+    def fit(self, told: str) -> str:
+        """The id in the form that the target takes."""
+        if told in self.renamed:
+            return self.renamed[told]
+        limit, form = self.rules.get("max"), self.rules.get("pattern")
+        fits = (not limit or len(told) <= limit) and (not form or pattern(form).fullmatch(told))
+        wanted = told if fits else self.made(told)
+        if wanted != told:
+            self.work.memo.ids[wanted] = told
+        self.renamed[told] = wanted
+        return wanted
+
+    def made(self, seed: str) -> str:
+        """A stable id out of the place or the old id."""
+        prefix: str = self.rules.get("prefix", "call_")
+        length = min(_MADE_LENGTH, (self.rules.get("max") or 64) - len(prefix))
+        return prefix + naming.short_hash(seed, max(length, 1))
+
+
+def link(work: Work) -> None:
+    """Give every call an id and every result its call's id and name."""
+    calls = _Calls(work)
+    for number, message in enumerate(work.messages):
+        for index, part in enumerate(message["parts"]):
+            kind = part.get("type")
+            if kind == "tool_call":
+                message["parts"][index] = calls.call(part, f"{number}/{index}")
+            elif kind == "tool_result":
+                message["parts"][index] = calls.result(part, f"messages[{number}].parts[{index}]")

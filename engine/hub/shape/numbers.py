@@ -1,0 +1,82 @@
+"""Numbers in the ranges that the target takes.
+
+Declared per name: ``{min, max, from_max, default, over}``. ``from_max`` scales from a wider range; without it a value
+outside is set to the nearest end. ``default`` is a number, or a table of model pattern to number. For lists (stop
+sequences) ``max`` is how many there may be: more is refused, or with ``over: cut`` the rest is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.errors import Refusal
+from engine.hub.shape.work import Work, pattern
+
+_HOLDERS = {"budget": "reasoning", "max_tokens": "", "stop": ""}
+
+
+def fit(work: Work) -> None:
+    """Bring every declared number into its range."""
+    for name, rule in (work.rules.get("numbers") or {}).items():
+        *holders, key = name.split(".") if "." in name else [*filter(None, [_HOLDERS.get(name, "sampling")]), name]
+        holder = work.request.get(holders[0]) if holders else work.request
+        value = holder.get(key) if isinstance(holder, dict) else None
+        path = ".".join([*holders, key])
+        fitted = _fitted(value, rule, path, work)
+        if fitted is not value:
+            _put(work, holders, key, fitted)
+
+
+def _put(work: Work, holders: list[str], key: str, value: Any) -> None:
+    if not holders:
+        work.request[key] = value
+        return
+    work.request[holders[0]] = {**(work.request.get(holders[0]) or {}), key: value}
+
+
+def _fitted(value: Any, rule: dict[str, Any], path: str, work: Work) -> Any:
+    if value is None:
+        default = _default(rule.get("default"), work)
+        if default is not None:
+            work.report(path, f"the target needs a value; {default} was set")
+        return default
+    if isinstance(value, list):
+        return _few(value, rule, path, work)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return _in_range(value, rule, path, work)
+
+
+def _default(default: Any, work: Work) -> Any:
+    if not isinstance(default, dict):
+        return default
+    model = str(work.ctx.get("model") or work.request.get("model") or "")
+    for form, number in default.items():
+        if form != "_" and pattern(form).search(model):
+            return number
+    return default.get("_")
+
+
+def _few(value: list[Any], rule: dict[str, Any], path: str, work: Work) -> list[Any]:
+    most = rule.get("max")
+    if most is None or len(value) <= most:
+        return value
+    if rule.get("over") != "cut":
+        raise Refusal(path, f"has {len(value)} entries, the provider's format takes {most} at most")
+    work.report(path, f"the target takes {most} at most; the rest was dropped")
+    return value[:most]
+
+
+def _in_range(value: float, rule: dict[str, Any], path: str, work: Work) -> float:
+    low, high, wide = rule.get("min"), rule.get("max"), rule.get("from_max")
+    fitted = value
+    if wide and high is not None:
+        fitted = value * high / wide
+    if high is not None and fitted > high:
+        fitted = high
+    if low is not None and fitted < low:
+        fitted = low
+    if fitted == value:
+        return value
+    work.report(path, f"{value} became {fitted} in the target's range")
+    return fitted

@@ -1,0 +1,151 @@
+"""Tools of kinds, under names and with schemas that the target takes.
+
+Declared: ``tools: {kinds: [function, ...], name: {pattern, max}, schema: {...}, strict: keep|drop}``. A custom tool
+(text in, by a grammar perhaps) is dressed as a function with one text member where the target knows no such kind; names
+that don't fit get new ones. Both are undone in the answer, see the memo.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engine.errors import Refusal
+from engine.hub import naming
+from engine.hub.shape import schema as schemas
+from engine.hub.shape.work import Work, pattern
+from engine.hub.types import Part
+
+_MEMBER = "input"
+
+
+def fit(work: Work) -> None:
+    """Convert definitions, choice and the calls in the history alike."""
+    rules: dict[str, Any] = work.rules.get("tools") or {}
+    if not rules:
+        return
+    names = _Names(rules.get("name") or {}, work)
+    dressed = _definitions(work, rules, names)
+    _choice(work, names)
+    takes_custom = "custom" in rules.get("kinds", ("custom",))
+    for message in work.messages:
+        for index, part in enumerate(message["parts"]):
+            if part.get("type") in ("tool_call", "tool_result") and part.get("name"):
+                message["parts"][index] = _past(part, names, dressed, takes_custom)
+
+
+class _Names:
+    """Names as the target takes them."""
+
+    def __init__(self, rules: dict[str, Any], work: Work) -> None:
+        self._most = rules.get("max")
+        self._form = rules.get("pattern")
+        self._work = work
+        self._known: dict[str, str] = {}
+
+    def fit(self, name: str) -> str:
+        """The name to use at the target, always the same for the same name."""
+        if name not in self._known:
+            self._known[name] = self._made(name)
+        return self._known[name]
+
+    def _fits(self, name: str) -> bool:
+        return (not self._most or len(name) <= self._most) and (
+            not self._form or bool(pattern(self._form).fullmatch(name))
+        )
+
+    def _made(self, name: str) -> str:
+        if self._fits(name):
+            return name
+        plain = "".join(char if char.isascii() and (char.isalnum() or char in "_-") else "_" for char in name)
+        mark = "_" + naming.short_hash(name, 8)
+        made = plain[: (self._most or 64) - len(mark)] + mark
+        if not self._fits(made):
+            made = "tool" + mark
+        self._work.memo.names[made] = name
+        self._work.report("tools", f"the name {name[:80]!r} does not fit the target and is {made!r} there")
+        return made
+
+
+def _definitions(work: Work, rules: dict[str, Any], names: _Names) -> set[str]:
+    """The tools; gives the names of those dressed as functions."""
+    kinds = rules.get("kinds")
+    kept: list[dict[str, Any]] = []
+    dressed: set[str] = set()
+    for index, tool in enumerate(work.request.get("tools") or ()):
+        path = f"tools[{index}]"
+        kind = tool.get("kind", "function")
+        if kind == "custom" and kinds is not None and "custom" not in kinds:
+            dressed.add(tool["name"])
+            work.memo.custom[names.fit(tool["name"])] = _MEMBER
+            work.report(path, "a custom tool went to the target as a function with one text member")
+            tool, kind = _dressed(tool), "function"
+        if kinds is not None and kind not in kinds:
+            work.report(path, f"a tool of kind {kind} means nothing to the target; dropped")
+            continue
+        kept.append(_function(tool, rules, names, path, work) if kind in ("function", "custom") else tool)
+    if "tools" in work.request:
+        work.request["tools"] = kept
+        if not kept:
+            del work.request["tools"]
+    return dressed
+
+
+def _dressed(tool: dict[str, Any]) -> dict[str, Any]:
+    grammar = tool.get("grammar")
+    text = "the tool's input, as text"
+    if isinstance(grammar, dict) and grammar.get("definition"):
+        text += f"; it must follow this {grammar.get('syntax', '')} grammar: {grammar['definition']}"
+    member = {"type": "string", "description": text}
+    made = {key: value for key, value in tool.items() if key != "grammar"}
+    schema = {"type": "object", "properties": {_MEMBER: member}, "required": [_MEMBER], "additionalProperties": False}
+    return {**made, "kind": "function", "schema": schema}
+
+
+def _function(tool: dict[str, Any], rules: dict[str, Any], names: _Names, path: str, work: Work) -> dict[str, Any]:
+    name = tool.get("name")
+    if not isinstance(name, str) or not name:
+        raise Refusal(f"{path}.name", "a tool needs a name")
+    made = {**tool, "name": names.fit(name)}
+    dialect = rules.get("schema")
+    wanted = dialect and (made.get("schema") is not None or dialect.get("object_required"))
+    if dialect and wanted and tool.get("kind") != "custom":
+        made["schema"] = schemas.convert(made.get("schema") or {}, dialect, f"{path}.schema", work)
+    if (rules.get("strict") == "drop" or (dialect or {}).get("strict") == "drop") and made.pop("strict", None):
+        work.report(f"{path}.strict", "the target does not know strict tools")
+    return made
+
+
+def _choice(work: Work, names: _Names) -> None:
+    choice = work.request.get("tool_choice")
+    if not isinstance(choice, dict):
+        return
+    if not work.request.get("tools"):
+        del work.request["tool_choice"]
+        if choice.get("mode") not in ("auto", "none", None):
+            work.report("tool_choice", "no tool is left to choose")
+        return
+    if isinstance(choice.get("names"), list):
+        known = {tool.get("name") for tool in work.request["tools"]}
+        wanted = [names.fit(name) for name in choice["names"]]
+        missing = [name for name in wanted if name not in known]
+        if missing and choice.get("mode") == "tool":
+            raise Refusal(
+                "tool_choice", f"names the tool {missing[0]!r}, which is not among the tools sent to the provider"
+            )
+        work.request["tool_choice"] = {**choice, "names": [name for name in wanted if name in known]}
+
+
+def _past(part: Part, names: _Names, dressed: set[str], takes_custom: bool) -> Part:
+    """A call or result of the history, under the target's name and kind."""
+    name = part["name"]
+    undress = part.get("custom") and (name in dressed or not takes_custom)
+    fitted = names.fit(name)
+    if fitted == name and not undress:
+        return part
+    made = {**part, "name": fitted}
+    if undress:
+        del made["custom"]
+        if part["type"] == "tool_call":
+            made["arguments"] = json.dumps({_MEMBER: part.get("arguments") or ""}, ensure_ascii=False)
+    return made

@@ -1,0 +1,164 @@
+"""Turns in the order and under the roles that the target takes.
+
+Declared: ``turns: {alternate, first, system: field|first|anywhere, system_late: hoist|user, results: in_user|
+own_message, results_follow_calls, empty: drop|TEXT}``. Neighbouring assistant messages are always joined, since some
+formats decode one turn to several of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.hub.shape.work import Work
+from engine.hub.types import Part
+
+Turn = dict[str, Any]
+
+_FIRST_TEXT = "."
+_NO_RESULT = "no result was given for this call"
+
+
+def fit(work: Work) -> None:
+    """Arrange the conversation."""
+    rules: dict[str, Any] = work.rules.get("turns") or {}
+    turns = _split_results(work.messages)
+    turns = _systems(turns, rules, work)
+    turns = _without_empty(turns, rules, work)
+    if rules.get("results_follow_calls"):
+        turns = _results_after_calls(_merge(turns, {"assistant", "tool"}), work)
+    if rules.get("results") == "in_user":
+        turns = [{**turn, "role": "user"} if turn["role"] == "tool" else turn for turn in turns]
+    roles = {"assistant", "tool"} | ({"user"} if rules.get("alternate") or rules.get("results") == "in_user" else set())
+    turns = _merge(turns, roles)
+    if rules.get("results") == "in_user":
+        turns = [_results_first(turn) for turn in turns]
+    work.request["messages"] = _begin_right(turns, rules, work)
+
+
+def _is_result(part: Part) -> bool:
+    return part.get("type") == "tool_result"
+
+
+def _split_results(turns: list[Turn]) -> list[Turn]:
+    """Results said inside another role's turn become a tool turn before the rest."""
+    split: list[Turn] = []
+    for turn in turns:
+        results = [part for part in turn["parts"] if _is_result(part)] if turn.get("role") != "tool" else []
+        if not results:
+            split.append(turn)
+            continue
+        rest = [part for part in turn["parts"] if not _is_result(part)]
+        split.append({"role": "tool", "parts": results})
+        if rest:
+            split.append({**turn, "parts": rest})
+    return split
+
+
+def _systems(turns: list[Turn], rules: dict[str, Any], work: Work) -> list[Turn]:
+    where = rules.get("system", "anywhere")
+    if where == "anywhere":
+        return turns
+    leading = 0
+    while leading < len(turns) and turns[leading]["role"] == "system":
+        leading += 1
+    late = [turn for turn in turns[leading:] if turn["role"] == "system"]
+    systems, rest = turns[:leading], turns[leading:]
+    if late and rules.get("system_late") == "user":
+        work.report("messages", "system text in mid-conversation went to the target as the user's")
+        rest = [{"role": "user", "parts": turn["parts"]} if turn["role"] == "system" else turn for turn in rest]
+    elif late:
+        work.report("messages", "system text in mid-conversation was moved to the front")
+        systems = systems + late
+        rest = [turn for turn in rest if turn["role"] != "system"]
+    if where == "first" and len(systems) > 1:
+        systems = [{**systems[0], "parts": [part for turn in systems for part in turn["parts"]]}]
+    return systems + rest
+
+
+def _blank(part: Part) -> bool:
+    said = part.get("text") or part.get("signature") or part.get("cache")
+    return part.get("type") == "text" and not said
+
+
+def _without_empty(turns: list[Turn], rules: dict[str, Any], work: Work) -> list[Turn]:
+    how = rules.get("empty")
+    if how is None:
+        return turns
+    kept: list[Turn] = []
+    for number, turn in enumerate(turns):
+        parts = [part for part in turn["parts"] if not _blank(part)]
+        if not parts and how != "drop" and turn["role"] != "system":
+            parts = [{"type": "text", "text": how}]
+        if len(parts) != len(turn["parts"]) or not parts:
+            work.report(f"messages[{number}]", "empty text, which the target refuses, was left out")
+        if parts:
+            kept.append(turn if len(parts) == len(turn["parts"]) else {**turn, "parts": parts})
+    return kept
+
+
+def _merge(turns: list[Turn], roles: set[str]) -> list[Turn]:
+    """Neighbours of one role become one turn; a speaker's name keeps turns apart."""
+    merged: list[Turn] = []
+    for turn in turns:
+        last = merged[-1] if merged else None
+        same = last is not None and last["role"] == turn["role"] and last.get("name") == turn.get("name")
+        if last is not None and same and turn["role"] in roles:
+            merged[-1] = {**last, **turn, "parts": last["parts"] + turn["parts"]}
+        else:
+            merged.append(turn)
+    return merged
+
+
+def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
+    """Each turn with calls is followed at once by the results of all of them."""
+    arranged: list[Turn] = []
+    taken: set[int] = set()
+    results = [(index, part) for index, turn in enumerate(turns) if turn["role"] == "tool" for part in turn["parts"]]
+    for index, turn in enumerate(turns):
+        if turn["role"] == "tool":
+            parts = [part for part in turn["parts"] if id(part) not in taken]
+            if parts:
+                arranged.append({**turn, "parts": parts})
+            continue
+        arranged.append(turn)
+        calls = [part for part in turn["parts"] if part.get("type") == "tool_call"]
+        if turn["role"] != "assistant" or not calls or index == len(turns) - 1:
+            continue
+        answers: list[Part] = []
+        for call in calls:
+            answer = _answer(call, index, results, taken)
+            if answer is None:
+                work.report(f"messages[{index}]", f"call {call['id']} has no result; an error result was put in")
+                answer = {"type": "tool_result", "id": call["id"], "error": True}
+                answer["parts"] = [{"type": "text", "text": _NO_RESULT}]
+                if call.get("name"):
+                    answer["name"] = call["name"]
+            answers.append(answer)
+        arranged.append({"role": "tool", "parts": answers})
+    return arranged
+
+
+def _answer(call: Part, after: int, results: list[tuple[int, Part]], taken: set[int]) -> Part | None:
+    for index, part in results:
+        if index > after and part.get("id") == call["id"] and id(part) not in taken:
+            taken.add(id(part))
+            return part
+    return None
+
+
+def _results_first(turn: Turn) -> Turn:
+    if turn["role"] != "user" or not any(map(_is_result, turn["parts"])):
+        return turn
+    return {**turn, "parts": sorted(turn["parts"], key=lambda part: not _is_result(part))}
+
+
+def _begin_right(turns: list[Turn], rules: dict[str, Any], work: Work) -> list[Turn]:
+    first = rules.get("first")
+    leading = 0
+    while leading < len(turns) and turns[leading]["role"] == "system":
+        leading += 1
+    if not first or (leading < len(turns) and turns[leading]["role"] == first):
+        return turns
+    text = rules.get("first_text", _FIRST_TEXT)
+    work.report("messages", f"the target wants the {first} to speak first; a turn was put in")
+    return [*turns[:leading], {"role": first, "parts": [{"type": "text", "text": text}]}, *turns[leading:]]

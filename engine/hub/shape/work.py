@@ -1,0 +1,85 @@
+"""What the demands share while one request is shaped: the request under way, the rules, the report, the memo.
+
+Takes a hub request and copies it just deep enough that nobody else's data is changed: messages and their part lists
+are new, a part is replaced when it changes. Knows none of the demands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import re2
+
+from engine.hub.types import Part
+
+Fetch = Callable[[str], tuple[str, bytes]]
+"""url -> (mime, bytes); raises a CallError. An attribute ``many`` (urls -> {url: (mime, bytes)}) is used when there."""
+
+
+@lru_cache(maxsize=256)
+def pattern(text: str) -> Any:
+    """A declared pattern, compiled once."""
+    return re2.compile(text)
+
+
+@dataclass(slots=True)
+class Memo:
+    """What was renamed for the target and must be named back in its answer."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    custom: dict[str, str] = field(default_factory=dict)
+    """Tools that were dressed as functions: name at the target -> member that holds the text."""
+    output_tool: str | None = None
+    """The tool by which a structured answer is given."""
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.ids or self.custom or self.output_tool)
+
+
+@dataclass(slots=True)
+class Work:
+    """One request being shaped."""
+
+    request: dict[str, Any]
+    rules: dict[str, Any]
+    ctx: dict[str, Any]
+    lines: list[tuple[str, str]]
+    native: Collection[str]
+    fetch: Fetch | None = None
+    memo: Memo = field(default_factory=Memo)
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The conversation; may be changed in place."""
+        found: list[dict[str, Any]] = self.request["messages"]
+        return found
+
+    def report(self, path: str, why: str) -> None:
+        """Tell one change, once."""
+        if (path, why) not in self.lines:
+            self.lines.append((path, why))
+
+    def places(self) -> Iterator[tuple[str, list[Part], int]]:
+        """Every part with its path and the list that holds it; parts inside results too."""
+        for number, message in enumerate(self.messages):
+            for index, part in enumerate(message["parts"]):
+                path = f"messages[{number}].parts[{index}]"
+                yield path, message["parts"], index
+                if part.get("type") == "tool_result" and isinstance(part.get("parts"), list):
+                    inner = list(part["parts"])
+                    message["parts"][index] = {**part, "parts": inner}
+                    for deeper in range(len(inner)):
+                        yield f"{path}.parts[{deeper}]", inner, deeper
+
+
+def begin(request: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the request whose messages and part lists are its own."""
+    copy = dict(request)
+    copy["messages"] = [
+        {**message, "parts": list(message.get("parts") or ())} for message in request.get("messages") or ()
+    ]
+    return copy
