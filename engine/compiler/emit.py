@@ -6,7 +6,6 @@ Takes compiled Functions; gives the code object, or its Python text for people. 
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Iterable
 from types import CodeType
 
@@ -19,20 +18,19 @@ def tree(functions: Iterable[Function]) -> ast.Module:
     """The module's syntax tree: what lines stand for, constants in order of their names, then the functions."""
     ordered = sorted(functions, key=lambda function: function.name)
     constants: dict[str, ast.expr] = {}
-    places: list[tuple[str, str]] = []
-    nodes: list[ast.stmt] = []
     for function in ordered:
         constants.update(function.constants)
-        node = copy.deepcopy(function.node)
-        nodes.append(ast.increment_lineno(node, len(places)))
-        places.extend(function.places or [("", "")])
-    pairs: list[tuple[ast.expr, ast.expr]] = [
-        (const(line), ast.Tuple([const(text), const(path)], ast.Load())) for line, (text, path) in enumerate(places, 1)
-    ]
-    body: list[ast.stmt] = [assign("_places", ast.Dict([line for line, _ in pairs], [place for _, place in pairs]))]
-    body.extend(assign(identifier, constants[identifier]) for identifier in sorted(constants))
-    body.extend(nodes)
-    return ast.fix_missing_locations(ast.Module(body, []))
+    head = [assign("_places", _places(ordered))]
+    head.extend(assign(identifier, constants[identifier]) for identifier in sorted(constants))
+    body: list[ast.stmt] = [ast.fix_missing_locations(statement) for statement in head]
+    body.extend(function.node for function in ordered)
+    return ast.Module(body, [])
+
+
+def _places(functions: list[Function]) -> ast.Dict:
+    """For each function, what its lines stand for: texts and paths, from line 1 on."""
+    names: list[ast.expr | None] = [const(function.name) for function in functions]
+    return ast.Dict(names, [const(function.places) for function in functions])
 
 
 def module(functions: Iterable[Function]) -> CodeType:

@@ -104,12 +104,10 @@ class Frame:
             self._places.append(entry)
 
     def located(self, node: Node) -> Node:
-        """Give a node, and all in it that has none yet, the line of the current place."""
-        line = max(len(self._places), 1)
-        for part in ast.walk(node):
-            if isinstance(part, ast.stmt | ast.expr) and not hasattr(part, "lineno"):
-                part.lineno = part.end_lineno = line
-                part.col_offset = part.end_col_offset = 0
+        """Give a node the line of the current place; in the end, all inside it that has none takes its line."""
+        if isinstance(node, ast.stmt | ast.expr) and not hasattr(node, "lineno"):
+            node.lineno = node.end_lineno = max(len(self._places), 1)
+            node.col_offset = node.end_col_offset = 0
         return node
 
     def fault(self, code: str, message: str, path: Path, **details: object) -> None:

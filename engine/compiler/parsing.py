@@ -43,6 +43,7 @@ class Piece:
     tree: nodes.Expr | None = None
 
 
+@lru_cache(maxsize=1 << 14)
 def parse(text: str) -> nodes.Expr:
     """One bare expression."""
     if len(text) > LONGEST:
@@ -64,7 +65,7 @@ def parse(text: str) -> nodes.Expr:
     return tree
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=1 << 14)
 def pieces(text: str) -> tuple[Piece, ...]:
     """The stretches of a leaf; one literal piece if it holds no expression."""
     if "{{" not in text:

@@ -315,7 +315,9 @@ def located(error: Exception) -> Exception:
     trace, text, place = error.__traceback__, "", ""
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == MODULE:
-            text, place = trace.tb_frame.f_globals["_places"].get(trace.tb_lineno, (text, place))
+            places = trace.tb_frame.f_globals["_places"].get(trace.tb_frame.f_code.co_name, ())
+            if 0 < trace.tb_lineno <= len(places):
+                text, place = places[trace.tb_lineno - 1]
         trace = trace.tb_next
     if isinstance(error, MappingError):
         why = error.why
