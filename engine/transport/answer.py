@@ -32,7 +32,10 @@ class Answer(Protocol):
         """The whole body; raises ``TransportError`` when it is cut, or longer than ``limit``."""
 
     def pieces(self, tick: float = 0.0) -> Iterator[bytes]:
-        """The body as it arrives; closing the iterator early ends the call. ``tick``: an empty piece for that much silence."""
+        """The body as it arrives; closing the iterator early ends the call.
+
+        With ``tick`` an empty piece comes after each that many seconds of silence.
+        """
 
     def abort(self) -> None:
         """End the call at once; a greenlet that waits in it gets ``TransportError`` (aborted)."""
@@ -63,7 +66,7 @@ class LegAnswer:
         self._inflater: Inflater | None = None
         encoding = self.headers.get("content-encoding")
         if encoding is not None and not reading.bare:
-            self._inflater = _inflater(encoding)
+            self._inflater = decoder_of(encoding)
         if reading.complete:
             self._left = reading.take()
             self._settle(connection)
@@ -74,7 +77,7 @@ class LegAnswer:
             # PERF: the usual small answer came with its head.
             body, self._left = self._left, b""
             if len(body) > limit:
-                raise _too_large(limit)
+                raise over_limit(limit)
             return body
         pieces: list[bytes] = []
         size = 0
@@ -82,7 +85,7 @@ class LegAnswer:
             size += len(piece)
             if size > limit:
                 self.abort()
-                raise _too_large(limit)
+                raise over_limit(limit)
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -203,7 +206,8 @@ class LegAnswer:
             connection.close()
 
 
-def _inflater(encoding: str) -> Inflater | None:
+def decoder_of(encoding: str) -> Inflater | None:
+    """What undoes an answer's content codings, None if there are none; raises ``TransportError`` (protocol)."""
     names = codings(encoding)
     try:
         return Inflater(names) if names else None
@@ -211,5 +215,6 @@ def _inflater(encoding: str) -> Inflater | None:
         raise TransportError("protocol", f"the upstream used content-encoding {ex.args[0][:40]!r} unasked") from None
 
 
-def _too_large(limit: int) -> TransportError:
+def over_limit(limit: int) -> TransportError:
+    """The fault of a body that is longer than its reader takes."""
     return TransportError("too_large", f"the upstream's answer is longer than {limit} bytes")

@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from engine.transport.faults import TransportError
@@ -28,10 +29,12 @@ _GONE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
 class Handle:
     """Ends a call from outside: another greenlet, another thread or a callback of the hub."""
 
-    __slots__ = ("_sock", "aborted")
+    __slots__ = ("_sock", "aborted", "ender")
 
     def __init__(self) -> None:
         self.aborted = False
+        self.ender: Callable[[], object] | None = None
+        """Ends a call whose socket is out of reach; None where the socket will do."""
         self._sock: socket.socket | None = None
 
     def attach(self, sock: socket.socket | None) -> None:
@@ -43,9 +46,11 @@ class Handle:
     def abort(self) -> None:
         """End the call at once; whoever waits in it gets ``TransportError`` (aborted). Never blocks."""
         self.aborted = True
-        sock = self._sock
+        sock, ender = self._sock, self.ender
         if sock is not None:
             hang_up(sock)
+        elif ender is not None:
+            ender()
 
 
 def aborted() -> TransportError:

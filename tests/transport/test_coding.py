@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import zlib
 from typing import Any
 
@@ -102,5 +103,4 @@ def test_bytes_after_the_end_are_a_fault() -> None:
     for coding, raw in (("deflate", zlib.compress(b"x")), ("br", brotli.compress(b"x"))):
         made = Inflater([coding])
         with pytest.raises(CodingError):
-            list(made.feed(raw + b"more"))
-            list(made.feed(b"more"))
+            list(itertools.chain.from_iterable(map(made.feed, [raw + b"more", b"more"])))

@@ -26,7 +26,7 @@ def patched(*files: str) -> None:
 
 
 def test_the_legs_suite_holds_on_gevents_sockets() -> None:
-    patched(str(HERE / "test_leg.py"), str(HERE / "test_tls.py"))
+    patched(str(HERE / "test_leg.py"), str(HERE / "test_tls.py"), str(HERE / "test_proxied.py"))
 
 
 def test_what_only_greenlets_show_holds() -> None:

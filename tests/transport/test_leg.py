@@ -73,7 +73,8 @@ def test_a_large_body_arrives_whole(pool: Any, upstream: Any) -> None:
 
 def test_status_headers_and_duplicates_are_given(pool: Any, upstream: Any) -> None:
     server = upstream(
-        b"HTTP/1.1 429 Too Many\r\nRetry-After:  7 \r\nX-Empty:\r\nX-A: 1\r\nx-a: 2\r\nX-L: \xe9\r\nContent-Length: 0\r\n\r\n"
+        b"HTTP/1.1 429 Too Many\r\nRetry-After:  7 \r\nX-Empty:\r\nX-A: 1\r\nx-a: 2\r\nX-L: \xe9\r\n"
+        b"Content-Length: 0\r\n\r\n"
     )
     answer = pool.send("GET", server.url, [])
     assert answer.status == 429
@@ -501,6 +502,21 @@ def test_leaving_a_body_unread_closes_the_connection(pool: Any, upstream: Any, w
     time.sleep(0.1)
     assert gone == [True]
     assert pool.idle() == 0
+
+
+def test_silence_is_told_by_empty_pieces_up_to_the_idle_limit(pool: Any, upstream: Any) -> None:
+    def script(peer: Any) -> None:
+        peer.request()
+        peer.say(CHUNKED, 0.12)
+        peer.say(b"2\r\nok\r\n")
+        peer.gone_within(2)
+
+    pieces = pool.send("GET", upstream(script).url, [], b"", Timeouts(idle=0.3)).pieces(0.05)
+    started = time.monotonic()
+    got = [next(pieces) for _ in range(3)]
+    assert (got[0], got.count(b"ok")) == (b"", 1)
+    assert kind_of(lambda: list(pieces)) == "idle_timeout"
+    assert 0.35 < time.monotonic() - started < 0.8
 
 
 def test_nothing_is_read_ahead_of_the_caller(pool: Any, upstream: Any) -> None:

@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
 from engine.transport.leg import Limits, Pool, Timeouts, default_tls
+from engine.transport.limits import DEFAULT_TIMEOUTS
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -32,7 +33,9 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
         usage = x509.BasicConstraints(ca=True, path_length=None)
-        certificate = self._builder(self._name, self._key, 1).add_extension(usage, critical=True).sign(self._key, hashes.SHA256())
+        certificate = (
+            self._builder(self._name, self._key, 1).add_extension(usage, critical=True).sign(self._key, hashes.SHA256())
+        )
         self.pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def _builder(self, subject: Any, key: Any, days: int) -> Any:
@@ -52,7 +55,9 @@ class Authority:
         alternatives: list[Any] = [
             x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names
         ]
-        builder = self._builder(subject, key, days).add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        builder = self._builder(subject, key, days).add_extension(
+            x509.SubjectAlternativeName(alternatives), critical=False
+        )
         certificate = builder.sign(self._key, hashes.SHA256())
         file = self._place / f"{names[0]}{days}.pem"
         file.write_bytes(
@@ -78,7 +83,7 @@ def call(authority: Authority) -> Any:
     context.load_verify_locations(cadata=authority.pem)
     pool = Pool(Guard(["127.0.0.1"], resolve=lambda *_, **__: [(0, 0, 0, "", ("127.0.0.1", 0))]), Limits(), context)
 
-    def made(server: Any, name: str = "good.test", timeouts: Timeouts = Timeouts()) -> Any:
+    def made(server: Any, name: str = "good.test", timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Any:
         return pool.send("POST", f"https://{name}:{server.port}/", [], b"x", timeouts)
 
     made.pool = pool  # type: ignore[attr-defined]

@@ -1,0 +1,39 @@
+"""A small file by its address: media that a caller names by URL, and the control plane's reads.
+
+Takes an address, gives the bytes and their type. Each hop of a redirect is checked by the pool's guard anew; sizes and
+times are bounded. Sends no credential but the headers it is given, and those only to the first host.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin
+
+from engine.transport.faults import TransportError
+from engine.transport.leg import Pool
+from engine.transport.limits import Timeouts
+from engine.transport.url import parse_url
+from engine.transport.wire import Headers
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TIMEOUTS = Timeouts(connect=10.0, tls=10.0, first_byte=30.0, idle=30.0, total=60.0)
+
+
+def fetch(
+    pool: Pool, url: str, *, limit: int, headers: Headers = (), timeouts: Timeouts = _TIMEOUTS, redirects: int = 3
+) -> tuple[bytes, str]:
+    """Body and content type of a 2xx answer; raises ``TransportError``, kind protocol for any other status."""
+    origin = parse_url(url)
+    for _ in range(redirects + 1):
+        target = parse_url(url)
+        same = (target.scheme, target.host, target.port) == (origin.scheme, origin.host, origin.port)
+        with pool.send("GET", target, headers if same else (), b"", timeouts) as answer:
+            place = answer.headers.get("location")
+            if answer.status in _REDIRECTS and place:
+                url = urljoin(target.text(), place)
+                continue
+            if not 200 <= answer.status < 300:
+                raise TransportError("protocol", f"{target.without_query()} answered with status {answer.status}")
+            if int(answer.headers.get("content-length", "0")) > limit:
+                raise TransportError("too_large", f"{target.without_query()} is longer than {limit} bytes")
+            return answer.read(limit), answer.headers.get("content-type", "")
+    raise TransportError("protocol", f"{origin.without_query()} redirects more than {redirects} times")
