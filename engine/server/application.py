@@ -11,14 +11,12 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gunicorn.app.base import BaseApplication
 
 from engine import paths, program
-from engine.relay import app as relay_app
-from engine.relay import state as relay_state
 from engine.server.arbiter import SpecArbiter
 from engine.server.children import Child
 from engine.server.config import gunicorn_settings
@@ -26,6 +24,11 @@ from engine.server.following import Follower
 from engine.server.releases import Releases
 from engine.server.watcher import Watcher
 from engine.settings import Settings
+
+if TYPE_CHECKING:
+    from engine.server.building import State
+
+Build = Callable[[Settings, program.Program, Callable[[], dict[str, Any]]], "tuple[State, Any]"]
 
 _FIRST_COMPILE = 120.0
 
@@ -35,15 +38,17 @@ class StartError(Exception):
 
 
 class Gateway(BaseApplication):  # type: ignore[misc]
-    """The application. ``directories`` are layers of documents, ``beside`` are further processes to keep running.
+    """The application. ``directories`` are layers of documents, ``build`` makes a worker's state and app.
 
-    ``meanwhile`` is done while the first compile runs, ``announce`` when the port is bound.
+    ``beside`` are further processes to keep running, ``meanwhile`` is done while the first compile runs, ``announce``
+    once the port is bound.
     """
 
     def __init__(
         self,
         settings: Settings,
         directories: Sequence[Path],
+        build: Build,
         *,
         beside: Sequence[Child] = (),
         meanwhile: Callable[[], None] = lambda: None,
@@ -51,6 +56,7 @@ class Gateway(BaseApplication):  # type: ignore[misc]
     ) -> None:
         self.settings = settings
         self.releases = Releases(settings.program_directory)
+        self.build = build
         self.announce = announce
         self.meanwhile = meanwhile
         self.master = os.getpid()
@@ -60,7 +66,7 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         self.children = [self.watcher, *beside]
         self.program: program.Program | None = None
         self.callable: Any = None
-        self.state: relay_state.RelayState | None = None
+        self.state: State | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -105,15 +111,14 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         """A worker's app, made after the fork."""
         if self.program is None:
             raise StartError("no program was prepared")
-        self.state = relay_state.build(self.settings, self.program, self.releases.status)
-        app = relay_app.create_app(self.state)
+        self.state, app = self.build(self.settings, self.program, self.releases.status)
         follower = Follower(self.releases, self.program.hash, self.state.swap, self.log)
         follower.follow()
         gevent.spawn(follower.run)
         gevent.spawn(self._refresh, self.state)
         return app
 
-    def _refresh(self, state: relay_state.RelayState) -> None:
+    def _refresh(self, state: State) -> None:
         while True:
             gevent.sleep(self.settings.sync_frequency)
             try:

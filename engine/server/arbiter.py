@@ -14,6 +14,9 @@ from gunicorn.arbiter import Arbiter
 from engine.server.children import Child
 
 
+_GRACE = 5
+
+
 class SpecArbiter(Arbiter):  # type: ignore[misc]
     """The master process."""
 
@@ -39,6 +42,8 @@ class SpecArbiter(Arbiter):  # type: ignore[misc]
     def stop(self, graceful: bool = True) -> None:
         """Stop the watcher, then the workers, then what their open streams may still need."""
         self.app.watcher.stop()
+        # workers end their streams at the timeout; the master kills only those that then still have not written out
+        self.cfg.set("graceful_timeout", self.cfg.graceful_timeout + _GRACE)
         super().stop(graceful)
         for child in self._children():
             child.stop()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import __version__
-from engine.server import demo
+from engine.server import building, demo
 from engine.server.application import Gateway, StartError
 from engine.server.children import Child, ChildError, in_child
 from engine.settings import Settings
@@ -52,6 +52,7 @@ def serve(settings: Settings, *, with_demo: bool = False) -> None:
     Gateway(
         settings,
         directories,
+        building.relay,
         beside=beside,
         meanwhile=lambda: bring_up(settings, first),
         announce=lambda: announce(settings, first, with_demo),

@@ -96,13 +96,12 @@ class Watcher:
 
         before = self.releases.current()
         outcome = compile_release(self.directories, self.releases)
-        if message is not None:
-            os.write(message, json.dumps({"ok": outcome.ok, "hash": self.releases.current()}).encode() + b"\n")
         if not outcome.ok:
             kept = f"release {before[:12]} stays" if before else "there is no release to run"
             self.log.error("the documents have faults; %s\n%s", kept, outcome.text)
-            return
-        if outcome.text:
+        elif outcome.text:
             self.log.warning("%s", outcome.text)
         if outcome.hash and outcome.hash != before:
             self.log.info("release %s compiled", outcome.hash[:12])
+        if message is not None:
+            os.write(message, json.dumps({"ok": outcome.ok, "hash": self.releases.current()}).encode() + b"\n")

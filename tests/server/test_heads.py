@@ -152,7 +152,8 @@ def test_both_paths_give_the_app_the_same_environ(short_site, whole_site, name):
 
 def test_environ_says_what_was_sent(short_site):
     env = short_site.ask(
-        b"POST /a%20b%2fc?key=1&x=2 HTTP/1.1\r\nHost: a:1\r\nX-Two-Words: y\r\nContent-Type: t/u\r\nContent-Length: 0\r\n\r\n"
+        b"POST /a%20b%2fc?key=1&x=2 HTTP/1.1\r\nHost: a:1\r\n"
+        b"X-Two-Words: y\r\nContent-Type: t/u\r\nContent-Length: 0\r\n\r\n"
     ).env
     assert env["PATH_INFO"] == "/a b/c"
     assert env["QUERY_STRING"] == "key=1&x=2"

@@ -1,0 +1,30 @@
+"""A worker's parts: the relay's state and its Falcon app, made from settings, program and the compiler's status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from engine.program import Program
+from engine.relay import app as relay_app
+from engine.relay import state as relay_state
+from engine.settings import Settings
+
+
+class State(Protocol):
+    """What the server asks of a worker's state."""
+
+    def swap(self, program: Program) -> None:
+        """Make this the program of new requests."""
+
+    def refresh(self) -> None:
+        """Read what the database says again."""
+
+    def close(self) -> None:
+        """Write out what waits."""
+
+
+def relay(settings: Settings, program: Program, status: Callable[[], dict[str, Any]]) -> tuple[State, Any]:
+    """State and WSGI app of a worker; after the fork, as it opens connections."""
+    state = relay_state.build(settings, program, status)
+    return state, relay_app.create_app(state)
