@@ -13,7 +13,6 @@ from gunicorn.arbiter import Arbiter
 
 from engine.server.children import Child
 
-
 _GRACE = 5
 
 
