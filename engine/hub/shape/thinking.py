@@ -1,8 +1,8 @@
 """Thinking and signatures: what of it the target takes back.
 
-Declared: ``thinking: {accepts: native|text|none, signature: required|optional|none, foreign: drop|text}``. A signature
-(and encrypted thinking) belongs to the format and model that made it, see ``signature_of``; anybody else's is foreign
-and never sent. Opaque parts of other formats are taken out here too.
+Declared: ``thinking: {accepts: native|text|none, signature: required|optional|none, foreign: drop|text|keep}``. A
+signature (and encrypted thinking) belongs to the format and model that made it, see ``signature_of``; anybody else's is
+foreign and never sent, unless the target hands all of them on (``keep``). Opaque parts of other formats are taken out here too.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _fitted(part: Part, rules: dict[str, Any], path: str, work: Work) -> Part | 
         work.report(path, f"{kind} of {part.get('format') or 'an unknown format'} means nothing to the target; dropped")
         return None
     signed = "signature" in part or "encrypted" in part
-    if signed and (rules.get("signature") == "none" or foreign(part, work)):
+    if signed and rules.get("foreign") != "keep" and (rules.get("signature") == "none" or foreign(part, work)):
         work.report(path, "a signature that the target did not make was left out")
         part = {key: value for key, value in part.items() if key not in _SIGNED}
         if kind == "text" and not part.get("text"):
