@@ -2,8 +2,8 @@
 
 Declared: ``schema: {refs: inline|keep, recursive: cap|refuse, allow: [keywords] | drop: [keywords], rename, nullable:
 keyword|type_list, types: upper|lower, const: enum|keep, additional: keep|drop|closed, object_required}``. Takes a
-schema, gives a new one and a report of each keyword that was lost. Data inside a schema (enum, const, default, examples) is
-never touched. Size and depth are bounded, so that references can't grow into a bomb.
+schema, gives a new one and a report of each keyword that was lost. Data inside a schema (enum, const, default,
+examples) is never touched. Size and depth are bounded, so that references can't grow into a bomb.
 """
 
 from __future__ import annotations
