@@ -69,10 +69,9 @@ class Answered:
         """The formats whose opaque parts the caller understands."""
         return (self.call.format.name, self.call.format.passthrough_as)
 
-    def restored(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return events with the names and ids that shaping had changed put back."""
-        memo = self.out.memo
-        return [shape.restore(event, memo) for event in events] if memo else events
+    def restorer(self) -> shape.Restorer | None:
+        """Return what puts the names back that shaping had changed in a stream; None where it changed none."""
+        return shape.Restorer(self.out.memo) if self.out.memo else None
 
     def estimate_missing(self) -> None:
         """Where the upstream told no usage: a token for each four bytes, and the row says that it is an estimate."""
@@ -106,7 +105,7 @@ def decode_whole(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
         raise TypeError(f"{answered.attempt.format.name} has no response.decode")
     decoded: dict[str, Any] = decode(answered.report, body, answered.headers, answered.request, answered.ctx)
     decoded["usage"] = answered.outcome.usage
-    return decoded if answered.out.memo is None else shape.restore(decoded, answered.out.memo)
+    return shape.restore(decoded, answered.out.memo) if answered.out.memo else decoded
 
 
 def encode_whole(answered: Answered, assembler: Assembler) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from engine import __version__
 from engine.errors import CallError
 from engine.relay import dialect, models, pipeline
 from engine.relay.call import Call, Reply
+from engine.storage.database import StorageError
 from engine.transport.watch import Watch
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ class Ready(Health):
         """Say whether database and program are there; a refused set of documents makes it degraded, not unready."""
         state = self._state
         last = state.status()
-        reachable = state.db.reachable()
+        reachable = _reachable(state)
         refused = last.get("ok") is False
         word = "unready" if not reachable else "degraded" if refused else "ready"
         resp.status = 200 if reachable else 503
@@ -206,6 +207,14 @@ class Ready(Health):
         }
 
     on_head = on_get
+
+
+def _reachable(state: RelayState) -> bool:
+    try:
+        state.db.run("SELECT 1", ())
+    except StorageError:
+        return False
+    return True
 
 
 class Root:

@@ -58,8 +58,9 @@ def send(state: RelayState, call: Call, attempt: Attempt, out: Outbound, handle:
 
 def failure(ex: faults.TransportError) -> UpstreamFailure:
     """Return what a broken connection means to the call."""
-    meaning = faults.MEANINGS.get(ex.kind, "unavailable")
-    return UpstreamFailure({"meaning": meaning, "message": f"the provider could not be reached: {ex}", "code": ex.kind})
+    return UpstreamFailure(
+        {"meaning": ex.meaning, "message": f"the provider could not be reached: {ex}", "code": ex.kind}
+    )
 
 
 def _refused(attempt: Attempt, answer: leg.Answer) -> UpstreamFailure:

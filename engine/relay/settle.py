@@ -6,14 +6,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.storage.logs import LogEntry
+from engine.storage.logs import CONSUME, ERROR, LogRow
 
 if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call, Report
     from engine.relay.state import RelayState
 
-_CONSUME = 2
-_ERROR = 5
 _LOSSES = 50
 
 
@@ -39,18 +37,18 @@ def settle(state: RelayState, call: Call, outcome: Outcome) -> None:
     if failed and not state.settings.error_log_enabled:
         return
     account, attempt, usage = call.account, outcome.attempt, outcome.usage
-    entry = LogEntry(
+    row = LogRow(
         user_id=account.user_id if account else 0,
         username=account.username if account else "",
         token_id=account.token_id if account else 0,
         token_name=account.token_name if account else "",
-        model=call.asked,
+        model_name=call.asked,
         channel_id=attempt.channel.id if attempt else 0,
-        type=_ERROR if failed else _CONSUME,
+        type=ERROR if failed else CONSUME,
         content=outcome.error["message"] if failed and outcome.error else "",
         prompt_tokens=usage.get("input_total", 0),
         completion_tokens=usage.get("output_total", 0),
-        seconds=int(time.monotonic() - call.started),
+        use_time=int(time.monotonic() - call.started),
         is_stream=call.stream,
         group=attempt.group if attempt else "",
         ip=call.ip if failed else "",
@@ -59,7 +57,7 @@ def settle(state: RelayState, call: Call, outcome: Outcome) -> None:
         created_at=call.now,
         other=_other(call, outcome),
     )
-    state.logs.put(entry)
+    state.logs.put(row)
 
 
 def _other(call: Call, outcome: Outcome) -> dict[str, Any]:

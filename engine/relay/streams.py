@@ -249,6 +249,7 @@ class Across:
         self._decode = source.decode if source else None
         self._framing = {**(source.framing if source else {}), "type": kind}
         self._assembler: Assembler = answered.assembler(source if kind else None)
+        self._restorer = answered.restorer()
         self._sent = False
 
     def run(self) -> Iterator[bytes]:
@@ -336,7 +337,8 @@ class Across:
                 events = self._decode([], name, _json(raw), answered.headers, answered.request, answered.ctx)  # type: ignore[misc]
             except (MappingError, ValueError):
                 events = [{"type": "error", "meaning": "unknown", "message": _GARBAGE}]
-            emitted += assembler.feed(answered.restored(events or []))
+            events = events or []
+            emitted += assembler.feed(self._restorer.events(events) if self._restorer else events)
         if emitted and assembler.started:
             self._message_name()
         return emitted

@@ -74,7 +74,9 @@ def _across(call: Call, attempt: Attempt, hub: dict[str, Any], fetch: Fetch | No
     if attempt.alias is not None:
         request = merge(request, attempt.alias.hub(out.report, attempt.groups, request))
     out.hub = request
-    shaped, out.memo = shape.shape(request, target.shape, ctx, out.report, fetch)
+    shaped, out.memo = shape.shape(
+        request, target.shape, ctx, out.report, fetch, native=(target.name, target.passthrough_as)
+    )
     out.report += loss.unread(shaped, target.hub_reads)
     body = target.encode_request(out.report, shaped, ctx)
     wanted = _usage_path(call, attempt)
