@@ -43,7 +43,7 @@ docs: install-dev  ## Write the generated pages
 	$(BIN)/python -m engine.settings --write
 
 bench: install-dev  ## Measure speed
-	$(BIN)/python -m pytest tests/bench -p no:cacheprovider -s -o python_files='bench_*.py' -o python_functions='bench_*' --timeout 600
+	@for each in tests/bench/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
 lock:  ## Make the lock files anew (needs uv: UV=path)
 	$(UV) $(LOCK) pyproject.toml deploy/build.in -o requirements.lock
