@@ -168,8 +168,13 @@ def describe(value: object, limit: int = 60) -> str:
 
 
 def in_order(faults: Iterable[Fault]) -> list[Fault]:
-    """Faults without repetitions, sorted by place, so that the same set always tells the same."""
-    unique = dict.fromkeys(faults)
+    """Faults without repetitions, sorted by place, so that the same set always tells the same.
+
+    On a line that YAML cut, only that is told: what else seems wrong there follows from it.
+    """
+    unique = list(dict.fromkeys(faults))
+    cut = {(fault.place.file, fault.place.line) for fault in unique if fault.code == "unquoted"}
+    unique = [item for item in unique if item.code == "unquoted" or (item.place.file, item.place.line) not in cut]
     return sorted(unique, key=lambda fault: (fault.place.file, fault.place.line, fault.place.column, fault.code))
 
 

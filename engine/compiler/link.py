@@ -78,6 +78,7 @@ class _Layout:
         asking = _map(_map(data.get("stream")).get("usageRequest"))
         if isinstance(asking.get("path"), str):
             asking["path"] = asking["path"].split(".")
+        data["usage"] = _usage(_map(data.get("usage")))
         error = _map(data.get("error"))
         error["rules"] = _rules(error.pop("map", None))
         data["error"] = error
@@ -184,6 +185,15 @@ def _replaced(value: Any, path: Path, names: dict[Path, str]) -> Any:
     if isinstance(value, list):
         return [_replaced(item, (*path, index), names) for index, item in enumerate(value)]
     return value
+
+
+def _usage(usage: dict[str, Any]) -> dict[str, Any]:
+    """One table of counts: calls and billed models beside the counts, and what holds for all of them in each."""
+    counts = dict(_map(usage.get("counts")))
+    if usage.get("later") == "add":
+        counts = {name: {"later": "add", **_map(rule)} for name, rule in counts.items()}
+    counts |= {name: usage[name] for name in ("calls", "models") if name in usage}
+    return {**usage, "counts": counts}
 
 
 def _own_channel(definition: Definition) -> dict[str, Any] | None:

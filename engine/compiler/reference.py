@@ -58,7 +58,10 @@ def _rows(root: dict[str, Any], schema: dict[str, Any], path: str, variables: tu
         seen = tuple(value.get("x-variables", variables))
         kind, whole = _expanded(root, value)
         compiled = kind in ("tree", "expression")
-        yield Row(name, kind or _type(whole), needed, whole.get("description", ""), seen if compiled else ())
+        # An item that its list's words describe needs no row of its own.
+        if whole.get("description") or not name.endswith(("[]", ".<name>")):
+            words = whole.get("description", "")
+            yield Row(name, kind or _type(whole), needed, words, seen if compiled else ())
         if not compiled:
             yield from _rows(root, whole, name, seen)
 
@@ -81,7 +84,7 @@ def _type(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     types = schema.get("type", "any")
     types = types if isinstance(types, list) else [types]
-    return " or ".join(_NAMES.get(name, name) for name in types)
+    return " or ".join(_NAMES.get(str(name), str(name)) for name in types)
 
 
 def documents_page() -> str:

@@ -15,7 +15,7 @@ from engine.compiler import Result
 from engine.compiler.comparison import difference
 from engine.compiler.diagnostics import Place, nearest, path_text
 from engine.compiler.sets import Definition
-from engine.compiler.translation import Fold, Message, translate
+from engine.compiler.translation import Fold, Message, assemble, translate
 from engine.errors import GatewrightError
 from engine.hub import usage
 from engine.program import Program
@@ -104,6 +104,8 @@ class _Runner:
             if wanted is None:
                 return f"it raised {type(error).__name__}: {error}"
             return None if wanted in str(error) else f"expected an error with {wanted!r}\ngot: {error}"
+        except Exception as error:  # a mapping that makes the engine fail must not end the other tests
+            return f"the engine failed: {type(error).__name__}: {error}"
         if wanted is not None:
             return f"expected an error with {wanted!r}, but there was a result"
         return self._compare(value)
@@ -131,13 +133,15 @@ class _Runner:
             return self._mapping(test["mapping"])
         if "translate" in test:
             return self._translated(test["translate"])
+        if test.get("stream"):
+            return self._streamed()
         if test.get("usage"):
             return self._usage()
         if test.get("error"):
             return self._error()
         if "alias" in test:
             return self._alias(test["alias"])
-        raise TestError("the test says neither mapping, translate, usage, error nor alias")
+        raise TestError("the test says neither mapping, translate, stream, usage, error nor alias")
 
     def _mapping(self, name: str) -> Any:
         compiled = self.result.linked.compiled[self.definition.title]
@@ -159,9 +163,17 @@ class _Runner:
         return self.program.functions[item.name](self.report, *arguments)
 
     def _translated(self, how: dict[str, Any]) -> Any:
-        message = Message(self.test.get("input"), request=self.test.get("request", {}), ctx=self.test.get("ctx", {}))
         what = how.get("what", "request")
-        done = translate(self.program, how["from"], how["to"], what, message, self.fold)
+        done = translate(self.program, how["from"], how["to"], what, self._message(), self.fold)
+        self.report = done.report
+        return done.result
+
+    def _message(self) -> Message:
+        test = self.test
+        return Message(test.get("input"), request=test.get("request", {}), ctx=test.get("ctx", {}))
+
+    def _streamed(self) -> Any:
+        done = assemble(self.program, self.definition.name, self._message(), self.fold)
         self.report = done.report
         return done.result
 

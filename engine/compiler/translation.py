@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import CallError
-from engine.program import Format, Program
+from engine.hub import assembler, loss, replay, shape, usage
+from engine.program import Format, Program, Stream
 
 Fold = Callable[[Any, dict[str, Any]], Any]
 Report = list[tuple[str, str]]
@@ -89,8 +90,6 @@ def _model(message: Message) -> Any:
 
 
 def _request(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
-    from engine.hub import loss, shape
-
     ctx = context(here, there, message, answer=False)
     if here.decode_request is None or there.encode_request is None:
         raise CallError("bad_request", f"{here.name} has no request.decode, or {there.name} no request.encode")
@@ -99,10 +98,15 @@ def _request(out: Translation, here: Format, there: Format, message: Message, fo
     _leftovers(out, here, body)
     decoded = here.decode_request(out.report, body, message.path, message.query, message.header, ctx)
     hub = out.step("hub request", decoded)
-    shaped, _ = shape.shape(hub, there.shape, ctx, out.report, None)
+    shaped, _ = shape.shape(hub, there.shape, ctx, out.report, native=_native(there))
     out.step("shaped hub request", shaped)
     out.report += loss.unread(shaped, there.hub_reads)
     out.step(f"{there.name} request", there.encode_request(out.report, shaped, ctx))
+
+
+def _native(there: Format) -> set[str]:
+    """Formats whose opaque parts the target can take."""
+    return {there.name, there.passthrough_as}
 
 
 def _valid(here: Format, body: Any) -> None:
@@ -125,7 +129,6 @@ def _leftovers(out: Translation, here: Format, body: Any) -> None:
 
 
 def _response(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
-    from engine.hub import replay, usage
 
     ctx = context(here, there, message, answer=True)
     if here.decode_response is None or there.encode_response is None:
@@ -136,23 +139,37 @@ def _response(out: Translation, here: Format, there: Format, message: Message, f
     if counts:
         hub["usage"] = usage.normalise(counts, here.usage.counts, None)
     out.step("hub response", hub)
-    names = {there.name, there.passthrough_as}
-    ready = replay.prepare(hub, there.stream, native=names, report=out.report)
-    settled = out.step("settled hub response", ready)
+    prepared = replay.prepare(hub, there.stream, native=_native(there), report=out.report)
+    settled = out.step("settled hub response", prepared)
     out.step(f"{there.name} response", there.encode_response(out.report, settled, message.request, ctx))
 
 
-def _stream(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
-    from engine.hub import assembler
+def assemble(program: Program, source: str, message: Message, fold: Fold | None = None) -> Translation:
+    """A stream as far as the hub: the answer that its events come to."""
+    out = Translation()
+    here = program.formats[source]
+    _decoded(out, here, here, None, message, fold)
+    return out
 
+
+def _stream(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
+    if there.stream is None:
+        raise CallError("bad_request", f"{there.name} has no stream")
+    out.step(f"{there.name} stream", _decoded(out, here, there, there.stream, message, fold))
+
+
+def _decoded(
+    out: Translation, here: Format, there: Format, target: Stream | None, message: Message, fold: Fold | None
+) -> list[Any]:
+    """The steps as far as the hub; gives the target's wire events."""
+    if here.stream is None or here.stream.decode is None:
+        raise CallError("bad_request", f"{here.name} has no stream.decode")
     ctx = context(here, there, message, answer=True)
-    if here.stream is None or here.stream.decode is None or there.stream is None:
-        raise CallError("bad_request", f"{here.name} or {there.name} has no stream")
     line = assembler.Assembler(
         here.stream,
-        there.stream,
+        target,
         usage_rules=here.usage,
-        native={there.name, there.passthrough_as},
+        native=_native(there),
         make_id=lambda: "gen-test",
     )
     hub_events: list[Any] = []
@@ -164,12 +181,12 @@ def _stream(out: Translation, here: Format, there: Format, message: Message, fol
             folded = fold(data, here.keys) if fold and here.keys else data
             events = here.stream.decode(out.report, name, folded, message.header, message.request, ctx) or []
         hub_events += events
-        _encode(wire, line.feed(events), there, line, message, ctx, out.report)
-    _encode(wire, line.close(), there, line, message, ctx, out.report)
+        _encode(wire, line.feed(events), target, line, message, ctx, out.report)
+    _encode(wire, line.close(), target, line, message, ctx, out.report)
     out.report += line.report
     out.step("hub events", hub_events)
     out.step("hub message", line.message)
-    out.step(f"{there.name} stream", wire)
+    return wire
 
 
 def _event(item: Any) -> tuple[str | None, Any]:
@@ -180,9 +197,15 @@ def _event(item: Any) -> tuple[str | None, Any]:
 
 
 def _encode(
-    wire: list[Any], emitted: Any, there: Format, line: Any, message: Message, ctx: dict[str, Any], report: Report
+    wire: list[Any],
+    emitted: Any,
+    target: Stream | None,
+    line: assembler.Assembler,
+    message: Message,
+    ctx: dict[str, Any],
+    report: Report,
 ) -> None:
     for name, event, part, item in emitted:
-        function = there.stream.encode.get(name) if there.stream else None
+        function = target.encode.get(name) if target is not None else None
         if function is not None:
             wire.extend(function(report, event, part, item, line.message, message.request, ctx) or [])
