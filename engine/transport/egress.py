@@ -36,6 +36,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # What the C resolver takes for an IPv4 address: up to four decimal, octal or hexadecimal numbers.
 _ODD_IPV4 = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+)){0,3}\.?\Z")
 _CACHED = 4096
+_STALE_SECONDS = 5.0
 
 
 class Guard:
@@ -62,7 +63,16 @@ class Guard:
         now = self._clock()
         if found is not None and found[0] > now:
             return found[1]
-        addresses = self._look_up(host, port)
+        if found is not None:
+            # One asks anew; who comes meanwhile, and all while the resolver is down, go on with what was checked.
+            self._cache[host, port] = (now + _STALE_SECONDS, found[1])
+        try:
+            addresses = self._look_up(host, port)
+        except TransportError as fault:
+            if found is not None and fault.kind == "dns":
+                return found[1]
+            self._cache.pop((host, port), None)
+            raise
         if len(self._cache) >= _CACHED:
             self._cache.clear()
         self._cache[host, port] = (now + self._ttl, addresses)

@@ -21,7 +21,18 @@ Headers = Sequence[tuple[str, str]]
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _SPLITTING = re.compile(r"[\r\n\0]|[^\x00-\xff]")
 _OURS = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "keep-alive", "te", "trailer"}
+    {
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "upgrade",
+        "keep-alive",
+        "te",
+        "trailer",
+        "expect",
+        "proxy-connection",
+    }
 )
 # PERF: names come from documents and repeat; a look-up is 0.04 us, the pattern 0.4 us.
 _names: dict[str, str] = {}

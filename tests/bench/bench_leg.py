@@ -55,6 +55,7 @@ def serve(sock):
                 sock.sendall(CHUNK); time.sleep(0.0002)
             sock.sendall(b"0\r\n\r\n")
         else:
+            if b" /wait" in head: time.sleep(0.001)
             sock.sendall(ANSWER)
 listener = socket.create_server(("127.0.0.1", 0)); print(listener.getsockname()[1], flush=True)
 while True:
@@ -89,7 +90,10 @@ def per_call(url: str, calls: int) -> dict[str, tuple[float, float]]:
     session.trust_env = False
     fields = dict(HEADERS)
     found = {
-        "leg, 32 at once": per_call_together(lambda: pool.send("POST", url, HEADERS, BODY).read(), calls),
+        "leg, answer after 1 ms, 32 at once": per_call_together(
+            lambda: pool.send("POST", f"{url}/wait", HEADERS, BODY).read(), calls
+        ),
+        "leg, answer after 1 ms": measure(lambda: pool.send("POST", f"{url}/wait", HEADERS, BODY).read(), calls // 5),
         "leg": measure(lambda: pool.send("POST", url, HEADERS, BODY).read(), calls),
         "urllib3": measure(lambda: manager.request("POST", url, headers=fields, body=BODY).data, calls // 5),
         "requests": measure(lambda: session.post(url, headers=fields, data=BODY).content, calls // 5),

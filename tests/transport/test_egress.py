@@ -157,6 +157,25 @@ def test_a_name_that_does_not_resolve_is_a_dns_fault() -> None:
     assert kind_of(lambda: Guard(resolve=answers()).check("name.test", 443)) == "dns"
 
 
+def test_what_was_checked_holds_while_the_resolver_is_down_but_not_once_it_is_refused() -> None:
+    now = [0.0]
+    turns = iter([["8.8.8.8"], None, ["10.0.0.1"], None])
+
+    def resolve(*_: Any, **__: Any) -> Any:
+        turn = next(turns)
+        if turn is None:
+            raise OSError("resolver down")
+        return answers(*turn)()
+
+    guard = Guard(resolve=resolve, ttl=30, clock=lambda: now[0])
+    assert guard.check("name.test", 443) == ("8.8.8.8",)
+    now[0] = 31
+    assert guard.check("name.test", 443) == ("8.8.8.8",)
+    now[0] = 40
+    assert kind_of(lambda: guard.check("name.test", 443)) == "refused_address"
+    assert kind_of(lambda: guard.check("name.test", 443)) == "dns"
+
+
 def test_localhost_is_refused_where_somebody_else_resolves() -> None:
     assert kind_of(lambda: Guard().check_literal("localhost", 80)) == "refused_address"
     Guard().check_literal("name.test", 80)

@@ -19,6 +19,7 @@ from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
 from engine.transport.leg import Limits, Pool, Timeouts, default_tls
 from engine.transport.limits import DEFAULT_TIMEOUTS
+from engine.transport.proxied import Sender
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -128,6 +129,29 @@ def test_another_hosts_certificate_is_refused(call: Any, authority: Authority, u
     assert (found.kind, found.retry_safe) == ("tls", True)
     assert "good.test" in str(found)
     assert server.requests == []
+
+
+def test_tls_through_a_proxys_tunnel_is_checked_too(authority: Authority, tmp_path: Path, upstream: Any) -> None:
+    bundle = tmp_path / "authority.pem"
+    bundle.write_text(authority.pem)
+    context = authority.server("good.test")
+
+    def script(peer: Any) -> None:
+        peer.request()
+        peer.say(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with context.wrap_socket(peer.sock, server_side=True) as peer.sock:
+            while peer.request() is not None:
+                peer.say(OK)
+
+    server = upstream(script)
+    sender = Sender(Guard(), f"http://127.0.0.1:{server.port}", verify=str(bundle))
+    for _ in range(2):
+        assert sender.send("GET", "https://good.test/", [("Authorization", "Bearer x")]).read() == b"ok"
+    assert fault(lambda: sender.send("GET", "https://other.test/", [])).kind == "tls"
+    assert server.requests[0].startswith(b"CONNECT good.test:443 ")
+    assert b"Authorization" not in server.requests[0]
+    assert len(server.requests) == 4
+    sender.close()
 
 
 def test_an_unknown_authority_is_refused(call: Any, tmp_path: Path, upstream: Any) -> None:
