@@ -57,11 +57,13 @@ def test_stream_survives_its_own_format(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize(("exchange", "target"), _PAIRS, ids=[f"{item.folder}:{item.id}->{name}" for item, name in _PAIRS])
 def test_answer_reaches_every_format(exchange: Exchange, target: str) -> None:
-    what = "stream" if exchange.stream else "response"
-    done = recorded.convey(exchange, what, recorded.recorded_answer(exchange), target)
-    read = vendors.read_stream if exchange.stream else vendors.read
-    found = read(target, done.result)
-    wanted = vendors.of_hub(recorded.answer_parts(exchange))
+    if why := reasons.unparsed(exchange, target):
+        pytest.skip(why)
+    answer = recorded.recorded_answer(exchange)
+    done = recorded.convey(exchange, "stream" if exchange.stream else "response", answer, target)
+    own = frozenset(vendors.members(answer)) if target == exchange.format else frozenset()
+    found = vendors.read(target, done.result, streamed=exchange.stream is not None, known=own)
+    wanted = vendors.of_hub(recorded.answer_parts(exchange), target)
     if "any" in (found.finish, wanted.finish):
         found.finish = wanted.finish = "any"
     assert found == wanted

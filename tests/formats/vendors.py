@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-import anthropic.types as claude
+import anthropic.types.beta as claude
 import openai.types.chat as chat
 import openai.types.responses as responses
 from google.genai import types as google
@@ -29,11 +31,12 @@ class Facts:
     usage: tuple[int, int] = (0, 0)
 
 
-# Members that our formats add, for clients that return what they got: signatures and thinking where the SDK has no word.
+# Members that the SDKs do not know: those that our formats add for clients that return what they got (signatures, thinking
+# where there is no word for it), and those that the vendor's own service sends as well.
 ADDED = {
-    "openai.chat": {"reasoning_content", "reasoning_details", "extra_content", "citations", "cache_write_tokens"},
-    "openai.responses": {"signature", "cache_write_tokens"},
-    "anthropic.messages": set(),
+    "openai.chat": {"reasoning_content", "reasoning_details", "extra_content", "annotations"},
+    "openai.responses": {"signature", "store"},
+    "anthropic.messages": {"cache_creation"},
     "gemini.generateContent": set(),
 }
 
@@ -49,16 +52,23 @@ CLASSES = {
 }
 
 
-def of_hub(message: dict[str, Any], *, carries: Callable[[dict[str, Any]], bool] = lambda part: True) -> Facts:
-    """The facts of a hub message; ``carries`` says which parts the other side can be told."""
-    parts = [part for part in message["parts"] if carries(part)]
+def of_hub(message: dict[str, Any], target: str) -> Facts:
+    """The facts of a hub message, as the target can tell them: freeform calls are functions of one text elsewhere."""
+    parts = message["parts"]
+    freeform = target in ("openai.chat", "openai.responses")
     usage = message.get("usage") or {}
     return Facts(
         "".join(part.get("text") or "" for part in parts if part["type"] == "text"),
-        [_call(part["name"], part.get("arguments"), custom=part.get("custom")) for part in parts if part["type"] == "tool_call"],
+        [_told(part, freeform) for part in parts if part["type"] == "tool_call"],
         CLASSES.get(message["finish"]["reason"], "any"),
         (usage.get("input_total", 0), usage.get("output_total", 0)),
     )
+
+
+def _told(part: dict[str, Any], freeform: bool) -> tuple[str, Any]:
+    if part.get("custom") and not freeform:
+        return part["name"], {"input": part.get("arguments") or ""}
+    return _call(part["name"], part.get("arguments"), custom=part.get("custom"))
 
 
 def _call(name: str, arguments: str | None, *, custom: Any = False) -> tuple[str, Any]:
@@ -70,14 +80,24 @@ def _call(name: str, arguments: str | None, *, custom: Any = False) -> tuple[str
         return name, arguments
 
 
-def read(name: str, body: Any) -> Facts:
-    """A whole answer of a format."""
-    return _READ[name](body)
+_known: ContextVar[frozenset[str]] = ContextVar("_known", default=frozenset())
 
 
-def read_stream(name: str, events: list[Any]) -> Facts:
-    """A streamed answer of a format, as the list of its events' data."""
-    return _READ_STREAM[name](events)
+def read(name: str, body: Any, *, streamed: bool, known: frozenset[str] = frozenset()) -> Facts:
+    """An answer of a format, whole or as the list of its events' data. ``known``: members that the vendor itself sent."""
+    token = _known.set(known)
+    try:
+        return (_READ_STREAM if streamed else _READ)[name](body)
+    finally:
+        _known.reset(token)
+
+
+def members(data: Any) -> Iterator[str]:
+    """The names of all members, at any depth."""
+    if isinstance(data, dict):
+        yield from data
+    for inner in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from members(inner)
 
 
 @functools.cache
@@ -88,7 +108,8 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 def parsed(name: str, kind: Any, data: Any) -> Any:
     """The SDK's object; unknown members that aren't ours are an error."""
     found = _adapter(kind).validate_python(data)
-    strange = {path for path in _extras(found) if path.rsplit(".", 1)[-1] not in ADDED[name]}
+    expected = ADDED[name] | _known.get()
+    strange = {path for path in _extras(found) if path.rsplit(".", 1)[-1] not in expected}
     assert not strange, f"{name}: the SDK does not know {sorted(strange)}"
     return found
 
@@ -111,10 +132,14 @@ def _chat_finish(word: str | None) -> str:
     return {"stop": "stop", "length": "length", "tool_calls": "calls", "content_filter": "filter"}.get(word or "", "any")
 
 
+# Chat has no pictures in answers; they stand in the text, as Markdown.
+_PICTURE = re.compile(r"!\[[^\]]*\]\(data:[^)]*\)")
+
+
 def _read_chat(body: Any) -> Facts:
     found = parsed("openai.chat", chat.ChatCompletion, body)
     choice = found.choices[0]
-    facts = Facts(choice.message.content or "", finish=_chat_finish(choice.finish_reason))
+    facts = Facts(_PICTURE.sub("", choice.message.content or ""), finish=_chat_finish(choice.finish_reason))
     for call in choice.message.tool_calls or ():
         custom = call.type == "custom"
         facts.calls.append(
@@ -142,6 +167,7 @@ def _read_chat_stream(events: list[Any]) -> Facts:
             for piece in choice.delta.tool_calls or ():
                 assert piece.index in calls or piece.index == len(calls), "call indices have a gap"
                 _gather(calls.setdefault(piece.index, ["", "", False]), piece)
+    facts.text = _PICTURE.sub("", facts.text)
     facts.calls = [_call(name, arguments, custom=custom) for name, arguments, custom in calls.values()]
     return facts
 
@@ -216,7 +242,7 @@ def _claude_usage(usage: Any) -> tuple[int, int]:
 
 
 def _read_claude(body: Any) -> Facts:
-    found = parsed("anthropic.messages", claude.Message, body)
+    found = parsed("anthropic.messages", claude.BetaMessage, body)
     return Facts(
         "".join(block.text for block in found.content if block.type == "text"),
         [(block.name, block.input) for block in found.content if block.type == "tool_use"],
@@ -229,7 +255,7 @@ def _read_claude_stream(events: list[Any]) -> Facts:
     facts = Facts()
     blocks: list[Any] = []
     for data in events:
-        event = parsed("anthropic.messages", claude.RawMessageStreamEvent, data)
+        event = parsed("anthropic.messages", claude.BetaRawMessageStreamEvent, data)
         if event.type == "content_block_start":
             assert event.index == len(blocks), "blocks are not numbered in order"
             blocks.append([event.content_block, ""])
