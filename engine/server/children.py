@@ -37,6 +37,7 @@ class Child:
     def start(self) -> None:
         """Fork it."""
         self.close()
+        self._held = b""
         receiver, sender = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -120,7 +121,6 @@ class Child:
         if self._pipe >= 0:
             os.close(self._pipe)
         self._pipe = -1
-        self._held = b""
 
 
 def in_child(work: Callable[[], bytes]) -> bytes:
