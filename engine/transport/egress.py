@@ -10,8 +10,10 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from engine.transport.faults import TransportError
@@ -47,11 +49,13 @@ class Guard:
         allow: Iterable[str] = (),
         *,
         ttl: float = 30.0,
+        seconds: float = 10.0,
         resolve: Resolve = socket.getaddrinfo,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._allow = tuple(parse_allowed(entry) for entry in allow if entry.strip())
         self._ttl = ttl
+        self._seconds = seconds
         # The standard one is looked up at each call: gevent may replace it after this module was imported.
         self._resolve = None if resolve is socket.getaddrinfo else resolve
         self._clock = clock
@@ -102,7 +106,8 @@ class Guard:
             return (str(address),)
         resolve = self._resolve or socket.getaddrinfo
         try:
-            answers = resolve(host, port, type=socket.SOCK_STREAM)
+            with time_limit(self._seconds):
+                answers = resolve(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as ex:
             raise TransportError("dns", f"the name {host!r} could not be resolved: {ex}") from None
         found = dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers)
@@ -119,6 +124,15 @@ class Guard:
             "refused_address",
             f"{host!r} is a private or special address: an operator can open it by the setting EGRESS_ALLOW",
         )
+
+
+def time_limit(seconds: float) -> AbstractContextManager[object]:
+    """Ends a look-up on gevent with ``TimeoutError``; with threads the resolver's own limits must do."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("socket"):
+        return nullcontext()
+    limit: AbstractContextManager[object] = sys.modules["gevent"].Timeout(seconds, TimeoutError("no answer in time"))
+    return limit
 
 
 def literal(host: str) -> Address | None:

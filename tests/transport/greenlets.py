@@ -119,6 +119,17 @@ def test_a_call_through_a_proxy_can_be_ended_before_its_answer(upstream: Any, pa
     sender.close()
 
 
+def test_a_silent_resolver_is_given_up() -> None:
+    def resolve(*_: Any, **__: Any) -> Any:
+        gevent.sleep(3)
+
+    started = time.monotonic()
+    with pytest.raises(TransportError) as caught:
+        Guard(resolve=resolve, seconds=0.1).check("name.test", 443)
+    assert caught.value.kind == "dns"
+    assert time.monotonic() - started < 1
+
+
 def test_abort_wakes_a_greenlet_that_waits_for_a_piece(pool: Any, upstream: Any) -> None:
     def script(peer: Any) -> None:
         peer.request()
