@@ -14,7 +14,7 @@ LISTED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ],
     ("openai.chat", "response"): [
         (r"^model$", "the answer shows the name that was asked for"),
-        (r"message\.annotations$", "an empty list says nothing"),
+        (r"message\.(annotations|content)$", "an empty list or text says nothing"),
         (r"message\.(reasoning|reasoning_content)$", "thought goes out as reasoning_content, whatever the vendor's own word is"),
         (r"tool_calls\[\]\.index$", "an answer's calls have no index in the reference"),
         (r"^usage\.", "members without a bucket, and zeros: predicted and text tokens, costs"),
@@ -26,12 +26,13 @@ LISTED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("anthropic.messages", "request"): [
         (r"^stream$", "false is the default"),
         (r"is_error$", "false is the default"),
+        (r"^messages$", "neighbouring turns of one role are one turn"),
         (r"^system$|messages\[\]\.content$|content\[\]\.content$", "text is written as a list of one block"),
         (r"^tools\[\]\.(allowed_domains|blocked_domains|max_uses|user_location)$", "null is left out"),
     ],
     ("anthropic.messages", "response"): [
         (r"^model$", "the answer shows the name that was asked for"),
-        (r"^usage\.(inference_geo|iterations|output_tokens_details|server_tool_use|cache_creation)", "kept for billing, not told again; zeros"),
+        (r"^usage\.", "iterations and regions are kept for billing, not told again; zeros"),
     ],
     ("anthropic.messages", "stream"): [
         (r"^usage\.models$", "kept for billing, not told again"),
