@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import re2
 from jinja2 import nodes
 
 from engine.compiler.code import (
@@ -28,7 +27,7 @@ from engine.compiler.code import (
     name,
 )
 from engine.compiler.sinks import operand, unless_nothing
-from engine.filters import FILTERS, TESTS, Filter, Test, patterns
+from engine.filters import FILTERS, TESTS, Filter, Question, patterns
 
 if TYPE_CHECKING:
     from engine.compiler.expression import Writer
@@ -86,11 +85,11 @@ def write_test(writer: Writer, node: nodes.Test) -> Code:
 def _unknown(writer: Writer, what: str, given: str, known: dict[str, Any], elsewhere: dict[str, str]) -> Code:
     if given in elsewhere:
         message = f"there is no {what} `{given}`; here it is called `{elsewhere[given]}`"
-        return writer.fault(f"unknown-{what}", message, token=given, known=[elsewhere[given]])
+        return writer.fault(f"unknown-{what}", message, token=given, near=elsewhere[given])
     return writer.fault(f"unknown-{what}", f"there is no {what} `{given}`", token=given, known=list(known))
 
 
-def _arguments_fit(writer: Writer, record: Filter | Test, node: nodes.Filter | nodes.Test) -> bool:
+def _arguments_fit(writer: Writer, record: Filter | Question, node: nodes.Filter | nodes.Test) -> bool:
     if node.kwargs or node.dyn_args is not None or node.dyn_kwargs is not None:
         writer.fault("wrong-arguments", f"arguments of `{record.name}` are given by position", token=record.name)
         return False
@@ -171,10 +170,10 @@ def _replace_re(writer: Writer, value: Code, arguments: list[nodes.Expr]) -> Cod
     if pattern is None or new is None:
         return NOTHING
     try:
-        patterns.pattern(arguments[0].value).sub(new, "")  # type: ignore[attr-defined]
-    except (ValueError, re2.error) as ex:
+        template = patterns.template(new, patterns.pattern(arguments[0].value).compiled.groups)  # type: ignore[attr-defined]
+    except ValueError as ex:
         return writer.fault("bad-pattern", f"the replacement does not fit its pattern: {ex}", token=new)
-    return _unless(writer, value, "text", "o_replaced", pattern, const(new))
+    return _unless(writer, value, "text", "o_replaced", pattern, const(template))
 
 
 def _capture(writer: Writer, value: Code, arguments: list[nodes.Expr]) -> Code:

@@ -112,13 +112,17 @@ def compare(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> ast.Compare
     return ast.Compare(left, [operator], [right])
 
 
-def is_nothing(value: ast.expr) -> ast.Compare:
-    """``value is None``."""
+def is_nothing(value: ast.expr) -> ast.expr:
+    """``value is None``; known at once for a literal."""
+    if isinstance(value, ast.Constant):
+        return const(value.value is None)
     return compare(value, ast.Is(), const(None))
 
 
-def is_something(value: ast.expr) -> ast.Compare:
-    """``value is not None``."""
+def is_something(value: ast.expr) -> ast.expr:
+    """``value is not None``; known at once for a literal."""
+    if isinstance(value, ast.Constant):
+        return const(value.value is not None)
     return compare(value, ast.IsNot(), const(None))
 
 

@@ -59,10 +59,12 @@ class Scope:
         expected: str | None = None,
         found: str | None = None,
         known: Iterable[str] = (),
+        near: str | None = None,
         severity: str = "error",
     ) -> None:
-        """Note a fault; ``token`` is the word at fault, and its nearest among ``known`` is offered."""
-        near = nearest(token, known) if token is not None else None
+        """Note a fault; ``token`` is the word at fault, and its nearest among ``known`` is offered; or ``near`` is."""
+        if near is None and token is not None:
+            near = nearest(token, known)
         place = (where or self.where)(path, token)
         self.faults.append(Fault(code, message, place, path_text(path), expected, found, near, severity))
 

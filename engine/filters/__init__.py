@@ -10,14 +10,14 @@ from typing import Any, Final
 from engine import errors
 from engine.filters import encoding, lists, maps, numbers, operations, patterns, questions, special, text
 from engine.filters.operations import NULL
-from engine.filters.record import Filter, Test
+from engine.filters.record import Filter, Question
 
 FILTERS: Final[dict[str, Filter]] = {
     item.name: item for family in (text, numbers, lists, maps, encoding, special) for item in family.FILTERS
 }
-TESTS: Final[dict[str, Test]] = {item.name: item for family in (questions, special) for item in family.TESTS}
+TESTS: Final[dict[str, Question]] = {item.name: item for family in (questions, special) for item in family.TESTS}
 
-__all__ = ["FILTERS", "NULL", "TESTS", "Filter", "Test", "namespace"]
+__all__ = ["FILTERS", "NULL", "TESTS", "Filter", "Question", "namespace"]
 
 _BUILTINS: Final = {
     "type": type,

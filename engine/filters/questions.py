@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.filters.encoding import FILTERS as _ENCODING
-from engine.filters.record import Test
+from engine.filters.record import Question
 from engine.filters.text import FILTERS as _TEXT
 
 _BY_NAME = {item.name: item.function for item in (*_TEXT, *_ENCODING)}
@@ -56,31 +56,31 @@ def _false(value: Any) -> bool:
 
 
 TESTS = (
-    Test("present", _present, "is it something", (("0 is present", True), ("none is present", False))),
-    Test("absent", _absent, "is it nothing", (("none is absent", True), ("'' is absent", False))),
-    Test("string", _string, "is it a text", (("'a' is string", True), ("1 is string", False))),
-    Test("number", _number, "is it a number", (("1.5 is number", True), ("true is number", False))),
-    Test("integer", _integer, "is it a whole number", (("1 is integer", True), ("1.0 is integer", False))),
-    Test("boolean", _boolean, "is it true or false", (("false is boolean", True), ("0 is boolean", False))),
-    Test("list", _list, "is it a list", (("[] is list", True), ("{} is list", False))),
-    Test("map", _map, "is it a map", (("{} is map", True), ("none is map", False))),
-    Test("mapping", _map, "the same as `map`", (("{} is mapping", True), ("[] is mapping", False))),
-    Test("empty", _empty, "is it nothing, or without content", (("[] is empty", True), ("0 is empty", False))),
-    Test("true", _true, "is it exactly true", (("true is true", True), ("1 is true", False))),
-    Test("false", _false, "is it exactly false", (("false is false", True), ("0 is false", False))),
-    Test(
+    Question("present", _present, "is it something", (("0 is present", True), ("none is present", False))),
+    Question("absent", _absent, "is it nothing", (("none is absent", True), ("'' is absent", False))),
+    Question("string", _string, "is it a text", (("'a' is string", True), ("1 is string", False))),
+    Question("number", _number, "is it a number", (("1.5 is number", True), ("true is number", False))),
+    Question("integer", _integer, "is it a whole number", (("1 is integer", True), ("1.0 is integer", False))),
+    Question("boolean", _boolean, "is it true or false", (("false is boolean", True), ("0 is boolean", False))),
+    Question("list", _list, "is it a list", (("[] is list", True), ("{} is list", False))),
+    Question("map", _map, "is it a map", (("{} is map", True), ("none is map", False))),
+    Question("mapping", _map, "the same as `map`", (("{} is mapping", True), ("[] is mapping", False))),
+    Question("empty", _empty, "is it nothing, or without content", (("[] is empty", True), ("0 is empty", False))),
+    Question("true", _true, "is it exactly true", (("true is true", True), ("1 is true", False))),
+    Question("false", _false, "is it exactly false", (("false is false", True), ("0 is false", False))),
+    Question(
         "startswith",
         _BY_NAME["startswith"],
         "does the text begin with one of these",
         (("'abc' is startswith('ab')", True), ("none is startswith('a')", False)),
         ("prefixes*",),
     ),
-    Test(
+    Question(
         "endswith",
         _BY_NAME["endswith"],
         "does the text end with one of these",
         (("'abc' is endswith('bc')", True), ("'abc' is endswith('x', 'y')", False)),
         ("suffixes*",),
     ),
-    Test("data_url", _BY_NAME["is_data_url"], "is it a data URL", (("'data:,a' is data_url", True),)),
+    Question("data_url", _BY_NAME["is_data_url"], "is it a data URL", (("'data:,a' is data_url", True),)),
 )

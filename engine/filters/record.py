@@ -40,7 +40,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Question:
     """A question after ``is``; its function takes the value, which may be nothing, and gives true or false."""
 
     name: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.filters.record import Filter, Test
+from engine.filters.record import Filter, Question
 
 
 def _compiled(*_: Any) -> Any:
@@ -71,12 +71,12 @@ FILTERS = (
 )
 
 TESTS = (
-    Test(
+    Question(
         "matches",
         _compiled,
         "does the pattern (RE2, written as a text) fit anywhere",
         (("'abc' is matches('b')", True), ("none is matches('b')", False)),
         ("pattern",),
     ),
-    Test("in", _compiled, "is it in the list, map or text", (("1 is in([1, 2])", True),), ("container",)),
+    Question("in", _compiled, "is it in the list, map or text", (("1 is in([1, 2])", True),), ("container",)),
 )

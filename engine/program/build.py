@@ -12,9 +12,9 @@ from types import CodeType, MappingProxyType
 from typing import Any
 
 import jsonschema_rs
-import re2
 
 from engine import filters
+from engine.filters.patterns import pattern
 from engine.program.parts import (
     Alias,
     Channel,
@@ -222,8 +222,8 @@ class _Builder:
         wire = data.get("wire") or {}
         return Alias(
             name=data["name"],
-            pattern=re2.compile(data["match"]),
-            exceptions=tuple(re2.compile(pattern) for pattern in data.get("except") or ()),
+            pattern=pattern(data["match"]).compiled,
+            exceptions=tuple(pattern(text).compiled for text in data.get("except") or ()),
             model_function=self.function(data.get("model")),
             hub_function=self.function(data.get("hub")),
             wire={name: tuple(self.patch(item) for item in patches) for name, patches in wire.items()},

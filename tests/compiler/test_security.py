@@ -1,0 +1,229 @@
+"""An expression can't reach Python, run code, read a file, or hang a worker. The list grows with each report."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from typing import Any
+
+import pytest
+
+from engine import filters, program
+from engine.compiler import emit
+from engine.errors import CallError, MappingError, Refusal
+from tests.compiler.workbench import Bench, expression_faults, faults, run, value
+
+WALKS = [
+    "body.__class__",
+    "body['__class__']",
+    "body.__class__.__mro__[1].__subclasses__",
+    "''.__class__",
+    "body['__cl' ~ 'ass__']",
+    "body.t.format",
+    "body.list.__len__",
+    "body.map.items",
+    "body.map.get",
+    "body | first | default(body.__init__)",
+    "(body | string).__class__",
+]
+CALLS = [
+    "body.__class__()",
+    "body.t.format(body)",
+    "''.join(['a'])",
+    "range(1000000000)",
+    "lipsum()",
+    "cycler('a')",
+    "namespace()",
+    "dict(a=1)",
+    "__import__('os')",
+    "eval('1')",
+    "open('/etc/passwd')",
+    "(body | upper)()",
+    "body[0]()",
+]
+NAMES = [
+    "__builtins__",
+    "o_read",
+    "f_lower",
+    "_r",
+    "_n",
+    "v_body",
+    "NULL",
+    "type",
+    "Exception",
+    "self",
+    "loop",
+    "Refusal",
+]
+FILTERS = ["attr('__class__')", "map('upper')", "xmlattr", "format('a')", "pprint", "safe", "groupby('a')", "random"]
+
+
+@pytest.mark.parametrize("text", WALKS)
+def test_walk_along_attributes_finds_only_keys_of_data(text: str) -> None:
+    body = {"t": "text", "list": [1], "map": {"a": 1}}
+    found = expression_faults(text)
+    if found:
+        assert {fault.code for fault in found} == {"bad-expression"}
+    else:
+        assert value(text, body) in (None, "text")
+
+
+def test_dunder_name_reads_the_key_of_that_name() -> None:
+    assert value("body.__class__", {"__class__": "data"}) == "data"
+
+
+@pytest.mark.parametrize("text", CALLS)
+def test_nothing_can_be_called(text: str) -> None:
+    assert "bad-expression" in {fault.code for fault in expression_faults(text)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_the_generated_module_are_out_of_reach(name: str) -> None:
+    assert [fault.code for fault in expression_faults(name)] == ["unknown-name"]
+
+
+@pytest.mark.parametrize("text", FILTERS)
+def test_filters_of_templates_that_reach_python_do_not_exist(text: str) -> None:
+    assert [fault.code for fault in expression_faults(f"body | {text}")] == ["unknown-filter"]
+
+
+def test_percent_never_formats_text() -> None:
+    assert [fault.code for fault in expression_faults("'%s' % body")] == ["bad-expression"]
+    with pytest.raises(MappingError):
+        value("body.a % body.b", {"a": "%999999999d", "b": 1})
+
+
+def test_generated_module_has_no_way_to_import_or_open() -> None:
+    names = filters.namespace()
+    assert not {"__import__", "open", "eval", "exec", "getattr", "compile", "globals"} & set(names["__builtins__"])
+    assert set(names["__builtins__"]) <= set(vars(builtins))
+
+
+def test_a_variable_or_key_can_not_smuggle_code_into_the_module() -> None:
+    evil = "x'] or __import__('os').system('true') or {}['"
+    bench = Bench(tables={evil: {evil: evil}})
+    tree = {evil: "{{ body | lookup(" + repr(evil) + ") }}", "lines": "a\nimport os\n{{ body }}"}
+    found = bench.compiled(tree)([], evil)
+    assert found == {evil: evil, "lines": f"a\nimport os\n{evil}"}
+    assert "import os" not in [line.strip() for line in emit.source(bench.functions(tree)).splitlines()]
+
+
+@pytest.mark.parametrize("name", ["class", "None", "x y", "a;b", "__builtins__\n"])
+def test_odd_names_of_variables_are_faults_or_harmless(name: str) -> None:
+    tree = {"$let": {name: "1"}, "$in": {"a": "x"}}
+    bench = Bench()
+    functions = bench.functions(tree)
+    if not bench.faults:
+        assert program.run(emit.module(functions))["m_test"]([], {}) == {"a": "x"}
+    else:
+        assert bench.faults[0].code == "wrong-value"
+
+
+BOMBS: list[tuple[str, Any]] = [
+    ("body.a * 1000000000", {"a": "x"}),
+    ("body.a * body.b", {"a": [1], "b": 10**9}),
+    (" * ".join(["body.a"] * 40), {"a": 10**30}),
+    ("body | replace('a', '" + "b" * 5000 + "')", "a" * 100_000),
+    ("body | split('') | join(body)", "ab" * 100_000),
+    ("body | int", "9" * 1_000_000),
+    ("body | float", "9" * 1_000_000),
+    ("body | fromjson", "[" * 500_000),
+    ("body | fromjson", "9" * 500_000),
+    ("body | matches('^(a+)+$')", "a" * 100_000 + "b"),
+    ("body | replace_re('(a|a)*b', 'x')", "a" * 100_000),
+    ("body | replace_re('a', '" + "b" * 5000 + "')", "a" * 100_000),
+    ("body | round(1000000000)", 1.5),
+    ("body | scale(1, body)", 1e308),
+    ("body | rfc3339", 1e300),
+    ("body | unix", "9" * 100_000),
+    ("body | unique", [[i] for i in range(50_000)]),
+]
+
+
+@pytest.mark.parametrize(("text", "body"), BOMBS, ids=[text[:40] for text, _ in BOMBS])
+def test_bomb_ends_soon_with_a_bounded_result(text: str, body: Any) -> None:
+    function = Bench().expression(text)
+    started = time.perf_counter()
+    try:
+        found = function([], body)
+    except MappingError:
+        found = None
+    assert time.perf_counter() - started < 2
+    assert len(str(found)) < 20_000_000
+
+
+@pytest.mark.parametrize("pattern", ["(a{1000}){1000}", "((a{100}){100}){100}", "a" * 5000, "(?=a)", "(a)\\1"])
+def test_pattern_that_is_too_large_or_not_linear_is_a_fault(pattern: str) -> None:
+    assert [fault.code for fault in expression_faults(f"body | matches({pattern!r})")] == ["bad-pattern"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 5000 + "1" + ")" * 5000,
+        "not " * 5000 + "1",
+        "-" * 5000 + "1",
+        "+".join(["1"] * 5000),
+        "[" * 900,
+        "x" * 30_000,
+    ]
+    + ["body" + ".a" * 5000, "body" + " | first" * 3000, "1 if " * 300 + "1"],
+    ids=lambda text: text[:8],
+)
+def test_monster_of_an_expression_is_a_fault(text: str) -> None:
+    assert [fault.code for fault in expression_faults(text)] == ["bad-expression"]
+
+
+def test_tree_that_nests_without_end_is_a_fault() -> None:
+    tree: Any = "x"
+    for _ in range(500):
+        tree = {"$if": "body", "$then": [{"a": tree}]}
+    assert "too-large" in {fault.code for fault in faults(tree)}
+
+
+def test_fragment_that_uses_itself_is_stopped_at_a_depth() -> None:
+    fragments = {"deep": {"args": ["x"], "do": {"in": {"$use": "deep", "$with": {"x": "{{ x.in }}"}}}}}
+    with pytest.raises(Refusal, match="nested too deep"):
+        run({"$use": "deep", "$with": {"x": "{{ body }}"}}, {}, fragments=fragments)
+
+
+def test_fragment_that_uses_itself_twice_is_stopped_by_its_steps() -> None:
+    twice = {"$use": "tree", "$with": {"x": "{{ x }}"}}
+    fragments = {
+        "tree": {"args": ["x"], "do": [twice, twice]},
+        "wide": {"args": ["x"], "do": {f"k{i}": {"$use": "wide2", "$with": {"x": "{{ x }}"}} for i in range(100)}},
+        "wide2": {"args": ["x"], "do": {f"k{i}": {"$use": "wide3", "$with": {"x": "{{ x }}"}} for i in range(200)}},
+        "wide3": {"args": ["x"], "do": {f"k{i}": {"$use": "leaf", "$with": {"x": "{{ x }}"}} for i in range(200)}},
+        "leaf": {"args": ["x"], "do": "{{ x }}"},
+    }
+    started = time.perf_counter()
+    for first in ("tree", "wide"):
+        with pytest.raises((CallError, MappingError)):
+            run({"$use": first, "$with": {"x": "{{ body }}"}}, 1, fragments=fragments)
+    assert time.perf_counter() - started < 10
+
+
+def test_loops_inside_loops_are_stopped_by_their_steps() -> None:
+    tree: Any = "{{ body | length }}"
+    for name in "abcd":
+        tree = [{"$for": f"{name} in body", "$do": tree}]
+    with pytest.raises(MappingError, match="steps"):
+        run({"x": tree}, list(range(300)))
+
+
+def test_doubling_text_in_a_fragment_is_bounded() -> None:
+    fragments = {"grow": {"args": ["x"], "do": {"$use": "grow", "$with": {"x": "{{ x ~ x }}"}}}}
+    with pytest.raises(MappingError, match="grows too long"):
+        run({"$use": "grow", "$with": {"x": "{{ body }}"}}, "seed", fragments=fragments)
+
+
+def test_squaring_a_number_in_a_fragment_is_bounded() -> None:
+    fragments = {"grow": {"args": ["x"], "do": {"$use": "grow", "$with": {"x": "{{ x * x }}"}}}}
+    with pytest.raises(MappingError, match="too large"):
+        run({"$use": "grow", "$with": {"x": "{{ body }}"}}, 3, fragments=fragments)
+
+
+def test_growing_a_list_in_a_fragment_is_bounded() -> None:
+    fragments = {"grow": {"args": ["x"], "do": {"$use": "grow", "$with": {"x": "{{ x + x }}"}}}}
+    with pytest.raises(MappingError, match="grows too long"):
+        run({"$use": "grow", "$with": {"x": "{{ body }}"}}, [1, 2], fragments=fragments)
