@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.program import Endpoint
     from engine.relay.state import RelayState
 
-_OPERATIONS: dict[str, Callable[[RelayState, Call, dict[str, Any]], Reply]] = {
+_OPERATIONS: dict[str, pipeline.Operation] = {
     "generate": pipeline.relay,
     "list_models": models.list_models,
     "get_model": models.get_model,
@@ -81,7 +81,7 @@ class Gateway:
             if methods:
                 reply.headers.append(("allow", ", ".join(sorted({*methods, "OPTIONS"}))))
         else:
-            reply = _OPERATIONS[endpoint.operation](state, call, environ)
+            reply = pipeline.serve(_OPERATIONS[endpoint.operation], state, call, environ)
         _answer(resp, reply, call)
 
     def _call(

@@ -37,6 +37,7 @@ class Call:
     watch: Callable[[Callable[[], None]], Callable[[], None]] | None = None
     """Starts to watch the caller's socket: takes what to do when the caller has gone, gives what ends the watch."""
     account: Account | None = None
+    attempt: Attempt | None = None
     hub: dict[str, Any] | None = None
     report: Report = field(default_factory=list)
 

@@ -32,7 +32,10 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
     if len(raw) > limit:
         raise too_large(limit)
     if encoding and encoding.strip().lower() != "identity":
-        return coding.decode_body(encoding, raw, limit)
+        try:
+            return coding.decode_body(encoding, raw, limit)
+        except CallError as ex:
+            raise too_large(limit) if ex.meaning == "too_large" else ex from None
     return raw
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError, GatewrightError, MappingError
@@ -18,6 +19,7 @@ from engine.relay.send import send
 from engine.relay.settle import Outcome, settle
 from engine.relay.translate import translate
 from engine.relay.upstream import RETRIED, UpstreamFailure
+from engine.storage.database import StorageError
 from engine.transport.leg import Handle
 
 if TYPE_CHECKING:
@@ -26,8 +28,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+Operation = Callable[["RelayState", Call, dict[str, Any]], Reply]
+
+
+def serve(operation: Operation, state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+    """Run an operation and tell what stopped it in the caller's dialect. Never raises."""
+    try:
+        return operation(state, call, environ)
+    except UpstreamFailure as ex:
+        return _failed(call, ex)
+    except CallError as ex:
+        return dialect.refuse(call, ex)
+    except StorageError:
+        log.exception("call %s: the database failed", call.request_id)
+        return dialect.refuse(call, CallError("unavailable", "the gateway's database is away; try again soon", wait=5))
+    except Exception:
+        log.exception("call %s failed", call.request_id)
+        return dialect.refuse(call, CallError("internal", "the gateway failed; quote the request id to its operator"))
+
+
 def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
-    """Serve a generating call: the stages in order. Never raises what the caller could cause."""
+    """Serve a generating call: the stages in order."""
     outcome = Outcome()
     try:
         call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
@@ -39,23 +60,18 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
     except UpstreamFailure as ex:
         outcome.error = ex.error
         settle(state, call, outcome)
-        return _failed(call, outcome.attempt, ex)
+        raise
     except CallError as ex:
         outcome.error = dialect.error_of(ex)
         settle(state, call, outcome)
-        return dialect.refuse(call, ex)
-    except Exception as ex:
-        log.exception("call %s failed", call.request_id)
-        outcome.error = dialect.error_of(CallError("internal", f"internal error: {type(ex).__name__}"))
-        settle(state, call, outcome)
-        return dialect.refuse(call, CallError("internal", "the gateway failed; quote the request id to its operator"))
+        raise
 
 
 def _try(state: RelayState, call: Call, tries: list[Attempt], outcome: Outcome) -> Reply:
     """Try the attempts in turn until one answers; a failure that another channel can't mend ends the loop."""
     retried = state.retried or RETRIED
     for number, attempt in enumerate(tries, 1):
-        outcome.attempt = attempt
+        outcome.attempt = call.attempt = attempt
         outcome.tried.append(attempt.channel.name)
         handle = Handle()
         ended = call.watch(handle.abort) if call.watch else _nothing
@@ -82,15 +98,11 @@ def _nothing() -> None:
     """Ends no watch."""
 
 
-def _failed(call: Call, attempt: Attempt | None, ex: UpstreamFailure) -> Reply:
+def _failed(call: Call, ex: UpstreamFailure) -> Reply:
     """A refusal in the caller's own format passes as it came; in another it is told in the caller's dialect."""
-    if (
-        attempt
-        and ex.raw
-        and ex.status
-        and ex.status >= 400
-        and attempt.format.passthrough_as == call.format.passthrough_as
-    ):
+    attempt = call.attempt
+    same = attempt is not None and attempt.format.passthrough_as == call.format.passthrough_as
+    if same and ex.raw and ex.status and ex.status >= 400:
         kind = ex.headers.get("content-type", "")
         if "json" in kind and ex.raw.lstrip()[:1] == b"{":
             headers = [("content-type", kind)]

@@ -26,7 +26,10 @@ def test_spliced_bytes_parse_to_the_patched_object(before, changes, dropped, ind
 def test_untouched_members_keep_their_bytes_and_odd_spacing():
     raw = b'{ "model" : "a",\n\t"n":1.50, "messages":[ {"model": "x"} ] }'
     before = json.loads(raw)
-    assert splice(raw, before, {**before, "model": "b"}) == b'{ "model" : "b",\n\t"n":1.50, "messages":[ {"model": "x"} ] }'
+    assert (
+        splice(raw, before, {**before, "model": "b"})
+        == b'{ "model" : "b",\n\t"n":1.50, "messages":[ {"model": "x"} ] }'
+    )
 
 
 def test_a_dropped_member_takes_its_comma_and_an_added_one_comes_last():

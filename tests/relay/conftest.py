@@ -1,0 +1,90 @@
+"""One gateway for the room's tests, with a scripted upstream behind providers of all four formats."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.relay.scripted import Upstream
+from tests.support import Gateway
+
+FORMATS = {
+    "openai.chat": "{path: /v1/chat/completions}",
+    "openai.responses": "{path: /v1/responses}",
+    "anthropic.messages": "{path: /v1/messages}",
+    "gemini.generateContent": "{path: '/v1beta/models/{model}:generateContent', "
+    "stream: '/v1beta/models/{model}:streamGenerateContent?alt=sse'}",
+}
+
+
+def provider(name: str, base: str, fmt: str, *models: str, more: str = "") -> str:
+    """A provider document that is a channel itself."""
+    return f"""
+apiVersion: gatewright/v1
+kind: Provider
+metadata: {{name: {name}}}
+spec:
+  baseUrl: {base}
+  formats: {{{fmt}: {FORMATS[fmt]}}}
+  auth: {{scheme: none}}
+  models: [{", ".join(models)}]
+{more}"""
+
+
+@pytest.fixture(scope="package")
+def upstreams():
+    made = {name: Upstream() for name in ("one", "two")}
+    yield made
+    for upstream in made.values():
+        upstream.close()
+
+
+@pytest.fixture(scope="package")
+def running(tmp_path_factory, upstreams):
+    one, two = upstreams["one"], upstreams["two"]
+    closed = Upstream()
+    closed.close()
+    documents = [
+        provider("p-chat", one.base, "openai.chat", "chat-model", "gpt-5-base", "org/slashed"),
+        provider("p-responses", one.base, "openai.responses", "responses-model"),
+        provider("p-claude", one.base, "anthropic.messages", "claude-model", "claude-3-7-sonnet-20250219"),
+        provider("p-gemini", one.base, "gemini.generateContent", "gemini-model"),
+        provider("p-first", one.base, "openai.chat", "both-model", more="  timeouts: {firstByte: 2, idle: 2}\n"),
+        provider("p-second", two.base, "openai.chat"),
+        provider("p-private", "http://127.0.0.1:1", "openai.chat", "private-model"),
+        provider("p-down", closed.base, "openai.chat", "down-model"),
+        """
+apiVersion: gatewright/v1
+kind: Route
+metadata: {name: r-two}
+spec:
+  channels:
+    - {name: second, provider: p-second, models: [both-model], priority: -1}
+    - {name: mapped, provider: p-second, models: [asked-model], modelMapping: {asked-model: sent-model}}
+""",
+    ]
+    data = tmp_path_factory.mktemp("gateway")
+    allow = f"127.0.0.1:{one.port},127.0.0.1:{two.port},127.0.0.1:{closed.port}"
+    env = {"GATEWRIGHT_EGRESS_ALLOW": allow, "ERROR_LOG_ENABLED": "true", "MAX_REQUEST_BODY_MB": "1"}
+    gateway = Gateway(data, specs={"test.yaml": "---".join(documents)}, env=env)
+    try:
+        yield gateway.ready()
+    finally:
+        gateway.stop()
+        assert "Traceback" not in gateway.output, gateway.output
+
+
+@pytest.fixture
+def gateway(running, upstreams):
+    for upstream in upstreams.values():
+        upstream.got.clear()
+    return running
+
+
+@pytest.fixture
+def one(upstreams):
+    return upstreams["one"]
+
+
+@pytest.fixture
+def two(upstreams):
+    return upstreams["two"]
