@@ -31,7 +31,7 @@ from engine.hub.parts import OpenPart, PartFaultError
 from engine.hub.patches import PatchError
 from engine.hub.response import settle_finish
 from engine.hub.rules import SourceRules, TargetRules
-from engine.hub.types import Event
+from engine.hub.types import Event, Part
 from engine.hub.usage import UsageTally
 
 LIMIT_BYTES = 64 * 1024 * 1024
@@ -210,7 +210,7 @@ class Assembler:
             self._start({})
         for other in self._keys.sequential(interleaved):
             self._close_part(other)
-        part = OpenPart(kind, key, fields if isinstance(fields, dict) else {})
+        part = OpenPart(kind, key, fields)
         part.order = len(self._all)
         if kind == "tool_call" and not part.data.get("id"):
             part.data["id"] = usages.short_hash("call_", f"{self._message['id']}/{part.order}")
@@ -233,7 +233,7 @@ class Assembler:
 
     def _part_start(self, event: Event) -> OpenPart:
         key, kind = event.get("key"), event.get("kind") or "unknown"
-        fields = event.get("fields") or {}
+        fields = _fields(event)
         check_key(key)
         part = self._keyed.get((kind, key)) if key is not None else None
         if part is not None:
@@ -248,7 +248,7 @@ class Assembler:
 
     def _whole_part(self, event: Event) -> None:
         check_key(event.get("key"))
-        self._close_part(self._begin(event.get("kind") or "unknown", event.get("key"), event.get("fields") or {}))
+        self._close_part(self._begin(event.get("kind") or "unknown", event.get("key"), _fields(event)))
 
     def _part_end(self, event: Event) -> None:
         check_key(event.get("key"))
@@ -391,3 +391,8 @@ def _kind_of(event: Event) -> str | None:
 
 def _has_content(event: Event) -> bool:
     return any(event.get(name) for name in _CONTENT)
+
+
+def _fields(event: Event) -> Part:
+    fields = event.get("fields")
+    return fields if isinstance(fields, dict) else {}

@@ -16,6 +16,8 @@ _WHY = "the provider's format has no word for it"
 def unread(request: dict[str, Any], hub_reads: Collection[str]) -> list[tuple[str, str]]:
     """Paths that are present and would be lost."""
     lost: list[tuple[str, str]] = []
+    if "*" in hub_reads:
+        return lost
     for key, value in request.items():
         if key in _ELSEWHERE or _said_nothing(value) or key in hub_reads:
             continue

@@ -28,6 +28,7 @@ class Outlet:
     def __init__(self, rules: TargetRules, native: Collection[str], message: dict[str, Any]) -> None:
         self.out: list[Emitted] = []
         self.report: list[tuple[str, str]] = []
+        self._told: set[tuple[str, str]] = set()
         self._rules = rules
         self._native = native
         self._parts: list[Part] = message["parts"]
@@ -168,5 +169,6 @@ class Outlet:
 
     def _tell(self, path: str, why: str) -> None:
         line = (path, why)
-        if line not in self.report:
+        if line not in self._told:
+            self._told.add(line)
             self.report.append(line)

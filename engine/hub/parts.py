@@ -16,6 +16,7 @@ TEXT_KINDS = frozenset({"text", "refusal", "thinking"})
 CALL_KINDS = frozenset({"tool_call", "server_call"})
 
 _STREAMED = frozenset({"text", "arguments", "patch", "citation"})
+_TEXTUAL = frozenset({"id", "name", "signature", "encrypted", "signature_of", "item", "format", "phase", "unwrap"})
 _PLACEHOLDERS = frozenset({"", "{}"})
 
 
@@ -34,6 +35,13 @@ def as_text(value: Json, what: str) -> str:
     if isinstance(value, int | float):
         return json.dumps(value)
     raise PartFaultError(f"{what} of a part is no text")
+
+
+def _fits(name: str, value: Json) -> bool:
+    """Whether a field holds what its name promises; what doesn't is as good as absent."""
+    if name in _TEXTUAL:
+        return isinstance(value, str)
+    return isinstance(value, list) if name == "citations" else value is not None
 
 
 def valid_json(text: str) -> bool:
@@ -86,9 +94,9 @@ class OpenPart:
         self.source_item: Any = None
         self.order = 0
         for name, value in fields.items():
-            if value is not None and name not in _STREAMED and name != "type":
+            if name not in _STREAMED and name != "type" and _fits(name, value):
                 self.data[name] = value
-        if isinstance(self.data.get("citations"), list):
+        if "citations" in self.data:
             self.data["citations"] = list(self.data["citations"])
         self._begin(fields)
         self.fast = self.field
@@ -119,7 +127,7 @@ class OpenPart:
     def merge(self, fields: Part) -> list[Event]:
         """A start said again for the same key: fills what was missing; text in it is a fragment."""
         for name, value in fields.items():
-            if value is not None and name not in _STREAMED and name not in self.data:
+            if name not in _STREAMED and name not in self.data and _fits(name, value):
                 self.data[name] = value
         self._mark_wrapped()
         more = {name: fields[name] for name in ("text", "arguments") if fields.get(name)}
@@ -135,17 +143,18 @@ class OpenPart:
             self.pieces.append(value)
             if self.fast:
                 fragments.append({"type": "part_delta", self.field: value})
-        for patch in event.get("patch") or ():
+        patches = event.get("patch")
+        for patch in patches if isinstance(patches, list) else ():
             self.patched = self.patched or Patched()
             self.patched.apply(patch)
         fragments.extend(self._cite(event))
         for name in ("signature", "encrypted"):
             opaque = event.get(name)
-            if opaque and opaque != self.data.get(name):
+            if opaque and _fits(name, opaque) and opaque != self.data.get(name):
                 self.data[name] = opaque
                 fragments.append({"type": "part_delta", name: opaque})
         owner = event.get("signature_of")
-        if owner:
+        if isinstance(owner, str) and owner:
             self.data["signature_of"] = owner
         return fragments
 

@@ -26,10 +26,14 @@ def shape(
     fetch: Fetch | None = None,
     *,
     native: Collection[str] = (),
+    kin: Collection[str] | None = None,
 ) -> tuple[dict[str, Any], Memo]:
-    """The request as the target takes it. ``native``: names of formats whose opaque parts are the target's own."""
+    """The request as the target takes it.
+
+    ``native``: names of formats whose opaque parts are the target's own; ``kin``: formats that share its file ids.
+    """
     own = native or {name for name in [ctx.get("target")] if name}
-    work = Work(begin(request), rules or {}, ctx, report, own, fetch)
+    work = Work(begin(request), rules or {}, ctx, report, own, fetch, kin)
     ids.link(work)
     thinking.fit(work)
     output.fit(work)

@@ -6,11 +6,12 @@ unanswered call of their name. A result of no call is refused where the target m
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from typing import Any
 
 from engine.errors import Refusal
 from engine.hub import naming
-from engine.hub.shape.work import Work, pattern
+from engine.hub.shape.work import Work, matches
 from engine.hub.types import Part
 
 _MADE_LENGTH = 24
@@ -23,7 +24,8 @@ class _Calls:
         self.work = work
         self.rules: dict[str, Any] = work.rules.get("ids") or {}
         self.known: dict[str, Part] = {}
-        self.unanswered: list[Part] = []
+        self.unanswered: dict[str, deque[Part]] = defaultdict(deque)
+        self.answered: set[int] = set()
         self.renamed: dict[str, str] = {}
 
     def call(self, part: Part, place: str) -> Part:
@@ -31,7 +33,7 @@ class _Calls:
         told = part.get("id")
         named = {**part, "id": self.fit(told) if told else self.made(f"{place}/{part.get('name')}")}
         self.known[told or named["id"]] = named
-        self.unanswered.append(named)
+        self.unanswered[str(part.get("name"))].append(named)
         return named
 
     def result(self, part: Part, path: str) -> Part:
@@ -40,7 +42,7 @@ class _Calls:
         call = self.known.get(told) if told else self._next(part.get("name"))
         if call is None:
             return self._orphan(part, told, path)
-        self.unanswered = [other for other in self.unanswered if other is not call]
+        self.answered.add(id(call))
         filled = {**part, "id": call["id"]}
         for key in ("name", "custom"):
             if call.get(key) is not None:
@@ -48,10 +50,13 @@ class _Calls:
         return filled
 
     def _next(self, name: str | None) -> Part | None:
-        same = [call for call in self.unanswered if call.get("name") == name]
-        if same:
-            return same[0]
-        return self.unanswered[0] if self.unanswered and not name else None
+        """The first call of that name without a result; a result without a name belongs to the first of all."""
+        for queue in [self.unanswered[name]] if name else self.unanswered.values():
+            while queue and id(queue[0]) in self.answered:
+                queue.popleft()
+            if queue:
+                return queue[0]
+        return None
 
     def _orphan(self, part: Part, told: str | None, path: str) -> Part:
         turns = self.work.rules.get("turns") or {}
@@ -66,7 +71,7 @@ class _Calls:
         if told in self.renamed:
             return self.renamed[told]
         limit, form = self.rules.get("max"), self.rules.get("pattern")
-        fits = (not limit or len(told) <= limit) and (not form or pattern(form).fullmatch(told))
+        fits = (not limit or len(told) <= limit) and (not form or matches(form, told))
         wanted = told if fits else self.made(told)
         if wanted != told:
             self.work.memo.ids[wanted] = told

@@ -36,7 +36,10 @@ def fit(work: Work) -> None:
     for path, parts, index in found:
         part = parts[index]
         rule = rules.get(part["type"])
-        if rule is False:
+        if rule is None:
+            continue
+        none = isinstance(rule, dict) and rule.get("url") == "refuse" and rule.get("data") is False
+        if rule is False or (none and not rule.get("id")):
             raise Refusal(path, f"the provider's format takes no {part['type']}")
         if isinstance(rule, dict):
             parts[index] = _fitted(part, rule, path, work, fetched)
@@ -76,7 +79,8 @@ def _fitted(part: Part, rule: dict[str, Any], path: str, work: Work, fetched: di
             source = {"mime": source.get("mime") or mime, "data": b64encode(content).decode("ascii")}
             work.report(path, "the target takes no addresses; the content was fetched")
             part = {**part, "source": source}
-    if source.get("id") and not rule.get("id", True):
+    strange = work.kin is not None and work.ctx.get("format") not in work.kin
+    if source.get("id") and (strange or not rule.get("id", True)):
         raise Refusal(f"{path}.source.id", "a file id means nothing to the provider's format; send the content")
     if source.get("data") is not None:
         part = _inline(part, source, rule, path)

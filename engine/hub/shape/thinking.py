@@ -2,7 +2,8 @@
 
 Declared: ``thinking: {accepts: native|text|none, signature: required|optional|none, foreign: drop|text|keep}``. A
 signature (and encrypted thinking) belongs to the format and model that made it, see ``signature_of``; anybody else's is
-foreign and never sent, unless the target hands all of them on (``keep``). Opaque parts of other formats are taken out here too.
+foreign and never sent, unless the target hands all of them on (``keep``). Opaque parts of other formats are taken out
+here too.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 from engine.errors import Refusal
 from engine.hub import naming
 from engine.hub.shape import schema as schemas
-from engine.hub.shape.work import Work, pattern
+from engine.hub.shape.work import Work, matches
 from engine.hub.types import Part
 
 _MEMBER = "input"
@@ -50,9 +50,7 @@ class _Names:
         return self._known[name]
 
     def _fits(self, name: str) -> bool:
-        return (not self._most or len(name) <= self._most) and (
-            not self._form or bool(pattern(self._form).fullmatch(name))
-        )
+        return (not self._most or len(name) <= self._most) and (not self._form or matches(self._form, name))
 
     def _made(self, name: str) -> str:
         if self._fits(name):

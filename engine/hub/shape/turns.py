@@ -7,6 +7,7 @@ formats decode one turn to several of them.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from typing import Any
 
 from engine.hub.shape.work import Work
@@ -99,11 +100,15 @@ def _without_empty(turns: list[Turn], rules: dict[str, Any], work: Work) -> list
 def _merge(turns: list[Turn], roles: set[str]) -> list[Turn]:
     """Neighbours of one role become one turn; a speaker's name keeps turns apart."""
     merged: list[Turn] = []
+    grown = 0
     for turn in turns:
         last = merged[-1] if merged else None
         same = last is not None and last["role"] == turn["role"] and last.get("name") == turn.get("name")
         if last is not None and same and turn["role"] in roles:
-            merged[-1] = {**last, **turn, "parts": last["parts"] + turn["parts"]}
+            if len(merged) != grown:
+                merged[-1] = last = {**last, "parts": list(last["parts"])}
+                grown = len(merged)
+            last["parts"].extend(turn["parts"])
         else:
             merged.append(turn)
     return merged
@@ -113,7 +118,11 @@ def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
     """Each turn with calls is followed at once by the results of all of them."""
     arranged: list[Turn] = []
     taken: set[int] = set()
-    results = [(index, part) for index, turn in enumerate(turns) if turn["role"] == "tool" for part in turn["parts"]]
+    results: dict[Any, deque[tuple[int, Part]]] = defaultdict(deque)
+    for index, turn in enumerate(turns):
+        if turn["role"] == "tool":
+            for part in turn["parts"]:
+                results[part.get("id")].append((index, part))
     for index, turn in enumerate(turns):
         if turn["role"] == "tool":
             parts = [part for part in turn["parts"] if id(part) not in taken]
@@ -126,7 +135,7 @@ def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
             continue
         answers: list[Part] = []
         for call in calls:
-            answer = _answer(call, index, results, taken)
+            answer = _answer(index, results[call["id"]], taken)
             if answer is None:
                 work.report(f"messages[{index}]", f"call {call['id']} has no result; an error result was put in")
                 answer = {"type": "tool_result", "id": call["id"], "error": True}
@@ -138,9 +147,10 @@ def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
     return arranged
 
 
-def _answer(call: Part, after: int, results: list[tuple[int, Part]], taken: set[int]) -> Part | None:
-    for index, part in results:
-        if index > after and part.get("id") == call["id"] and id(part) not in taken:
+def _answer(after: int, results: deque[tuple[int, Part]], taken: set[int]) -> Part | None:
+    while results:
+        index, part = results.popleft()
+        if index > after:
             taken.add(id(part))
             return part
     return None
