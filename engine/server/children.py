@@ -13,6 +13,11 @@ import time
 import traceback
 from collections.abc import Callable
 
+from gevent import monkey
+from gevent.os import fork_gevent
+
+# gevent's own waitpid hears of ends by a signal that gunicorn's master takes for itself
+_waitpid = monkey.get_original("os", "waitpid")
 _RESET = [
     getattr(signal, f"SIG{name}")
     for name in ("HUP", "QUIT", "INT", "TERM", "TTIN", "TTOU", "USR1", "USR2", "WINCH", "CHLD", "ABRT")
@@ -38,8 +43,9 @@ class Child:
         """Fork it."""
         self.close()
         self._held = b""
+        self._held = b""
         receiver, sender = os.pipe()
-        pid = os.fork()
+        pid = fork_gevent()
         if pid == 0:
             code = 1
             try:
@@ -139,7 +145,10 @@ def in_child(work: Callable[[], bytes]) -> bytes:
     pid = child.pid
     line = child.message(600)
     child.close()
-    os.waitpid(pid, 0)
+    try:
+        _waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # whoever reaps all children was first
     if line is None or line[:1] != b"+":
         raise ChildError((line or b"-the process ended without a word")[1:].replace(b"\0", b"\n").decode())
     return line[1:].replace(b"\0", b"\n")
