@@ -83,7 +83,7 @@ def read_json(file: Any) -> Any:
     try:
         return orjson.loads(file.read())
     except orjson.JSONDecodeError as error:
-        raise click.UsageError(f"{file.name} is not JSON: {error}") from error
+        raise click.UsageError(f"{getattr(file, 'name', 'the input')} is not JSON: {error}") from error
 
 
 def _shown(source: Source) -> Source:

@@ -47,7 +47,7 @@ def _filter(item: filters.Filter) -> dict[str, Any]:
     }
 
 
-def _test(item: filters.Test) -> dict[str, Any]:
+def _test(item: filters.Question) -> dict[str, Any]:
     arguments = f"({', '.join(item.arguments)})" if item.arguments else ""
     return {
         "name": item.name,
