@@ -174,17 +174,36 @@ def test_a_stale_connection_is_retried_once_when_no_byte_came(pool: Any, upstrea
     assert [request[-1:] for request in server.requests] == [b"1", b"2", b"2"]
 
 
-def test_no_retry_when_a_byte_of_the_answer_came(pool: Any, upstream: Any) -> None:
+@pytest.mark.parametrize("end", ["cut", "reset"])
+def test_no_retry_when_a_byte_of_the_answer_came(pool: Any, upstream: Any, end: str) -> None:
     def script(peer: Any) -> None:
         peer.request()
         peer.say(OK)
         peer.request()
-        peer.say(b"HTTP/1.1 2")
+        peer.say(b"HTTP/1.1 2", 0.05)
+        if end == "reset":
+            peer.reset()
 
     server = upstream(script)
     pool.send("POST", server.url, [], b"1").read()
-    assert kind_of(lambda: pool.send("POST", server.url, [], b"2")) == "cut"
+    assert kind_of(lambda: pool.send("POST", server.url, [], b"2")) == end
     assert server.connections == 1
+
+
+def test_an_answer_that_nobody_asked_for_is_never_given_to_the_next_call(pool: Any, upstream: Any) -> None:
+    def script(peer: Any) -> None:
+        peer.request()
+        peer.say(OK, 0.03)
+        if peer.number == 1:
+            peer.say(OK.replace(b"ok", b"no"))
+        while peer.request() is not None:
+            peer.say(OK)
+
+    server = upstream(script)
+    pool.send("POST", server.url, [], b"1").read()
+    time.sleep(0.08)
+    assert pool.send("POST", server.url, [], b"2").read() == b"ok"
+    assert server.connections == 2
 
 
 def test_no_retry_on_a_fresh_connection(pool: Any, upstream: Any) -> None:
