@@ -46,13 +46,13 @@ def leaf(frame: Frame, text: str, path: Path) -> Code:
     """The value of a text in a mapping: literal, one typed expression, or a text with expressions inside."""
     if "{{" not in text:
         return Code(const(text), "text", maybe=False)
-    frame.place(path, text)
     try:
         found = pieces(text)
     except ParseError as ex:
         frame.fault("bad-expression", str(ex), path, token=ex.token, found=text[:80])
         return NOTHING
     writer = Writer(frame, path)
+    frame.place(path, found[0].text if len(found) == 1 else text)
     if len(found) == 1:
         return _located(frame, writer.piece(found[0]))
     return _located(frame, writer.joined([writer.piece(piece) for piece in found]))
@@ -65,12 +65,12 @@ def field(frame: Frame, text: Any, path: Path) -> Code:
             return Code(const(text), "boolean" if isinstance(text, bool) else "number", maybe=False)
         frame.fault("wrong-type", "an expression is expected here", path, expected="an expression as text")
         return NOTHING
-    frame.place(path, text)
     try:
         piece = bare(text)
     except ParseError as ex:
         frame.fault("bad-expression", str(ex), path, token=ex.token, found=text[:80])
         return NOTHING
+    frame.place(path, piece.text)
     return _located(frame, Writer(frame, path).piece(piece))
 
 
