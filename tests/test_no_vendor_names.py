@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 ENGINE = Path(__file__).resolve().parent.parent / "engine"
-NAMES = ["openai", "chatgpt", "gpt", "anthropic", "claude", "gemini", "google", "vertex", "azure", "bedrock", "amazon", "aws", "mistral", "deepseek", "cohere", "groq", "ollama", "openrouter", "perplexity", "qwen", "alibaba", "dashscope", "moonshot", "kimi", "zhipu", "glm", "minimax", "baidu", "ernie", "qianfan", "doubao", "volcengine", "siliconflow", "llama", "meta", "xai", "grok", "huggingface", "cerebras", "snowflake", "nvidia", "replicate", "together", "fireworks", "hunyuan", "tencent", "spark", "iflytek", "baichuan", "stepfun", "coze", "dify", "jina", "suno", "midjourney", "kling", "cloudflare"]
+NAMES = (
+    r"openai|chatgpt|gpt|anthropic|claude|gemini|google|vertex|azure|bedrock|amazon|aws|mistral|deepseek|"
+    r"cohere|groq|ollama|openrouter|perplexity|qwen|alibaba|dashscope|moonshot|kimi|zhipu|glm|minimax|"
+    r"baidu|ernie|qianfan|doubao|volcengine|siliconflow|llama|meta|xai|grok|huggingface|cerebras|snowflake|"
+    r"nvidia|replicate|together|fireworks|hunyuan|tencent|spark|iflytek|baichuan|stepfun|coze|dify|jina|"
+    r"suno|midjourney|kling|cloudflare"
+)
 # Words of the wire or of Python packages that contain such a name and are no vendor's.
 ALLOWED = [
     r"google-re2",  # the package's name, where the licence of patterns is told; imported as re2
@@ -20,7 +26,7 @@ ALLOWED = [
     r"\btogether\b",  # the English word
     r"\bmeta\b(?=[\.\[\(:=])",
 ]
-PATTERN = re.compile(rf"(?<![a-z])({'|'.join(NAMES)})(?![a-z])", re.IGNORECASE)
+PATTERN = re.compile(rf"(?<![a-z])({NAMES})(?![a-z])", re.IGNORECASE)
 FILES = sorted(path for path in ENGINE.rglob("*") if path.suffix in {".py", ".json", ".toml"} and path.is_file())
 
 

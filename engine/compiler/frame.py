@@ -15,13 +15,13 @@ from engine.compiler.code import (
     GETTER_READS,
     Code,
     Getter,
-    Resolver,
     Variable,
     assign,
     call,
     const,
     literal,
     name,
+    settle,
     when,
 )
 from engine.compiler.diagnostics import path_text
@@ -176,7 +176,7 @@ class Frame:
             body = self._guarded(body)
         arguments = ast.arguments([], [ast.arg(item) for item in head + parameters], None, [], [], None, [])
         node = ast.FunctionDef(identifier, arguments, body, [], None, None)
-        node = ast.fix_missing_locations(self.located(Resolver().visit(node)))
+        settle(node, 1)
         return Function(identifier, node, tuple(self._places), dict(self.constants))
 
     def _guarded(self, body: list[ast.stmt]) -> list[ast.stmt]:

@@ -15,7 +15,7 @@ code object; ``data`` is a tree of plain values in which a function is written a
                 request: {schema, decode: fn, encode: fn, droppable: [], reads: [], hubReads: []},
                 response: {decode: fn, encode: fn},
                 stream: {framing, marks, parts, ends, oneOpen, accepts, items, ping, decode: fn, encode: {event: fn},
-                         usageRequest: {path: [], chunkWhen: fn}},
+                         usageRequest: {path: [], chunkWhen: fn}, starts, needsSum},
                 usage: {at: fn, counts}, error: {decode: fn, encode: fn, status, rules: [rule]},
                 models: {list: fn, get: fn}, countTokens: {decode: fn, encode: fn}}
     rule       {status: [429, "5xx"] | None, when: fn, meaning}

@@ -155,6 +155,8 @@ class _Builder:
             accepts=frozenset(data.get("accepts") or ()),
             items=data.get("items") or {},
             ping=data.get("ping") or {},
+            starts=data.get("starts") or "",
+            needs_sum=bool(data.get("needsSum")),
             usage_request=self.usage_request(data.get("usageRequest")),
             decode=self.function(data.get("decode")),
             encode=self.needed(data.get("encode")),

@@ -48,6 +48,10 @@ class Stream:
     accepts: frozenset[str]
     items: dict[str, list[str]]
     ping: dict[str, Any]
+    starts: str
+    """How often a start is written while encoding: ``once`` or ``each``; empty if the format has no say."""
+    needs_sum: bool
+    """Encoding needs each part's accumulated content."""
     usage_request: UsageRequest | None
     decode: Function | None
     encode: dict[str, Function]

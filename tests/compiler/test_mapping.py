@@ -51,7 +51,8 @@ def test_there_are_golden_cases() -> None:
 def test_same_input_gives_the_same_bytes_in_every_process() -> None:
     script = (
         "import marshal, sys, hashlib; from tests.compiler.workbench import Bench; from engine.compiler import emit;"
-        "t={'a': '{{ body.x | matches(\"a\") }}', 'b': [{'$for': 'x in body.l', '$do': {'c': '{{ x | lookup(\"t\") }}'}}]};"
+        "t={'a': '{{ body.x | matches(\"a\") }}',"
+        "'b': [{'$for': 'x in body.l', '$do': {'c': '{{ x | lookup(\"t\") }}'}}]};"
         "print(hashlib.sha256(marshal.dumps(emit.module(Bench(tables={'t': {'a': 'b'}}).functions(t)))).hexdigest())"
     )
     found = {

@@ -166,8 +166,10 @@ def test_pattern_that_is_too_large_or_not_linear_is_a_fault(pattern: str) -> Non
         "+".join(["1"] * 5000),
         "[" * 900,
         "x" * 30_000,
-    ]
-    + ["body" + ".a" * 5000, "body" + " | first" * 3000, "1 if " * 300 + "1"],
+        "body" + ".a" * 5000,
+        "body" + " | first" * 3000,
+        "1 if " * 300 + "1",
+    ],
     ids=lambda text: text[:8],
 )
 def test_monster_of_an_expression_is_a_fault(text: str) -> None:
