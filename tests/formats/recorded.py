@@ -122,6 +122,17 @@ def convey(exchange: Exchange, what: str, wire: Any, target: str) -> Translation
     return translate(program(), exchange.format, target, what, message(exchange, wire), fold_keys)
 
 
+def there_and_back(exchange: Exchange) -> Any:
+    """The request decoded and encoded again, unshaped: a format makes no demands on itself."""
+    home = program().formats[exchange.format]
+    body = fold_keys(exchange.request, home.keys) if home.keys else exchange.request
+    ctx = message(exchange, body).ctx
+    assert home.decode_request is not None
+    assert home.encode_request is not None
+    hub = home.decode_request([], body, {"model": exchange.model}, {}, {}, ctx)
+    return home.encode_request([], hub, ctx)
+
+
 def events(exchange: Exchange, pieces: list[bytes] | None = None) -> list[Any]:
     """The data of a recorded stream's events; ``pieces`` are its bytes as they arrive, whole if left out."""
     return framed(exchange, pieces if pieces is not None else [stream_bytes(exchange)])
