@@ -13,7 +13,7 @@ from engine.compiler import extends, references
 from engine.compiler.diagnostics import Fault
 from engine.compiler.fragments import Fragments
 from engine.compiler.mapping import Function
-from engine.compiler.mappings import Compiled, compile_definition
+from engine.compiler.mappings import Compiled, Shelf, compile_definition
 from engine.compiler.positions import Path
 from engine.compiler.schema import fields
 from engine.compiler.sets import Definition, Definitions
@@ -32,15 +32,14 @@ class Linked:
 def link(definitions: Definitions, shared: Fragments) -> Linked:
     """Compile and check every definition that is in the program, then lay out its data."""
     linked = Linked()
-    taken: set[str] = set()
+    shelf = Shelf()
     for definition in definitions:
         found = list(fields(definition))
         linked.faults += references.check(definition, found, definitions)
         if definition.abstract:
             continue
-        compiled, functions = compile_definition(definition, found, shared, linked.faults, taken)
-        linked.compiled[definition.title] = compiled
-        linked.functions += functions
+        linked.compiled[definition.title] = compile_definition(definition, found, shared, linked.faults, shelf)
+    linked.functions = shelf.functions
     layout = _Layout(definitions, linked)
     linked.data = {
         "formats": [layout.format(item) for item in definitions.of("Format")],

@@ -1,13 +1,14 @@
 """Mappings of a document: every field that its schema marks as a tree or an expression, compiled.
 
-Takes a definition and its fields; gives a function for each mapping, in a scope that the whole document shares.
+Takes a definition and its fields; gives a function for each mapping, in a scope that the whole document shares. What a
+document inherits unchanged is compiled once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.compiler import analysis, mapping, references
@@ -17,6 +18,7 @@ from engine.compiler.positions import Path
 from engine.compiler.schema import Field
 from engine.compiler.scope import Fragment, Scope
 from engine.compiler.sets import Definition
+from engine.compiler.sharing import Sharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,33 +29,59 @@ class Compiled:
     variables: tuple[str, ...]
     tree: Any
     scope: Scope
+    known: dict[str, frozenset[str]] = field(default_factory=dict, compare=False)
 
-    def reads(self, variable: str) -> set[str]:
+    def reads(self, variable: str) -> frozenset[str]:
         """The dotted paths below a variable that the mapping reads."""
-        return set(analysis.reads(self.tree, variable, self.scope))
+        if variable not in self.known:
+            self.known[variable] = frozenset(analysis.reads(self.tree, variable, self.scope))
+        return self.known[variable]
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What a whole set has compiled so far."""
+
+    functions: list[mapping.Function] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
+    held: dict[Hashable, Compiled] = field(default_factory=dict)
+    sharing: Sharing = field(default_factory=Sharing)
+
+    def free(self, text: str) -> str:
+        """An identifier like the text that nothing else has."""
+        base = re.sub(r"[^A-Za-z0-9]", "_", text)
+        name, number = base, 2
+        while name in self.taken:
+            name, number = f"{base}_{number}", number + 1
+        self.taken.add(name)
+        return name
 
 
 def compile_definition(
-    definition: Definition, fields: list[Field], shared: Fragments, faults: list[Fault], taken: set[str]
-) -> tuple[dict[Path, Compiled], list[mapping.Function]]:
-    """A function for each mapping of the document, by its path, and all functions that they need.
-
-    ``taken`` are identifiers that the set uses already.
-    """
-    scope = _scope(definition, shared, faults, _free(f"{definition.kind}_{definition.name}".lower(), taken))
-    compiled: dict[Path, Compiled] = {}
-    functions: list[mapping.Function] = []
+    definition: Definition, fields: list[Field], shared: Fragments, faults: list[Fault], shelf: Shelf
+) -> dict[Path, Compiled]:
+    """A function for each mapping of the document, by its path; what they need is put on the shelf."""
+    scope = _scope(definition, shared, faults, shelf.free(f"{definition.kind}_{definition.name}".lower()))
     groups = references.groups(definition.spec.get("match")) if definition.kind == "Alias" else ()
-    members = dict.fromkeys(groups, "name")
+    compiled: dict[Path, Compiled] = {}
     for item in fields:
-        if item.mapping is None or item.path[:2] == ("spec", "fragments"):
-            continue
-        name = _free("_".join(["m", scope.name, *map(str, item.path[1:])]), taken)
+        if item.mapping is not None and item.path[:2] != ("spec", "fragments"):
+            compiled[item.path] = _compile(item, scope, groups, shelf)
+    shelf.functions += mapping.fragment_functions(scope)
+    return compiled
+
+
+def _compile(item: Field, scope: Scope, groups: tuple[str, ...], shelf: Shelf) -> Compiled:
+    value = item.value if item.mapping == "tree" or isinstance(item.value, str) else str(item.value).lower()
+    key = shelf.sharing.key(value, scope.fragments, scope.tables, item.mapping, item.variables, groups)
+    held = shelf.held.get(key)
+    if held is None:
+        name = shelf.free("_".join(["m", scope.name, *map(str, item.path[1:])]))
         compile_ = mapping.compile_function if item.mapping == "tree" else mapping.compile_expression
-        value = item.value if item.mapping == "tree" or isinstance(item.value, str) else str(item.value).lower()
-        functions.append(compile_(name, value, item.variables, scope, at=item.path, members=members))
-        compiled[item.path] = Compiled(name, item.variables, value, scope)
-    return compiled, functions + mapping.fragment_functions(scope)
+        members = dict.fromkeys(groups, "name")
+        shelf.functions.append(compile_(name, value, item.variables, scope, at=item.path, members=members))
+        held = shelf.held[key] = Compiled(name, item.variables, value, scope)
+    return held
 
 
 def _scope(definition: Definition, shared: Fragments, faults: list[Fault], identifier: str) -> Scope:
@@ -77,8 +105,15 @@ def _scope(definition: Definition, shared: Fragments, faults: list[Fault], ident
         fragments=fragments,
         where=_anywhere(definition.where),
         faults=faults,
-        own=tuple(own),
+        own=_written(definition),
     )
+
+
+def _written(definition: Definition) -> tuple[str, ...]:
+    """The fragments that stand in the document itself; those of a parent are checked there."""
+    spec = definition.chain[0].data.get("spec")
+    fragments = spec.get("fragments") if isinstance(spec, dict) else None
+    return tuple(fragments) if isinstance(fragments, dict) else ()
 
 
 def _anywhere(where: Callable[[Path, str | None], Place]) -> Callable[..., Place]:
@@ -88,13 +123,3 @@ def _anywhere(where: Callable[[Path, str | None], Place]) -> Callable[..., Place
         return where(path, token)
 
     return place
-
-
-def _free(text: str, taken: set[str]) -> str:
-    """An identifier like the text that nothing else has."""
-    base = re.sub(r"[^A-Za-z0-9]", "_", text)
-    name, number = base, 2
-    while name in taken:
-        name, number = f"{base}_{number}", number + 1
-    taken.add(name)
-    return name
