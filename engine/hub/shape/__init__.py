@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from engine.hub.shape import ids, media, numbers, output, thinking, tools, turns
+from engine.hub.shape import check, ids, media, numbers, output, thinking, tools, turns
 from engine.hub.shape import schema as schemas
 from engine.hub.shape.restore import Restorer, restore
 from engine.hub.shape.work import Fetch, Memo, Work, begin
@@ -34,6 +34,7 @@ def shape(
     """
     own = native or {name for name in [ctx.get("target")] if name}
     work = Work(begin(request), rules or {}, ctx, report, own, fetch, kin)
+    check.check(work)
     ids.link(work)
     thinking.fit(work)
     output.fit(work)
