@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.compiler import Result
 from engine.compiler.comparison import difference
-from engine.compiler.diagnostics import Place, nearest, path_text
+from engine.compiler.diagnostics import Fault, Place, nearest, path_text
 from engine.compiler.sets import Definition
 from engine.compiler.translation import Fold, Message, assemble, translate
 from engine.errors import GatewrightError
@@ -65,6 +65,15 @@ def run(
             continue
         outcomes += _document(definition, result, program, fold, words or "")
     return outcomes
+
+
+def faults(result: Result, fold: Fold | None = None) -> list[Fault]:
+    """The tests that fail, as faults of the set: a release whose tests fail can't be activated."""
+    return [
+        Fault("test-failed", f"the test {item.name!r} fails:\n{item.difference}", item.place, document=item.document)
+        for item in run(result, fold=fold)
+        if not item.ok
+    ]
 
 
 def _document(

@@ -58,6 +58,16 @@ def test_a_faulty_set_is_told_each_time_and_not_kept(specs: Path, tmp_path: Path
     assert not (tmp_path / "cache").exists()
 
 
+def test_a_set_whose_own_tests_fail_gives_no_artefact(specs: Path, tmp_path: Path) -> None:
+    alias = "apiVersion: gatewright/v1\nkind: Alias\nmetadata: {name: a}\nspec: {match: 'x-.*', model: \"'x'\"}\n"
+    (specs / "b.yaml").write_text(alias + "tests: [{name: t, alias: x-1, expect: {model: y}}]\n")
+    artefact, faults, _ = cache.load_or_compile([specs], tmp_path / "cache")
+    assert artefact is None
+    assert [(fault.code, fault.place.line) for fault in faults] == [("test-failed", 5)]
+    (specs / "b.yaml").write_text(alias + "tests: [{name: t, alias: x-1, expect: {model: x}}]\n")
+    assert cache.load_or_compile([specs], tmp_path / "cache")[0] is not None
+
+
 def test_a_file_that_is_not_text_is_a_fault_of_the_set(specs: Path, tmp_path: Path) -> None:
     (specs / "b.yaml").write_bytes(b"\xff")
     artefact, faults, _ = cache.load_or_compile([specs], tmp_path / "cache")
