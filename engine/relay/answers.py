@@ -11,9 +11,9 @@ from engine.hub.assembler import Assembler
 if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call, Report
     from engine.relay.settle import Outcome
+    from engine.relay.state import RelayState
     from engine.relay.translate import Outbound
 
-_PING_EVERY = 15.0
 _BYTES_PER_TOKEN = 4
 
 
@@ -21,6 +21,8 @@ class Answered:
     """An answer that has begun: who asked, who answers, and what is noted of it on the way."""
 
     __slots__ = (
+        "_limit",
+        "_memory",
         "attempt",
         "call",
         "ctx",
@@ -34,7 +36,13 @@ class Answered:
     )
 
     def __init__(
-        self, call: Call, attempt: Attempt, out: Outbound, headers: Mapping[str, str], outcome: Outcome
+        self,
+        state: RelayState,
+        call: Call,
+        attempt: Attempt,
+        out: Outbound,
+        headers: Mapping[str, str],
+        outcome: Outcome,
     ) -> None:
         self.call = call
         self.attempt = attempt
@@ -45,7 +53,9 @@ class Answered:
         self.request: dict[str, Any] = out.hub or {}
         self.usage_overrides: dict[str, Any] = attempt.channel.provider.usage.get(attempt.format.name) or {}
         ping = call.format.stream.ping if call.format.stream else {}
-        self.ping_every = float(ping.get("every") or _PING_EVERY)
+        self.ping_every = float(ping.get("every") or state.ping_every) if state.ping_every else 0.0
+        self._memory = state.memory
+        self._limit = state.stream_bytes
         self.produced = 0
         """Bytes of the answer so far, for an estimate where the upstream tells no usage."""
 
@@ -62,7 +72,13 @@ class Answered:
             usage_rules=self.attempt.format.usage.counts,
             overrides=self.usage_overrides,
             native=self.native,
+            limit_bytes=self._limit,
         )
+
+    def keep(self, parts: list[dict[str, Any]]) -> None:
+        """Keep what the caller's format can't bring back of an answer's calls."""
+        if self.call.account is not None:
+            self._memory.keep(self.call.account.token_id, parts)
 
     @property
     def native(self) -> tuple[str, ...]:
@@ -105,6 +121,7 @@ def decode_whole(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
         raise TypeError(f"{answered.attempt.format.name} has no response.decode")
     decoded: dict[str, Any] = decode(answered.report, body, answered.headers, answered.request, answered.ctx)
     decoded["usage"] = answered.outcome.usage
+    answered.keep(decoded.get("parts") or [])
     return shape.restore(decoded, answered.out.memo) if answered.out.memo else decoded
 
 

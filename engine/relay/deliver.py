@@ -52,7 +52,7 @@ def deliver(
     """Return the reply to the caller; ``unwatch`` ends the watch on its socket at the last byte."""
     outcome.upstream_id = next((answer.headers[name] for name in _UPSTREAM_ID if name in answer.headers), "")
     kind = _framing(answer.headers.get("content-type", ""), attempt)
-    answered = Answered(call, attempt, out, answer.headers, outcome)
+    answered = Answered(state, call, attempt, out, answer.headers, outcome)
     if kind is None:
         reply = _whole(state, answered, answer)
         unwatch()

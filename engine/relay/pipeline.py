@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError, GatewrightError, MappingError
@@ -70,13 +71,14 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
 def _try(state: RelayState, call: Call, tries: list[Attempt], outcome: Outcome) -> Reply:
     """Try the attempts in turn until one answers; a failure that another channel can't mend ends the loop."""
     retried = state.retried or RETRIED
+    recall = partial(state.memory.recall, call.account.token_id) if call.account else None
     for number, attempt in enumerate(tries, 1):
         outcome.attempt = call.attempt = attempt
         outcome.tried.append(attempt.channel.name)
         handle = Handle()
         ended = call.watch(handle.abort) if call.watch else _nothing
         try:
-            out = translate(call, attempt, state.fetch)
+            out = translate(call, attempt, state.fetch, recall)
             outcome.report = out.report
             answer = send(state, call, attempt, out, handle)
             return deliver(state, call, attempt, out, answer, handle, outcome, ended)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cluster.store import EmbeddedStore
 from engine.relay import table
 from engine.relay.identify import KeyCache
+from engine.relay.remember import Memory
 from engine.relay.router import ProgramRouter
 from engine.relay.secrets import Secrets
 from engine.storage import channels, options
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _USABLE = ("default", "vip")
 _TRIES = 3
+_PING_EVERY = 15.0
 
 
 class RelayState:
@@ -57,6 +59,7 @@ class RelayState:
             total=settings.relay_timeout,
         )
         self.router = ProgramRouter()
+        self._memory_space = self.store.space("thought")
         self._secrets = Secrets(
             settings.secret_env, settings.secret_directory, settings.data / "secret-hosts.json", os.environ
         )
@@ -80,6 +83,12 @@ class RelayState:
         self.tries: int = 1 + int(retries.get("times", _TRIES - 1))
         self.retried: frozenset[str] = frozenset(retries.get("on") or ())
         self.policy_timeouts: dict[str, float] = policy.get("timeouts") or {}
+        self.memory = Memory(self._memory_space, (policy.get("remember") or {}).get("seconds"))
+        limits = policy.get("limits") or {}
+        self.stream_bytes: int = limits.get("streamBytes") or self.settings.max_stream_event
+        self.media_bytes: int = limits.get("mediaBytes") or self.settings.max_file_download_mb * 1048576
+        pings = policy.get("pings") or {}
+        self.ping_every: float = float(pings.get("every") or _PING_EVERY) if pings.get("enabled", True) else 0.0
 
     def reload_rows(self) -> None:
         """Read the database's channels and options again."""
@@ -109,7 +118,7 @@ class RelayState:
 
     def fetch(self, url: str) -> tuple[str, bytes]:
         """Return the type and the bytes of a file that a request names by URL."""
-        data, kind = fetch(self.pool, url, limit=self.settings.max_file_download_mb * 1048576)
+        data, kind = fetch(self.pool, url, limit=self.media_bytes)
         return kind, data
 
     def close(self) -> None:

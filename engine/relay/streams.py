@@ -238,7 +238,7 @@ class Through:
 
 
 class Across:
-    """Another format on the caller's side: every event goes through the hub."""
+    """Another format on the caller's side: every event goes through the hub, and is encoded before the next is read."""
 
     def __init__(self, answered: Answered, pump: Pump, kind: str) -> None:
         self._answered = answered
@@ -247,101 +247,90 @@ class Across:
         self.content_type = self._encoder.content_type
         source = answered.attempt.format.stream
         self._decode = source.decode if source else None
-        self._framing = {**(source.framing if source else {}), "type": kind}
+        self._decoder = framing.decoder({**(source.framing if source else {}), "type": kind}) if kind else None
         self._assembler: Assembler = answered.assembler(source if kind else None)
         self._restorer = answered.restorer()
         self._sent = False
 
     def run(self) -> Iterator[bytes]:
         """Give the caller's events, a piece for each of the upstream's that said something."""
-        encoder, assembler = self._encoder, self._assembler
-        for emitted in self._emitted():
-            if emitted is None:
-                ping = encoder.ping()
-                if ping:
-                    yield self._opened() + ping
-                continue
-            self._refuse_early()
-            out = encoder.encode(emitted, assembler.message)
-            if out:
-                opening = self._opened()
+        for out in self._pieces():
+            if self._assembler.error is not None and not self._sent:
+                self._note()  # before the caller got a byte this is a failed attempt, not an error event
+                raise UpstreamFailure(self._assembler.error)
+            if out is None:
+                out = self._encoder.ping()
+            elif out:
                 self._sent = True
-                yield opening + out
+            if out:
+                yield self._opened() + out
         self._note()
-        if assembler.error is None or self._answered.attempt.format.error:
-            tail = encoder.done() if assembler.error is None else b""
-            if tail:
-                yield self._opened() + tail
+        tail = self._encoder.done() if self._assembler.error is None else b""
+        if tail:
+            yield self._opened() + tail
 
     def gather(self) -> dict[str, Any]:
         """Take the stream to its end and return the caller's body for the whole answer."""
-        for _ in self._emitted():
-            self._refuse_early()
+        for _ in self._pieces():
+            pass
         self._note()
+        if self._assembler.error is not None:
+            raise UpstreamFailure(self._assembler.error)
         return encode_whole(self._answered, self._assembler)
 
     def replay(self, body: dict[str, Any]) -> Iterator[bytes]:
         """Tell a whole answer as a stream."""
-        assembler, encoder = self._assembler, self._encoder
-        yield encoder.start()
-        events = replay.events(decode_whole(self._answered, body))
-        emitted = assembler.feed(events) + assembler.close(cut=False)
-        self._message_name()
-        yield encoder.encode(emitted, assembler.message)
+        yield self._encoder.start()
+        yield self._told(replay.events(decode_whole(self._answered, body)))
+        yield self._encode(self._assembler.close(cut=False))
         self._note()
-        yield encoder.done()
+        yield self._encoder.done()
 
     def _opened(self) -> bytes:
         return b"" if self._encoder.opened else self._encoder.start()
 
-    def _message_name(self) -> None:
-        self._assembler.message["model"] = self._answered.call.asked
-
-    def _refuse_early(self) -> None:
-        """An error before the caller got a byte is a failed attempt, not an error event."""
-        error = self._assembler.error
-        if error is not None and not self._sent:
-            self._note()
-            raise UpstreamFailure(error)
-
-    def _emitted(self) -> Iterator[list[Any] | None]:
-        """What the assembler emits for each piece of the upstream's body; None where a ping is due."""
-        decoder = framing.decoder(self._framing)
-        assembler = self._assembler
+    def _pieces(self) -> Iterator[bytes | None]:
+        """What to tell the caller for each piece of the upstream's body; None where a ping is due."""
+        decoder, assembler = self._decoder, self._assembler
+        if decoder is None:
+            raise TypeError("a whole answer has no pieces; replay it")
         try:
             for piece in self._pump:
                 if piece is None:
                     yield None
                     continue
                 self._answered.produced += len(piece)
-                emitted = self._feed(decoder.feed(piece))
-                if decoder.done:
-                    emitted += assembler.feed([{"type": "end"}])
-                if emitted:
-                    yield emitted
-            last = self._feed(decoder.finish()) + assembler.close()
-            if last:
-                yield last
+                out = self._fed(decoder.feed(piece))
+                yield out + self._told([{"type": "end"}]) if decoder.done else out
+            out = self._fed(decoder.finish())
+            yield out + self._encode(assembler.close())
         except faults.TransportError as ex:
             if ex.kind == "aborted":
                 self._answered.outcome.ended = "client_gone"
                 return
-            emitted = assembler.close(error={"type": "error", **transport_error(ex)})
-            if emitted:
-                yield emitted
+            yield self._encode(assembler.close(error={"type": "error", **transport_error(ex)}))
 
-    def _feed(self, pairs: list[tuple[str | None, bytes]]) -> list[Any]:
-        answered, assembler, emitted = self._answered, self._assembler, []
+    def _fed(self, pairs: list[tuple[str | None, bytes]]) -> bytes:
+        answered = self._answered
+        out: list[bytes] = []
         for name, raw in pairs:
             try:
                 events = self._decode([], name, _json(raw), answered.headers, answered.request, answered.ctx)  # type: ignore[misc]
             except (MappingError, ValueError):
                 events = [{"type": "error", "meaning": "unknown", "message": _GARBAGE}]
-            events = events or []
-            emitted += assembler.feed(self._restorer.events(events) if self._restorer else events)
-        if emitted and assembler.started:
-            self._message_name()
-        return emitted
+            if events:
+                out.append(self._told(self._restorer.events(events) if self._restorer else events))
+        return b"".join(out)
+
+    def _told(self, events: list[dict[str, Any]]) -> bytes:
+        return self._encode(self._assembler.feed(events))
+
+    def _encode(self, emitted: list[Any]) -> bytes:
+        if not emitted:
+            return b""
+        message = self._assembler.message
+        message["model"] = self._answered.call.asked
+        return self._encoder.encode(emitted, message)
 
     def _note(self) -> None:
         """Put what the assembler learned into the call's outcome."""
@@ -350,6 +339,7 @@ class Across:
         if used.get("total") or used.get("input_total") or used.get("output_total"):
             outcome.usage = used
         outcome.report.extend(line for line in assembler.report if line not in outcome.report)
+        self._answered.keep(assembler.everything())
         if assembler.error is not None:
             outcome.error, outcome.ended = assembler.error, ended_word(assembler.error)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call, Report
 
 Fetch = Callable[[str], tuple[str, bytes]]
+Recall = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -38,12 +39,12 @@ class Outbound:
     """We asked for usage in the stream; the caller did not."""
 
 
-def translate(call: Call, attempt: Attempt, fetch: Fetch | None = None) -> Outbound:
-    """Return the bytes for one attempt."""
+def translate(call: Call, attempt: Attempt, fetch: Fetch | None = None, recall: Recall | None = None) -> Outbound:
+    """Return the bytes for one attempt. ``recall`` puts back what the caller's format could not hold."""
     if attempt.format.passthrough_as == call.format.passthrough_as:
         return _through(call, attempt)
     hub = request_hub(call)
-    return _across(call, attempt, hub, fetch)
+    return _across(call, attempt, recall(hub) if recall else hub, fetch)
 
 
 def _through(call: Call, attempt: Attempt) -> Outbound:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.relay.scripted import Upstream
-from tests.support import Gateway
+from tests.support import Gateway, free_port
 
 FORMATS = {
     "openai.chat": "{path: /v1/chat/completions}",
@@ -41,8 +41,7 @@ def upstreams():
 @pytest.fixture(scope="package")
 def running(tmp_path_factory, upstreams):
     one, two = upstreams["one"], upstreams["two"]
-    closed = Upstream()
-    closed.close()
+    closed = f"127.0.0.1:{free_port()}"
     documents = [
         provider("p-chat", one.base, "openai.chat", "chat-model", "gpt-5-base", "org/slashed"),
         provider("p-responses", one.base, "openai.responses", "responses-model"),
@@ -51,7 +50,7 @@ def running(tmp_path_factory, upstreams):
         provider("p-first", one.base, "openai.chat", "both-model", more="  timeouts: {firstByte: 2, idle: 2}\n"),
         provider("p-second", two.base, "openai.chat"),
         provider("p-private", "http://127.0.0.1:1", "openai.chat", "private-model"),
-        provider("p-down", closed.base, "openai.chat", "down-model"),
+        provider("p-down", f"http://{closed}", "openai.chat", "down-model"),
         """
 apiVersion: gatewright/v1
 kind: Route
@@ -63,7 +62,7 @@ spec:
 """,
     ]
     data = tmp_path_factory.mktemp("gateway")
-    allow = f"127.0.0.1:{one.port},127.0.0.1:{two.port},127.0.0.1:{closed.port}"
+    allow = f"127.0.0.1:{one.port},127.0.0.1:{two.port},{closed}"
     env = {"GATEWRIGHT_EGRESS_ALLOW": allow, "ERROR_LOG_ENABLED": "true", "MAX_REQUEST_BODY_MB": "1"}
     gateway = Gateway(data, specs={"test.yaml": "---".join(documents)}, env=env)
     try:

@@ -1,0 +1,42 @@
+"""What a caller's format can't hold but the provider wants back: kept by tool-call id, for a declared time.
+
+Signatures and encrypted thought travel in fields that clients return where their format has one; for clients that drop
+unknown fields they are kept here, per key, and put back when the call comes back in a later request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from engine.hub import memory
+
+if TYPE_CHECKING:
+    from engine.cluster.store import Space
+
+_KEPT_SECONDS = 86_400.0
+
+
+class Memory:
+    """One worker's door to the shared memory. ``seconds`` is how long a record lives; 0 keeps nothing."""
+
+    def __init__(self, space: Space, seconds: float | None) -> None:
+        self._space = space
+        self._seconds = _KEPT_SECONDS if seconds is None else seconds
+
+    def keep(self, owner: int, parts: list[dict[str, Any]]) -> None:
+        """Keep what the calls among an answer's parts must bring back; ``owner`` is the key's id."""
+        if self._seconds <= 0 or not any(part.get("type") == "tool_call" for part in parts):
+            return
+        for call_id, record in memory.remember(parts).items():
+            self._space.put(f"{owner}:{call_id}", orjson.dumps(record), self._seconds)
+
+    def recall(self, owner: int, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the hub request with what was kept of its calls; the same object if nothing was."""
+
+        def get(call_id: str) -> dict[str, Any] | None:
+            found = self._space.get(f"{owner}:{call_id}")
+            return orjson.loads(found) if found else None
+
+        return memory.recall(request, get) if self._seconds > 0 else request
