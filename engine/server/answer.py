@@ -24,6 +24,17 @@ _KINDS: dict[str, int] = {}
 """Header names seen: 0 sent as it is, 1 content-length, 2 dropped, 3 connection."""
 
 
+_STATUSES: set[str] = set()
+"""Status lines that were found sound."""
+
+
+def _check_status(status: str) -> None:
+    if not _STATUS.fullmatch(status):
+        raise ValueError(f"invalid status {status!r}")
+    if len(_STATUSES) < 1_000:
+        _STATUSES.add(status)
+
+
 def _kind(name: str) -> int:
     if not _TOKEN.fullmatch(name):
         raise ValueError(f"invalid header name {name!r}")
@@ -62,8 +73,8 @@ class Answer:
             exc_info = None
         elif self.status:
             raise AssertionError("start_response was called twice")
-        if not _STATUS.fullmatch(status):
-            raise ValueError(f"invalid status {status!r}")
+        if status not in _STATUSES:
+            _check_status(status)
         self._length = None
         lines = []
         for name, value in headers:

@@ -53,13 +53,15 @@ def check_host(host: str | None, version_1_1: bool) -> None:
 
 def check_target(method: str, target: str, host: str | None) -> None:
     """A target is a path, ``*`` for OPTIONS, or an absolute URI whose authority is the Host header's."""
+    if target[0] == "/" and method in METHODS and "#" not in target and len(target) <= MAX_LINE:
+        return
     if method not in METHODS:
         raise HeadError(405, f"method {method} is not served here")
     if len(target) > MAX_LINE:
         raise HeadError(414, f"the request line is longer than {MAX_LINE} bytes")
     if "#" in target:
         raise HeadError(400, "the request target has a fragment")
-    if target.startswith("/") or (target == "*" and method == "OPTIONS"):
+    if target == "*" and method == "OPTIONS":
         return
     absolute = _ABSOLUTE.match(target)
     if absolute is None:

@@ -102,7 +102,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], in
     (data / "specs").mkdir()
     (data / "specs" / "policy.yaml").write_text(POLICY.format(times=1))
     running = Gateway(data, free_port())
-    assert until(lambda: answers(running), 20), running.log.read_text()
+    assert until(lambda: answers(running) and len(running.children()) == 4, 20), running.log.read_text()
     yield running
     running.stop()
 
