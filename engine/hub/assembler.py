@@ -25,6 +25,7 @@ from typing import Any
 from uuid import uuid4
 
 from engine.hub import usage as usages
+from engine.hub.bounds import Bounds
 from engine.hub.keys import Keys, check_key
 from engine.hub.outlet import Emitted, Outlet
 from engine.hub.parts import OpenPart, PartFaultError
@@ -37,7 +38,6 @@ from engine.hub.usage import UsageTally
 LIMIT_BYTES = 64 * 1024 * 1024
 _KEY_TYPES = frozenset({int, str, type(None)})
 _CONTENT = ("text", "arguments", "signature", "encrypted", "citation", "citations", "patch")
-_START_KEYS = ("id", "model", "created", "service_tier")
 
 
 class StreamFaultError(ValueError):
@@ -64,6 +64,7 @@ class Assembler:
     ) -> None:
         """``source``/``target``: stream rules; ``native``: names of formats whose opaque parts the target can take."""
         self._source = source if isinstance(source, SourceRules) else SourceRules.of(source)
+        self._bounds = Bounds(self._source)
         rules = target if isinstance(target, TargetRules) else TargetRules.of(target)
         self._message: dict[str, Any] = {"parts": [], "items": [], "usage": usages.EMPTY, "finish": None}
         self._outlet = Outlet(rules, native, self._message)
@@ -72,16 +73,12 @@ class Assembler:
         self._limit = limit_bytes
         self._size = 0
         self._make_id = make_id or (lambda: f"gen-{uuid4().hex[:24]}")
-        self._told_id: Any = None
-        self._starts = 0
-        self._feeds = 0
         self._keys = Keys()
         self._keyed = self._keys.keyed
         self._current = self._keys.current
         self._all: list[OpenPart] = []
         self._item: Any = None
         self._item_keys: dict[Any, Any] = {}
-        self._finish: dict[str, Any] = {}
         self.started = False
         self.complete = False
         """The answer ended as it should."""
@@ -124,7 +121,7 @@ class Assembler:
         if not self.started and len(events) > 1:
             # The first event to encode shows usage too (input counts), so that counts said beside it go first.
             events = sorted(events, key=_usage_first)
-        self._feeds += 1
+        self._bounds.feeds += 1
         try:
             rest = iter(events)
             for event in rest:
@@ -153,7 +150,7 @@ class Assembler:
             return out
         if error is not None:
             self._fail(error)
-        elif self._is_complete(cut):
+        elif self._bounds.is_complete(cut):
             self._end({})
         else:
             self._fail({"meaning": "cut", "message": "the upstream's answer broke off before its end"})
@@ -161,14 +158,6 @@ class Assembler:
 
     def _over(self) -> bool:
         return self.complete or self.error is not None
-
-    def _is_complete(self, cut: bool | None) -> bool:
-        source = self._source
-        if cut is False or (cut is None and not source.marker and not source.finish):
-            return True
-        if cut and source.marker:
-            return False
-        return source.finish and bool(self._finish)
 
     def _delta(self, event: Event) -> None:
         """PERF: 1 µs for a plain fragment of an open part; anything else takes the long way."""
@@ -257,32 +246,14 @@ class Assembler:
             self._close_part(part)
 
     def _start(self, event: Event) -> None:
-        told = event.get("id") or None
-        self._starts += 1
+        again = self._bounds.start(event, self._message)
         if not self.started:
-            self._told_id = told
-            self._message["id"] = told if isinstance(told, str) else self._make_id()
-            self._learn(event)
+            told = event.get("id")
+            self._message["id"] = told if isinstance(told, str) and told else self._make_id()
             self.started = True
             self._outlet.out.append(("start", {"type": "start", **self.message}, None, None))
-            return
-        if told is not None and self._told_id is not None and told != self._told_id and self._restarts():
+        elif again:
             self._restart()
-        if told is not None:
-            self._told_id = told
-        self._learn(event)
-
-    def _learn(self, event: Event) -> None:
-        for name in _START_KEYS[1:]:
-            value = event.get(name)
-            if value is not None and not self._message.get(name):
-                self._message[name] = value
-
-    def _restarts(self) -> bool:
-        """Some sources have a new id on every event; for them it means nothing."""
-        if self._source.starts:
-            return self._source.starts == "once"
-        return self._starts < self._feeds
 
     def _restart(self) -> None:
         """A second answer in the same stream: half a call of the first is not one, keys begin anew."""
@@ -291,7 +262,7 @@ class Assembler:
         self._keys.restart()
         self._item = None
         self._item_keys.clear()
-        self._finish = {}
+        self._bounds.finish = {}
 
     def _on_item(self, event: Event) -> None:
         key = event.get("key", event.get("id"))
@@ -316,11 +287,7 @@ class Assembler:
                 self._tally.add(event)
 
     def _on_finish(self, event: Event) -> None:
-        said = {key: value for key, value in event.items() if value is not None and key != "type"}
-        known = self._finish.get("reason")
-        if said.get("reason") == "stop" and known not in (None, "stop"):
-            said = {key: value for key, value in said.items() if key not in ("reason", "raw")}
-        self._finish.update(said)
+        self._bounds.end(event)
 
     def _extension(self, event: Event) -> None:
         value, name = event.get("value"), event.get("format")
@@ -339,7 +306,7 @@ class Assembler:
             self._close_part(part)
         self._outlet.finish()
         calls_lost = any(part.kind == "tool_call" and not part.accepted for part in self._all)
-        finish = settle_finish(self._finish, self._message["parts"], calls_lost=calls_lost)
+        finish = settle_finish(self._bounds.finish, self._message["parts"], calls_lost=calls_lost)
         self._message["finish"] = finish
         self.complete = True
         self._outlet.out.append(("finish", {"type": "finish", **finish, "usage": self.message["usage"]}, None, None))
@@ -354,7 +321,7 @@ class Assembler:
             told["error_type"] = error["type"]
         self.error = told
         reason = "cut" if told["meaning"] == "cut" else "error"
-        self._message["finish"] = {**self._finish, "reason": reason}
+        self._message["finish"] = {**self._bounds.finish, "reason": reason}
         self._outlet.out.append(("error", told, None, None))
         self._message["usage"] = self.message["usage"]
 
