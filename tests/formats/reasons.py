@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.relay.fold import fold_keys
 from tests.formats import listed as shared
+from tests.formats import listed as shared
 from tests.formats import recorded
 from tests.formats.recorded import Exchange
 
@@ -79,7 +80,7 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[Difference]:
 
 def unexplained(name: str, what: str, old: Any, new: Any) -> list[Difference]:
     """The differences that nothing listed explains."""
-    listed = LISTED.get((name, what), [])
+    listed = LISTED.get((name, what), []) + shared.LISTED.get((name, what), [])
     told = differences(plain(name, what, old), plain(name, what, new))
     return [item for item in told if not any(re.search(pattern, item[0]) for pattern, _ in listed)]
 

@@ -32,6 +32,20 @@ FOLDERS = {
 }
 """Folder of recordings: the format that they are written in."""
 
+DIALECTS = {
+    "cerebras.chat": "openai.chat",
+    "crusoe.chat": "openai.chat",
+    "deepseek.chat": "deepseek.chat",
+    "groq.chat": "openai.chat",
+    "huggingface.chat": "openai.chat",
+    "mistral.chat": "mistral.chat",
+    "openrouter.chat": "openrouter.chat",
+    "snowflake.chat": "openai.chat",
+    "xai.chat": "openai.chat",
+    "zai.chat": "deepseek.chat",
+}
+"""Folder of recordings: the dialect of chat that its vendor is spoken to in."""
+
 FORMATS = ("openai.chat", "openai.responses", "anthropic.messages", "gemini.generateContent")
 REQUIRED = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
@@ -70,11 +84,18 @@ class Exchange:
 def exchanges() -> tuple[Exchange, ...]:
     """All recordings of the four formats; none if the folder is missing."""
     home = place()
-    return tuple(_read(home)) if home else ()
+    return tuple(_read(home, FOLDERS)) if home else ()
 
 
-def _read(home: Path) -> Iterator[Exchange]:
-    for folder, name in FOLDERS.items():
+@functools.cache
+def dialects() -> tuple[Exchange, ...]:
+    """All recordings of vendors who speak a dialect of chat."""
+    home = place()
+    return tuple(_read(home, DIALECTS)) if home else ()
+
+
+def _read(home: Path, folders: dict[str, str]) -> Iterator[Exchange]:
+    for folder, name in folders.items():
         for file in sorted((home / folder).glob("*.json")):
             found = json.loads(file.read_text("utf-8"))
             yield Exchange(
@@ -100,7 +121,7 @@ def _first(stream: str | None) -> str | None:
 def program() -> Program:
     """The shipped documents of the formats, compiled."""
     sources, shared, faults = read_set([HOME / "specs" / "formats"])
-    wanted = [source for source in sources if Path(source.name).stem in FORMATS]
+    wanted = [source for source in sources if Path(source.name).stem in {*FORMATS, *DIALECTS.values()}]
     result = compile_set(wanted, shared)
     assert not faults and result.artefact is not None, "\n".join(fault.as_text() for fault in faults + result.faults)
     return result.program()
@@ -151,6 +172,8 @@ def framed(exchange: Exchange, pieces: list[bytes]) -> list[Any]:
     decoder = framing.decoder(stream.framing)
     found = [event for piece in pieces for event in decoder.feed(piece)]
     found += decoder.finish()
+    if decoder.done:
+        found.append((None, str(stream.framing["done"]).encode()))
     return [_data(data) for _, data in found]
 
 

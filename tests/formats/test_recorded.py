@@ -90,7 +90,7 @@ def _one_per_feature() -> list[Exchange]:
     return list({item.id: item for item in chosen.values()}.values())
 
 
-def _sample(whole: bytes, most: int = 3000) -> bytes:
+def _sample(whole: bytes, most: int = 1200) -> bytes:
     """The first and last events of a stream; cutting each of them everywhere takes time by the square of its length."""
     if len(whole) <= 2 * most:
         return whole

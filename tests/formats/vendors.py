@@ -293,6 +293,8 @@ def _read_google_stream(events: list[Any]) -> Facts:
                 if part.function_call:
                     facts.calls.append((part.function_call.name, part.function_call.args or {}))
             facts.finish = _google_finish(candidate.finish_reason) if candidate.finish_reason else facts.finish
+        if chunk.prompt_feedback and chunk.prompt_feedback.block_reason:
+            facts.finish = "filter"
         usage = chunk.usage_metadata
         if usage:
             asked = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
