@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,10 +19,14 @@ from engine.relay.table import LiveChannel, Table
 @click.option("--key", "group", default="default", metavar="GROUP", help="The group of the key that asks (default).")
 @click.option("--from", "source", metavar="FORMAT", help="The format that the caller speaks; the first if left out.")
 @click.option("--body", "body_file", type=click.File("rb"), help="The request, to see which patches apply.")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @_common.as_json
-def command(model: str, group: str, source: str | None, body_file: Any, json_: bool) -> None:
-    """Explain the way of a request by the documents alone; channels of the database are not looked at."""
-    program = _common.runnable(json_=json_).program()
+def command(model: str, group: str, source: str | None, body_file: Any, paths: tuple[Path, ...], json_: bool) -> None:
+    """Explain the way of a request by the documents alone (PATHS are put on top of them).
+
+    Channels of the database are not looked at.
+    """
+    program = _common.runnable(paths, json_=json_).program()
     caller = _caller(program, source)
     body = _common.read_json(body_file) if body_file else {"model": model}
     told = explain(program, model, group, caller, body if isinstance(body, dict) else {})
