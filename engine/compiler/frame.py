@@ -187,9 +187,12 @@ class Frame:
         budget = [assign("_n", literal([STEPS]))] if self.counts_steps else []
         return [*budget, ast.Try(body, [error], [], [])]
 
-    def guard_fragment(self) -> None:
-        """What every fragment does first: one step, one level."""
-        self.charge(const(1))
+    def guard_fragment(self, steps: int) -> None:
+        """What a fragment that uses fragments does first: take steps by its size, and one level.
+
+        One that uses none takes no more than its own size and its loops, which are counted.
+        """
+        self.charge(const(steps))
         self.add(when(ast.Compare(name("_d"), [ast.Gt()], [const(DEPTH)]), [ast.Expr(call("o_too_deep"))]))
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 from engine.compiler import directives, expression
 from engine.compiler.code import NOTHING, Code, assign, const, name
 from engine.compiler.frame import Frame, Function
-from engine.compiler.scope import Fragment, Path, Scope
+from engine.compiler.scope import Fragment, Path, Scope, mentions, weight
 from engine.compiler.sinks import Item, Local, Member, Result, Sink, operand
 
 
@@ -61,7 +61,8 @@ def fragment_functions(scope: Scope) -> list[Function]:
 
 def _fragment(scope: Scope, fragment: Fragment) -> Function:
     frame = Frame(scope, fragment.where, _TREES, fragment=True)
-    frame.guard_fragment()
+    if mentions(fragment.do, ("$use",)):
+        frame.guard_fragment(weight(fragment.do))
     with frame.bound(_parameters(frame, fragment.args, {})):
         emit(frame, fragment.do, Result(), fragment.at)
     return frame.finish(directives.fragment_name(scope, fragment.name), [f"v_{item}" for item in fragment.args])

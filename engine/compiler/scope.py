@@ -45,7 +45,7 @@ class Scope:
     def writes_null(self) -> bool:
         """May a fragment give a null that was written on purpose?"""
         if self._writes_null is None:
-            self._writes_null = any(_mentions(item.do, ("$null", "$raw")) for item in self.fragments.values())
+            self._writes_null = any(mentions(item.do, ("$null", "$raw")) for item in self.fragments.values())
         return self._writes_null
 
     def fault(
@@ -69,7 +69,19 @@ class Scope:
         self.faults.append(Fault(code, message, place, path_text(path), expected, found, near, severity))
 
 
-def _mentions(tree: Any, keys: tuple[str, ...]) -> bool:
+def mentions(tree: Any, keys: tuple[str, ...]) -> bool:
+    """Does any map of the tree have one of these keys?"""
     if isinstance(tree, dict):
-        return any(key in tree for key in keys) or any(_mentions(item, keys) for item in tree.values())
-    return isinstance(tree, list) and any(_mentions(item, keys) for item in tree)
+        return any(key in tree for key in keys) or any(mentions(item, keys) for item in tree.values())
+    return isinstance(tree, list) and any(mentions(item, keys) for item in tree)
+
+
+def weight(tree: Any) -> int:
+    """How many steps a turn through a tree counts for: one, and one more for every sixteen nodes in it."""
+    return 1 + _nodes(tree) // 16
+
+
+def _nodes(tree: Any) -> int:
+    if isinstance(tree, dict):
+        return 1 + sum(map(_nodes, tree.values()))
+    return 1 + sum(map(_nodes, tree)) if isinstance(tree, list) else 1

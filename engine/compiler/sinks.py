@@ -16,6 +16,7 @@ from engine.compiler.code import (
     choose,
     compare,
     const,
+    has_type,
     is_nothing,
     is_something,
     method,
@@ -95,7 +96,7 @@ class Item:
     def put(self, frame: Frame, code: Code) -> None:
         """``if value is not None: container.append(value)``, or splice it."""
         if self.splice and code.kind in ("any", "list"):
-            frame.add(ast.Expr(call("o_spliced", name(self.container), code.node)))
+            self._spliced(frame, code)
             return
         test, code = _checked(frame, code)
         append = method(name(self.container), "append", without_null(frame, code))
@@ -103,6 +104,18 @@ class Item:
 
     def nothing(self, frame: Frame) -> None:
         """The item is left out."""
+
+    def _spliced(self, frame: Frame, code: Code) -> None:
+        """``if type(value) is list: container.extend(value)``, else append it."""
+        target = name(self.container)
+        if code.kind == "list" and not code.maybe:
+            frame.add(ast.Expr(method(target, "extend", code.node)))
+            return
+        first, again = twice(frame, code.node)
+        with frame.into([]) as single:
+            Item(self.container).put(frame, code.but(node=again, kind="other"))
+        extend = frame.located(ast.Expr(method(target, "extend", again)))
+        frame.branch(has_type(first, "list"), [extend], single)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def namespace() -> dict[str, Any]:
 
 
 OPERATIONS: Final = (
-    *("read", "at", "cut", "no_item", "each", "pairs", "some", "members", "merged", "spliced", "key_text", "nonempty"),
+    *("read", "at", "cut", "no_item", "each", "pairs", "some", "members", "merged", "key_text", "nonempty"),
     *("add", "subtract", "multiply", "divide", "floor_divide", "modulo", "negate", "concat", "contains", "compare"),
     *("case_of", "lookup", "as_text", "too_deep", "spent", "located"),
 )

@@ -276,14 +276,6 @@ def merged(target: dict[str, Any], value: Any) -> None:
         fail(f"can only merge maps, but this is {kind_of(value)}")
 
 
-def spliced(target: list[Any], value: Any) -> None:
-    """Put what a directive inside a list gave into that list: items of a list, else itself."""
-    if type(value) is list:
-        target.extend(item for item in value if item is not None)
-    elif value is not None:
-        target.append(None if value is NULL else value)
-
-
 def key_text(value: Any) -> str | None:
     """A value as the key of a map; nothing stays nothing."""
     return value if type(value) is str or value is None else as_text(value)

@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 from engine.compiler import expression
-from engine.compiler.code import Code, assign, call, choose, has_type, name, walrus, when
+from engine.compiler.code import Code, assign, call, choose, const, has_type, name, walrus, when
 from engine.compiler.directives.record import Directive, item
 from engine.compiler.frame import LOOPS, Frame
-from engine.compiler.scope import Path
+from engine.compiler.scope import Path, weight
 from engine.compiler.sinks import Item, Member, Sink, operand, unless_nothing
 
 _HEAD = re.compile(r"\s*([^\W\d]\w*)(?:\s*,\s*([^\W\d]\w*))?\s+in\s+(\S.*)", re.DOTALL)
@@ -35,7 +35,7 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
     else:
         container = frame.temp("map" if keyed else "list")
         frame.add(assign(container, ast.Dict([], []) if keyed else ast.List([], ast.Load())))
-    _loop(frame, tree, names, _iterable(frame, items, len(names)), container, path)
+    _loop(frame, tree, names, _iterable(frame, items, len(names), weight(tree["$do"])), container, path)
     if not (isinstance(sink, Item) and not keyed):
         sink.put(frame, Code(name(container), "map" if keyed else "list", maybe=False))
 
@@ -61,7 +61,7 @@ def _head(frame: Frame, text: Any, path: Path) -> tuple[list[str], str] | None:
     return head
 
 
-def _iterable(frame: Frame, items: Code, names: int) -> ast.expr:
+def _iterable(frame: Frame, items: Code, names: int, steps: int) -> ast.expr:
     if names == 2:
         node: ast.expr = call("o_pairs", items.node)
     elif items.kind == "list" and not items.maybe:
@@ -74,7 +74,8 @@ def _iterable(frame: Frame, items: Code, names: int) -> ast.expr:
     # An inner loop takes as many steps as it has items: loops inside loops are what could take too long.
     local = frame.temp("items")
     frame.add(assign(local, node))
-    frame.charge(call("len", name(local)))
+    length = call("len", name(local))
+    frame.charge(length if steps == 1 else ast.BinOp(length, ast.Mult(), const(steps)))
     return name(local)
 
 
