@@ -101,10 +101,18 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], in
     data = tmp_path_factory.mktemp("data")
     (data / "specs").mkdir()
     (data / "specs" / "policy.yaml").write_text(POLICY.format(times=1))
-    running = Gateway(data, free_port())
-    assert until(lambda: answers(running) and len(running.children()) == 4, 20), running.log.read_text()
-    yield running
-    running.stop()
+    started = Gateway(data, free_port())
+    assert until(lambda: answers(started) and len(started.children()) == 4, 20), started.log.read_text()
+    yield started
+    started.stop()
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and no zombie that awaits its reaper."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def answers(gateway: Gateway) -> bool:
@@ -213,7 +221,7 @@ def test_term_ends_open_streams_in_time_and_leaves_no_process(tmp_path, free_por
     children = set(gateway.children())
     assert len(children) == 3
     assert gateway.stop() < 8
-    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert until(lambda: not any(running(pid) for pid in children), 3)
     assert (tmp_path / "closed").exists()
     answer.close()
     idle.close()
