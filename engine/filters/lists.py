@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from engine.filters.operations import GROWTH, compact, fail, nonempty
@@ -36,31 +35,35 @@ def _find(value: Any, key: Any, wanted: Any) -> Any:
     return next((item for item in _maps(value) if item.get(key) == wanted), None) if type(key) is str else None
 
 
-def _chosen(value: Any, key: Any, holds: Callable[[Any], bool]) -> list[Any] | None:
+def _where(value: Any, key: Any, wanted: Any) -> Any:
     if type(value) is not list or type(key) is not str:
         return None
-    return [item for item in _maps(value) if holds(item.get(key))]
-
-
-def _where(value: Any, key: Any, wanted: Any) -> Any:
-    return _chosen(value, key, lambda found: bool(found == wanted))
+    return [item for item in value if type(item) is dict and item.get(key) == wanted]
 
 
 def _where_in(value: Any, key: Any, wanted: Any) -> Any:
+    if type(value) is not list or type(key) is not str:
+        return None
     options = wanted if type(wanted) is list else []
-    return _chosen(value, key, lambda found: found in options)
+    return [item for item in value if type(item) is dict and item.get(key) in options]
 
 
 def _reject(value: Any, key: Any, wanted: Any) -> Any:
-    return _chosen(value, key, lambda found: bool(found != wanted))
+    if type(value) is not list or type(key) is not str:
+        return None
+    return [item for item in value if type(item) is dict and item.get(key) != wanted]
 
 
 def _kinds(value: Any, *kinds: Any) -> Any:
-    return _chosen(value, "type", lambda found: found in kinds)
+    if type(value) is not list:
+        return None
+    return [item for item in value if type(item) is dict and item.get("type") in kinds]
 
 
 def _notkinds(value: Any, *kinds: Any) -> Any:
-    return _chosen(value, "type", lambda found: found not in kinds)
+    if type(value) is not list:
+        return None
+    return [item for item in value if type(item) is dict and item.get("type") not in kinds]
 
 
 def _pluck(value: Any, key: Any) -> Any:
