@@ -94,14 +94,14 @@ class Gateway:
     ) -> Call:
         if endpoint is None:
             raise falcon.HTTPNotFound(description="no format is compiled, so no route is served")
-        program = self._state.program
+        reader = self._state.reader
         sock = environ.get("gunicorn.socket")
         return Call(
             request_id=uuid.uuid4().hex,
             started=time.monotonic(),
             now=int(time.time()),
-            program=program,
-            format=program.formats[endpoint.format],
+            reader=reader,
+            format=reader.program.formats[endpoint.format],
             endpoint=endpoint,
             path=path,
             query=query,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.program import Alias, Endpoint, Format, Program
+    from engine.relay.resolve import Reader
     from engine.relay.table import LiveChannel
     from engine.storage.accounts import Account
 
@@ -22,7 +23,7 @@ class Call:
     request_id: str
     started: float
     now: int
-    program: Program
+    reader: Reader
     format: Format
     endpoint: Endpoint
     path: dict[str, str]
@@ -40,6 +41,11 @@ class Call:
     attempt: Attempt | None = None
     hub: dict[str, Any] | None = None
     report: Report = field(default_factory=list)
+
+    @property
+    def program(self) -> Program:
+        """The program that the call began with, and goes on with whatever is swapped in meanwhile."""
+        return self.reader.program
 
     def ctx(self, attempt: Attempt | None = None) -> dict[str, Any]:
         """The ``ctx`` variable of every mapping of this call."""

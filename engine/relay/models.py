@@ -9,7 +9,7 @@ from engine.relay import ingress
 from engine.relay.call import Call, Reply
 from engine.relay.dialect import JSON
 from engine.relay.identify import identify
-from engine.relay.resolve import groups_of, read, resolve
+from engine.relay.resolve import groups_of, resolve
 from engine.relay.translate import dumps, request_hub
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def get_model(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
         raise CallError("not_found", f"{speaker.name} shows no single models")
     name = ingress.asked_model(call, call.endpoint)
     visible = _visible(state, call)
-    if name not in visible and read(call.program, name).name not in visible:
+    if name not in visible and call.reader.read(name).name not in visible:
         raise CallError(
             "not_found", f"the model {name!r} is not known to this key", param="model", code="model_not_found"
         )
@@ -47,7 +47,7 @@ def count_tokens(state: RelayState, call: Call, environ: dict[str, Any]) -> Repl
     """Answer with an estimate of the request's input tokens, and say that it is one."""
     call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
     ingress.take(call, environ, state.settings.max_request_body)
-    resolve(call.program, state.table, call.account, call.asked, groups_of(call.account, state.auto_groups))
+    resolve(call.reader, state.table, call.account, call.asked, groups_of(call.account, state.auto_groups))
     speaker = call.format
     if speaker.count_encode is None:
         raise CallError("not_found", f"{speaker.name} has no counting of tokens")

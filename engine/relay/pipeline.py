@@ -55,7 +55,7 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
         call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
         take(call, environ, state.settings.max_request_body)
         groups = groups_of(call.account, state.auto_groups)
-        reading, group = resolve(call.program, state.table, call.account, call.asked, groups)
+        reading, group = resolve(call.reader, state.table, call.account, call.asked, groups)
         admit(call.account)
         return _try(state, call, attempts(call, state.table, reading, group, state.tries), outcome)
     except UpstreamFailure as ex:

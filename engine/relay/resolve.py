@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from engine.storage.accounts import Account
 
 
+_BOUND = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A model name read by an alias: ``name`` is the model meant, ``groups`` what the pattern caught."""
@@ -26,13 +29,30 @@ class Reading:
     groups: dict[str, str | None] | None = None
 
 
-def read(program: Program, asked: str) -> Reading:
-    """Return how the first alias that matches reads ``asked``; the name itself where none does."""
-    for alias in program.aliases:
-        groups = alias.match(asked)
-        if groups is not None:
-            return Reading(alias.model(groups) or asked, alias, groups)
-    return Reading(asked)
+class Reader:
+    """Reads model names by the aliases of one program. PERF: 20 us of patterns a name, so readings are kept."""
+
+    __slots__ = ("_held", "program")
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._held: dict[str, Reading] = {}
+
+    def read(self, asked: str) -> Reading:
+        """Return how the first alias that matches reads ``asked``; the name itself where none does."""
+        held = self._held.get(asked)
+        if held is None:
+            if len(self._held) >= _BOUND:
+                self._held.clear()
+            held = self._held[asked] = self._read(asked)
+        return held
+
+    def _read(self, asked: str) -> Reading:
+        for alias in self.program.aliases:
+            groups = alias.match(asked)
+            if groups is not None:
+                return Reading(alias.model(groups) or asked, alias, groups)
+        return Reading(asked)
 
 
 def groups_of(account: Account, auto: Sequence[str]) -> tuple[str, ...]:
@@ -43,9 +63,9 @@ def groups_of(account: Account, auto: Sequence[str]) -> tuple[str, ...]:
     return tuple(own) or ("default",)
 
 
-def resolve(program: Program, table: Table, account: Account, asked: str, groups: Sequence[str]) -> tuple[Reading, str]:
+def resolve(reader: Reader, table: Table, account: Account, asked: str, groups: Sequence[str]) -> tuple[Reading, str]:
     """Return the reading of ``asked`` and the group that serves it."""
-    reading = read(program, asked)
+    reading = reader.read(asked)
     limits = account.model_limits
     if limits is not None and asked not in limits and reading.name not in limits:
         raise CallError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import CallError
 from engine.relay.call import Attempt
-from engine.relay.resolve import Reading, read
+from engine.relay.resolve import Reading
 from engine.relay.table import LiveChannel, Table, draw
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def attempts(call: Call, table: Table, reading: Reading, group: str, most: int) 
 def _attempt(call: Call, channel: LiveChannel, reading: Reading, group: str) -> Attempt:
     """A channel that lists the suffixed name itself maps it first; what comes out is read for aliases."""
     if reading.alias is not None and call.asked in channel.models:
-        reading = read(call.program, channel.mapped(call.asked))
+        reading = call.reader.read(channel.mapped(call.asked))
         model = reading.name
     else:
         model = channel.mapped(reading.name)

@@ -16,6 +16,7 @@ from engine.cluster.store import EmbeddedStore
 from engine.relay import table
 from engine.relay.identify import KeyCache
 from engine.relay.remember import Memory
+from engine.relay.resolve import Reader
 from engine.relay.router import ProgramRouter
 from engine.relay.secrets import Secrets
 from engine.storage import channels, options
@@ -79,7 +80,7 @@ class RelayState:
         policy = program.policy
         retries = policy.get("retries") or {}
         self.router.fill(program)
-        self.table, self.program, self._credentials = live, program, credentials
+        self.table, self.program, self._credentials, self.reader = live, program, credentials, Reader(program)
         self.tries: int = 1 + int(retries.get("times", _TRIES - 1))
         self.retried: frozenset[str] = frozenset(retries.get("on") or ())
         self.policy_timeouts: dict[str, float] = policy.get("timeouts") or {}
