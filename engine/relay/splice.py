@@ -54,13 +54,13 @@ def _apply(raw: bytes, edits: list[tuple[int, int, bytes]], added: list[bytes]) 
         pieces += (raw[at:start], text)
         at = end
     close = raw.rindex(b"}")
-    pieces.append(raw[at:close].rstrip(_SPACE) if added else raw[at:close])
+    pieces.append(raw[at:close])
     head = b"".join(pieces)
+    bare = head.rstrip(_SPACE)
+    if bare.endswith(b","):  # the last member was dropped
+        head = bare = bare[:-1].rstrip(_SPACE)
     if added:
-        bare = head.rstrip(_SPACE)
         head = bare + (b"" if bare.endswith(b"{") else b",") + b",".join(added)
-    elif head.rstrip(_SPACE).endswith(b","):
-        head = head.rstrip(_SPACE)[:-1]
     return head + raw[close:]
 
 

@@ -53,3 +53,8 @@ def test_nothing_changed_returns_the_same_bytes():
     before = json.loads(raw)
     assert splice(raw, before, before) is raw
     assert splice(raw, before, dict(before)) is raw
+
+
+def test_dropping_the_last_member_and_adding_one_leaves_one_comma():
+    before = {"00": None, "0": None}
+    assert splice(b'{"00": null, "0": null}', before, {"00": None, "": None}) == b'{"00": null,"":null}'
