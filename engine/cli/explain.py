@@ -39,7 +39,7 @@ def command(model: str, group: str, source: str | None, body_file: Any, paths: t
 
 def explain(program: Program, model: str, group: str, caller: Format, body: dict[str, Any]) -> dict[str, Any]:
     """What would happen, as plain data."""
-    reading = resolve.read(program, model)
+    reading = resolve.Reader(program).read(model)
     channels = table.build(program, [], lambda reference, url: "")
     found = {id(channel): channel for channel in channels.candidates(group, model)}
     found |= {id(channel): channel for channel in channels.candidates(group, reading.name)}

@@ -73,7 +73,8 @@ class _Layout:
         for endpoint in _maps(data.get("endpoints")):
             listing = endpoint.get("operation") in ("list_models", "get_model")
             endpoint.setdefault("method", "GET" if listing else "POST")
-            endpoint["when"] = _listed(endpoint.get("when"))
+            marks = [mark.items() for mark in _maps(_listed(endpoint.get("when")))]
+            endpoint["when"] = [{where: name} for mark in marks for where, name in mark]
         asking = _map(_map(data.get("stream")).get("usageRequest"))
         if isinstance(asking.get("path"), str):
             asking["path"] = asking["path"].split(".")
@@ -146,6 +147,8 @@ class _Layout:
         for definition in self.definitions.of("Provider"):
             for numbering, numbers in _map(definition.spec.get("channelTypes")).items():
                 for index, number in enumerate(numbers if isinstance(numbers, list) else ()):
+                    if not isinstance(number, int):
+                        continue
                     other = rows.setdefault((numbering, number), definition.name)
                     if other != definition.name:
                         path = ("spec", "channelTypes", numbering, index)

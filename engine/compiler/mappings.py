@@ -99,13 +99,14 @@ def _scope(definition: Definition, shared: Fragments, faults: list[Fault], ident
             at = ("spec", "fragments", name, "do")
             fragments[name] = Fragment(name, args, value["do"], _anywhere(definition.where), at)
     tables = spec.get("tables")
+    tables = tables if isinstance(tables, dict) else {}
     return Scope(
         name=identifier,
-        tables=tables if isinstance(tables, dict) else {},
+        tables={name: table for name, table in tables.items() if isinstance(table, dict)},
         fragments=fragments,
         where=_anywhere(definition.where),
         faults=faults,
-        own=_written(definition),
+        own=tuple(name for name in _written(definition) if name in fragments),
     )
 
 

@@ -53,6 +53,8 @@ def schema_of(kind: str) -> dict[str, Any]:
     spec = _read(kind)
     document["description"] = spec["description"]
     document["properties"]["spec"] = spec
+    if "required" in spec:
+        document["required"] = [*document["required"], "spec"]
     document["$defs"] = _read("common")
     return document
 
@@ -115,9 +117,9 @@ class _Wording:
             yield self._fault("unknown-key", message, (*self.path, name), key=True, nearest=near, expected=expected)
 
     def _required(self) -> Iterator[Fault]:
-        if self.definition.abstract and self.path[:1] == ("spec",):
-            return
         name = self.details["property"]
+        if self.definition.abstract and (*self.path, name)[:1] == ("spec",):
+            return
         if self.path == () and name == "apiVersion":
             yield self._fault("missing-key", "the document has no apiVersion", expected="gatewright/v1")
             return

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import json
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from engine.compiler import Result, compile_set
+from engine.compiler import Result, compile_set, load
 from engine.compiler.load import Source
 from engine.program import Program
 
@@ -103,6 +108,12 @@ def test_what_mappings_read_is_known(program: Program) -> None:
 def test_endpoints_get_their_usual_method(program: Program) -> None:
     told = [(item.operation, item.method, item.path) for item in program.endpoints]
     assert told == [("generate", "POST", "/chat"), ("list_models", "GET", "/models")]
+
+
+def test_marks_of_an_endpoint_are_one_each() -> None:
+    marked = FORMAT.replace("when: {header: x-test}", "when: {header: x-test, query: key}")
+    endpoint = compiled(marked).program().endpoints[1]
+    assert list(endpoint.when) == [("header", "x-test"), ("query", "key")]
 
 
 def test_error_rules_fit_by_status_class_or_condition(program: Program) -> None:
@@ -248,6 +259,31 @@ def test_the_same_documents_give_the_same_bytes_and_hash() -> None:
 def test_the_hash_tells_documents_apart_but_not_their_comments() -> None:
     assert compiled(FORMAT).hash == compiled("# a comment\n" + FORMAT).hash
     assert compiled(FORMAT).hash != compiled(FORMAT.replace("[seed]", "[seeds]")).hash
+
+
+ODD = [None, 1, "", "{{ x", [], {}, [None], {"a": None}, {"$if": 1}, {"$use": "turn"}, {"$for": 3}, {"": {}}, "(("]
+
+
+def spots(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from spots(item, (*path, key))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_document_that_is_wrong_anywhere_makes_faults_and_never_a_failure(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(12):
+        documents = [load.parse(Source("", text))[0][0].data for text in (FORMAT, PROVIDER, ROUTE, ALIAS)]
+        document = chance.choice(documents)
+        path = chance.choice(list(spots(document)))
+        owner = functools.reduce(lambda value, key: value[key], path[:-1], document)
+        owner[path[-1]] = copy.deepcopy(chance.choice(ODD))
+        result = compile_set([Source(f"{number}", json.dumps(data)) for number, data in enumerate(documents)], [])
+        assert result.faults or result.program()
+        assert all(fault.as_text() and fault.as_json() for fault in result.faults)
 
 
 def test_names_that_fold_to_one_identifier_stay_apart() -> None:
