@@ -5,48 +5,58 @@ Rows for `reasons.py`, which looks them up; same-format traffic passes through u
 
 from __future__ import annotations
 
+_DEFAULT = "false is the default"
+_ASKED = "the answer shows the name that was asked for"
+_SEVERAL = "the recording holds several answers; usage after the end is counted but not told"
+_HALF = "half a call of a restarted answer had been told already"
+_PAGES = "a search vendor's list of pages goes out as annotations with offsets"
+_BILLED = "iterations and regions are kept for billing, not told again; zeros"
+
 LISTED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("openai.chat", "request"): [
-        (r"^stream$", "false is the default"),
+        (r"^stream$", _DEFAULT),
         (r"^n$", "one is the default; more is refused"),
         (r"^stream_options", "usage is always asked for: it is what calls are charged by"),
         (r"^web_search_options", "only search models take it; the recording is of the refusal"),
     ],
     ("openai.chat", "response"): [
-        (r"^model$", "the answer shows the name that was asked for"),
+        (r"^model$", _ASKED),
         (r"message\.(annotations|content)$", "an empty list or text says nothing"),
-        (r"message\.(reasoning|reasoning_content)$", "thought goes out as reasoning_content, whatever the vendor's own word is"),
+        (
+            r"message\.(reasoning|reasoning_content)$",
+            "thought goes out as reasoning_content, whatever the vendor's word is",
+        ),
         (r"tool_calls\[\]\.index$", "an answer's calls have no index in the reference"),
         (r"^usage\.", "members without a bucket, and zeros: predicted and text tokens, costs"),
-        (r"^citations$|message\.annotations", "a search vendor's list of pages goes out as annotations"),
+        (r"^citations$|message\.annotations", _PAGES),
     ],
     ("openai.chat", "stream"): [
-        (r"^parts\[\]\.citations", "a search vendor's list of pages goes out as annotations with offsets"),
+        (r"^parts\[\]\.citations", _PAGES),
     ],
     ("anthropic.messages", "request"): [
-        (r"^stream$", "false is the default"),
-        (r"is_error$", "false is the default"),
+        (r"^stream$", _DEFAULT),
+        (r"is_error$", _DEFAULT),
         (r"^messages$", "neighbouring turns of one role are one turn"),
         (r"^system$|messages\[\]\.content$|content\[\]\.content$", "text is written as a list of one block"),
         (r"^tools\[\]\.(allowed_domains|blocked_domains|max_uses|user_location)$", "null is left out"),
     ],
     ("anthropic.messages", "response"): [
-        (r"^model$", "the answer shows the name that was asked for"),
-        (r"^usage\.", "iterations and regions are kept for billing, not told again; zeros"),
+        (r"^model$", _ASKED),
+        (r"^usage\.", _BILLED),
     ],
     ("anthropic.messages", "stream"): [
-        (r"^usage\.models$", "kept for billing, not told again"),
-        (r"^usage\.", "the recording holds several answers; usage after the end is counted but not told"),
+        (r"^usage\.models$", _BILLED),
+        (r"^usage\.", _SEVERAL),
         (r"^parts\[\]\.value\.input", "a server call's input is told as fragments, its block opens with {}"),
-        (r"^parts$", "a half call of a restarted answer had been told already"),
+        (r"^parts$", _HALF),
     ],
 }
 
 UNPARSED: list[tuple[str, str, str]] = [
-    ("anthropic-programmatic-tool-calling", "", "the recording holds fifteen answers; usage after the end is counted but not told"),
-    ("anthropic-tool-search-bm25", "", "the recording holds two answers; usage after the end is counted but not told"),
-    ("anthropic-tool-search-deferred-bm25", "", "the recording holds three answers; usage after the end is counted but not told"),
-    ("spliced-message-start", "", "half a call of a restarted answer had been told already"),
+    ("anthropic-programmatic-tool-calling", "", _SEVERAL),
+    ("anthropic-tool-search-bm25", "", _SEVERAL),
+    ("anthropic-tool-search-deferred-bm25", "", _SEVERAL),
+    ("spliced-message-start", "", _HALF),
     ("anthropic-fallback", "anthropic.messages", "the SDK does not know the recorded fallback block"),
 ]
 """(begin of the id, target or empty for all, reason): answers that can't be compared, or not with the target's SDK."""

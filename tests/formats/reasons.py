@@ -12,7 +12,6 @@ from typing import Any
 
 from engine.relay.fold import fold_keys
 from tests.formats import listed as shared
-from tests.formats import listed as shared
 from tests.formats import recorded
 from tests.formats.recorded import Exchange
 
