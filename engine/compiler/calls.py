@@ -61,7 +61,7 @@ def write_filter(writer: Writer, node: nodes.Filter) -> Code:
     arguments = [writer.value(argument).node for argument in node.args]
     kind = record.gives if record.gives in _KINDS else "any"
     absent, again = unless_nothing(writer.frame, value)
-    result: ast.expr = call(f"f_{record.name}", again, *arguments)
+    result = _work(writer, f"f_{record.name}", again, *arguments, cost=record.cost)
     if absent is not None:
         result = choose(absent, const(None), result)
     return Code(result, kind, maybe=absent is not None or record.name not in _NEVER_NOTHING)
@@ -157,7 +157,7 @@ def _pattern(writer: Writer, node: nodes.Expr) -> ast.expr | None:
 
 def _matches(writer: Writer, value: Code, arguments: list[nodes.Expr]) -> ast.expr:
     pattern = _pattern(writer, arguments[0])
-    return const(False) if pattern is None else call("o_matches", value.node, pattern)
+    return const(False) if pattern is None else _work(writer, "o_matches", value.node, pattern)
 
 
 def _matches_filter(writer: Writer, value: Code, arguments: list[nodes.Expr]) -> Code:
@@ -183,15 +183,22 @@ def _capture(writer: Writer, value: Code, arguments: list[nodes.Expr]) -> Code:
 
 def _fromjson_object(writer: Writer, value: Code, arguments: list[nodes.Expr]) -> Code:
     absent, again = unless_nothing(writer.frame, value)
-    result: ast.expr = call("o_object", name("_r"), again)
+    result = _work(writer, "o_object", again, name("_r"), cost=FILTERS["fromjson"].cost)
     if absent is not None:
         result = choose(absent, const(None), result)
     return Code(result, "map", maybe=absent is not None)
 
 
+def _work(writer: Writer, function: str, value: ast.expr, *arguments: ast.expr, cost: int = 1) -> ast.expr:
+    """A call whose time depends on its input; where it may be repeated, it takes from the mapping's steps."""
+    if cost and writer.frame.repeats:
+        return call("o_work", writer.frame.budget(), const(cost), name(function), value, *arguments)
+    return call(function, value, *arguments)
+
+
 def _unless(writer: Writer, value: Code, kind: str, function: str, *arguments: ast.expr, sure: bool = False) -> Code:
     absent, again = unless_nothing(writer.frame, value)
-    result: ast.expr = call(function, again, *arguments)
+    result = _work(writer, function, again, *arguments)
     if absent is not None:
         result = choose(absent, const(None), result)
     return Code(result, kind, maybe=absent is not None or not sure)

@@ -24,6 +24,7 @@ from engine.compiler.code import (
     const,
     has_type,
     method,
+    name,
 )
 from engine.compiler.frame import Frame
 from engine.compiler.parsing import ParseError, Piece, bare, pieces
@@ -191,7 +192,8 @@ class Writer:
         for side in (left, right):
             if side.kind not in allowed:
                 return self.fault("bad-expression", f"`{node.operator}` takes numbers, not a {side.kind}")
-        return Code(call(function, left.node, right.node), kind)
+        budget = [self.frame.budget()] if function == "o_add" else []
+        return Code(call(function, *budget, left.node, right.node), kind)
 
     def _negative(self, node: nodes.Neg) -> Code:
         if isinstance(node.node, nodes.Const) and type(node.node.value) in (int, float):
@@ -204,7 +206,10 @@ class Writer:
     def joined(self, parts: list[Code]) -> Code:
         """Values as one text; nothing if one of them is nothing."""
         values = [operand(self.frame, part) for part in parts]
-        return Code(call("o_concat", *(value.node for value in values)), "text", any(value.maybe for value in values))
+        budget = self.frame.budget()
+        return Code(
+            call("o_concat", budget, *(value.node for value in values)), "text", any(value.maybe for value in values)
+        )
 
     def _concat(self, node: nodes.Concat) -> Code:
         return self.joined([self.write(part) for part in node.nodes])
@@ -258,6 +263,9 @@ class Writer:
         """``item in container``."""
         if isinstance(container.node, ast.List) and all(isinstance(one, ast.Constant) for one in container.node.elts):
             return compare(item.node, ast.In(), ast.Tuple(container.node.elts, ast.Load()))
+        if self.frame.repeats:
+            # The container is what has to be gone through, so it stands first.
+            return call("o_work", self.frame.budget(), const(1), name("o_holds"), container.node, item.node)
         return call("o_contains", item.node, container.node)
 
     # -- filters and tests

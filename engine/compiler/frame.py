@@ -187,6 +187,16 @@ class Frame:
         budget = [assign("_n", literal([STEPS]))] if self.counts_steps else []
         return [*budget, ast.Try(body, [error], [], [])]
 
+    @property
+    def repeats(self) -> bool:
+        """Is what is written now run more than once for one call?"""
+        return self.fragment or self.loops > 0
+
+    def budget(self) -> ast.expr:
+        """The budget of steps, for operations that take from it by the size of what they handle."""
+        self.counts_steps = True
+        return name("_n")
+
     def guard_fragment(self, steps: int) -> None:
         """What a fragment that uses fragments does first: take steps by its size, and one level.
 

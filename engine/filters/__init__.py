@@ -32,7 +32,7 @@ _BUILTINS: Final = {
 }
 
 
-def _object(report: list[tuple[str, str]], value: Any) -> dict[str, Any]:
+def _object(value: Any, report: list[tuple[str, str]]) -> dict[str, Any]:
     """JSON text as a map, for `fromjson_object`."""
     found = encoding.parse(value)
     if type(found) is dict:
@@ -64,6 +64,18 @@ def namespace() -> dict[str, Any]:
 
 OPERATIONS: Final = (
     *("read", "at", "cut", "no_item", "each", "pairs", "some", "members", "merged", "key_text", "nonempty"),
-    *("add", "subtract", "multiply", "divide", "floor_divide", "modulo", "negate", "concat", "contains", "compare"),
-    *("case_of", "lookup", "as_text", "too_deep", "spent", "located"),
+    *(
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "floor_divide",
+        "modulo",
+        "negate",
+        "concat",
+        "contains",
+        "holds",
+        "compare",
+    ),
+    *("case_of", "lookup", "as_text", "too_deep", "spent", "work", "located"),
 )

@@ -104,6 +104,7 @@ FILTERS = (
         "text",
         "compact JSON; letters beyond ASCII as they are",
         (("{'a': [1, 'é']} | tojson", '{"a":[1,"é"]}'),),
+        cost=8,
     ),
     Filter(
         "fromjson",
@@ -112,6 +113,7 @@ FILTERS = (
         "any",
         "JSON text as data; nothing if it is not JSON",
         (("'[1]' | fromjson", [1]), ("'{' | fromjson", None), ("'NaN' | fromjson", None)),
+        cost=4,
     ),
     Filter(
         "b64encode",
@@ -145,6 +147,7 @@ FILTERS = (
         "boolean",
         "is it a data URL",
         (("'data:image/png;base64,QQ==' | is_data_url", True), ("'https://a' | is_data_url", False)),
+        cost=0,
     ),
     Filter(
         "parse_data_url",
@@ -165,6 +168,7 @@ FILTERS = (
         "text",
         "image, audio, video or file, by a mime type",
         (("'image/png' | media_kind", "image"), ("'application/pdf' | media_kind", "file")),
+        cost=0,
     ),
     Filter(
         "hash_id",
@@ -174,5 +178,6 @@ FILTERS = (
         "a short id that is always the same for the same value",
         (("'a' | hash_id('call_') | length", 29), ("1 | hash_id == 1 | hash_id", True)),
         ("prefix?",),
+        cost=2,
     ),
 )

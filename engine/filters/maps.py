@@ -87,6 +87,7 @@ FILTERS = (
         "is the key there, be it with a null",
         (("{'a': 1} | has('a')", True), ("{} | has('a')", False)),
         ("key",),
+        cost=0,
     ),
     Filter("without", _without, "map", "map", "without these keys", _named(_WITHOUT, "without"), ("keys*",)),
     Filter("omit", _without, "map", "map", "the same as `without`", _named(_WITHOUT, "omit"), ("keys*",)),

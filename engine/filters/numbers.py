@@ -15,9 +15,11 @@ _DIGITS = 40
 
 def _int(value: Any) -> int | None:
     if type(value) is str:
+        if len(value) > _DIGITS:
+            return None
         text = value.strip()
         try:
-            return int(text) if len(text) <= _DIGITS else None
+            return int(text)
         except ValueError:
             value = _float(text)
     if type(value) is float:
@@ -105,6 +107,7 @@ FILTERS = (
         "number",
         "a whole number, cut towards zero; nothing if it is none",
         (("'12' | int", 12), ("1.9 | int", 1), ("'x' | int", None)),
+        cost=0,
     ),
     Filter(
         "float",
@@ -113,6 +116,7 @@ FILTERS = (
         "number",
         "a number with a fraction; nothing if it is none",
         (("'1.5' | float", 1.5), ("2 | float", 2.0), ("'nan' | float", None)),
+        cost=0,
     ),
     Filter(
         "round",
@@ -122,8 +126,9 @@ FILTERS = (
         "rounded, to a whole number or to so many digits",
         (("1.26 | round(1)", 1.3), ("1.6 | round", 2)),
         ("digits?",),
+        cost=0,
     ),
-    Filter("abs", _abs, "number", "number", "without its sign", (("-2 | abs", 2),)),
+    Filter("abs", _abs, "number", "number", "without its sign", (("-2 | abs", 2),), cost=0),
     Filter(
         "min",
         _min,
@@ -150,6 +155,7 @@ FILTERS = (
         "not below the first, not above the second; a bound that is nothing does not count",
         (("3 | clamp(0, 2)", 2), ("-1 | clamp(0, 2)", 0), ("5 | clamp(0, none)", 5)),
         ("low", "high"),
+        cost=0,
     ),
     Filter(
         "scale",
@@ -159,6 +165,7 @@ FILTERS = (
         "from a range that ends at the first to one that ends at the second",
         (("1.0 | scale(2, 1)", 0.5), ("2 | scale(2, 1)", 1)),
         ("source", "target"),
+        cost=0,
     ),
     Filter(
         "rfc3339",
@@ -167,6 +174,7 @@ FILTERS = (
         "text",
         "seconds since 1970 as a date and time in UTC",
         (("0 | rfc3339", "1970-01-01T00:00:00Z"), ("'x' | rfc3339", None)),
+        cost=0,
     ),
     Filter(
         "unix",
@@ -175,5 +183,6 @@ FILTERS = (
         "number",
         "a date and time as whole seconds since 1970",
         (("'1970-01-01T00:01:00Z' | unix", 60), ("'soon' | unix", None)),
+        cost=0,
     ),
 )

@@ -22,6 +22,8 @@ class Filter:
     words: str
     examples: tuple[tuple[str, Any], ...]
     arguments: tuple[str, ...] = ()
+    cost: int = 1
+    """How dear it is to go through its input, where it may be repeated: 0 if it does not, more if it writes JSON."""
 
     @property
     def least(self) -> int:

@@ -99,6 +99,7 @@ FILTERS = (
         "the items as one text, with a separator between",
         (("['a', 1, true] | join('-')", "a-1-true"), ("[] | join", ""), ("none | join", None)),
         ("separator?",),
+        cost=8,
     ),
     Filter(
         "split",
@@ -125,6 +126,7 @@ FILTERS = (
         "text",
         "the value as text; structures as compact JSON",
         (("1 | string", "1"), ("true | string", "true"), ("[1, 'é'] | string", '[1,"é"]')),
+        cost=4,
     ),
     Filter(
         "startswith",
@@ -134,6 +136,7 @@ FILTERS = (
         "does the text begin with one of these",
         (("'abc' | startswith('ab')", True), ("'abc' | startswith('x', 'y')", False)),
         ("prefixes*",),
+        cost=0,
     ),
     Filter(
         "endswith",
@@ -143,6 +146,7 @@ FILTERS = (
         "does the text end with one of these",
         (("'abc' | endswith('bc')", True), ("1 | endswith('1')", False)),
         ("suffixes*",),
+        cost=0,
     ),
     Filter(
         "removeprefix",

@@ -229,3 +229,28 @@ def test_growing_a_list_in_a_fragment_is_bounded() -> None:
     fragments = {"grow": {"args": ["x"], "do": {"$use": "grow", "$with": {"x": "{{ x + x }}"}}}}
     with pytest.raises(MappingError, match="grows too long"):
         run({"$use": "grow", "$with": {"x": "{{ body }}"}}, [1, 2], fragments=fragments)
+
+
+REPEATED = [
+    "{{ body.list | find('id', x) is present }}",
+    "{{ x in body.list }}",
+    "{{ body.text ~ x }}",
+    "{{ body.text + 'x' }}",
+    "{{ body.text | upper }}",
+    "{{ body.text | matches('nowhere$') }}",
+    "{{ body.text is matches('nowhere$') }}",
+    "{{ body.list | tojson }}",
+    "{{ body.list | join('') }}",
+    "{{ body.list + [x] }}",
+    "{{ body.text | replace_re('nowhere', '') }}",
+]
+
+
+@pytest.mark.parametrize("text", REPEATED)
+def test_much_work_in_each_turn_of_a_loop_is_stopped_by_its_steps(text: str) -> None:
+    body = {"list": [{"id": i} for i in range(50_000)], "text": "t" * 2_000_000, "turns": list(range(50_000))}
+    function = Bench().compiled([{"$for": "x in body.turns", "$do": text}])
+    started = time.perf_counter()
+    with pytest.raises(MappingError, match="steps"):
+        function([], body)
+    assert time.perf_counter() - started < 8
