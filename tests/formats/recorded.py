@@ -118,13 +118,19 @@ def _first(stream: str | None) -> str | None:
 
 
 @functools.cache
-def program() -> Program:
-    """The shipped documents of the formats, compiled."""
+def _compiled() -> Program | str:
     sources, shared, faults = read_set([HOME / "specs" / "formats"])
-    wanted = [source for source in sources if Path(source.name).stem in {*FORMATS, *DIALECTS.values()}]
-    result = compile_set(wanted, shared)
-    assert not faults and result.artefact is not None, "\n".join(fault.as_text() for fault in faults + result.faults)
+    result = compile_set([source for source in sources if Path(source.name).stem in FORMATS], shared)
+    if faults or result.artefact is None:
+        return "\n".join(fault.as_text() for fault in faults + result.faults)
     return result.program()
+
+
+def program() -> Program:
+    """The shipped documents of the formats, compiled once."""
+    found = _compiled()
+    assert not isinstance(found, str), found
+    return found
 
 
 def message(exchange: Exchange, wire: Any) -> Message:
