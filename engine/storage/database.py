@@ -52,7 +52,7 @@ class DatabaseSettings(Protocol):
 class Query:
     """One select, compiled once; ``one`` and ``all`` give plain tuples.
 
-    PERF: 6 us on SQLite and 60-90 us elsewhere, where a Core select through a pool costs 235 us.
+    PERF: 10 us on SQLite and 60-90 us elsewhere, where a Core select through a pool costs 235 us.
     """
 
     __slots__ = ("_db", "_fixed", "_order", "_sql")

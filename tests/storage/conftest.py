@@ -67,32 +67,43 @@ def empty(kind: str, tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Database]]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], tuple[Settings, Database]]]:
     """One migrated database for each server, made when first asked for: making one takes a second."""
     with ExitStack() as stack:
-        made: dict[str, Database] = {}
+        made: dict[str, tuple[Settings, Database]] = {}
 
-        def get(kind: str) -> Database:
+        def get(kind: str) -> tuple[Settings, Database]:
             if kind not in made:
                 settings = stack.enter_context(_server_database(kind, tmp_path_factory.mktemp(kind)))
-                made[kind] = open_database(settings)
-                stack.callback(made[kind].close)
+                opened = open_database(settings)
+                made[kind] = settings, opened
+                stack.callback(opened.close)
             return made[kind]
 
         yield get
 
 
+Opened = tuple[Settings, Database]
+
+
 @pytest.fixture
-def db(kind: str, tmp_path: Path, shared: Callable[[str], Database]) -> Iterator[Database]:
-    """A migrated database without rows; its schema is not to be touched."""
+def opened(kind: str, tmp_path: Path, shared: Callable[[str], Opened]) -> Iterator[Opened]:
+    """A migrated database without rows, with its settings; its schema is not to be touched."""
     if kind == "sqlite":
-        opened = open_database(Settings(data=tmp_path))
-        yield opened
-        opened.close()
+        settings = Settings(data=tmp_path)
+        own = open_database(settings)
+        yield settings, own
+        own.close()
         return
-    server = shared(kind)
-    yield server
+    settings, server = shared(kind)
+    yield settings, server
     server.write(_emptied)
+
+
+@pytest.fixture
+def db(opened: Opened) -> Database:
+    """A migrated database without rows; its schema is not to be touched."""
+    return opened[1]
 
 
 def _emptied(connection: Connection) -> None:

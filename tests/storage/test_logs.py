@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from engine.settings import Settings
 from engine.storage.database import Database
 from engine.storage.logs import ERROR, LogRow, LogWriter
 
@@ -105,3 +109,39 @@ def test_closing_a_writer_that_wrote_nothing_is_quick(lite: Database) -> None:
     started = time.monotonic()
     assert LogWriter(lite).close()
     assert time.monotonic() - started < 0.5
+
+
+UNDER_GEVENT = """
+from gevent import monkey; monkey.patch_all()
+import gevent, sys
+from pathlib import Path
+from engine.settings import Settings
+from engine.storage.database import open_database
+from engine.storage.logs import LogWriter
+db = open_database(Settings(data=Path(sys.argv[1]), sql_dsn=sys.argv[2]), migrate=False)
+writer = LogWriter(db)
+ticks = []
+def tick():
+    while True:
+        ticks.append(1); gevent.sleep(0.001)
+gevent.spawn(tick)
+def calls(start):
+    for number in range(start, start + 50):
+        writer.put({"request_id": f"r{number}", "prompt_tokens": number})
+        gevent.sleep(0)
+gevent.joinall([gevent.spawn(calls, start) for start in range(0, 1000, 50)], raise_error=True)
+assert writer.put_wait({"request_id": "last", "prompt_tokens": 1000})
+assert writer.close()
+assert len(ticks) > 3, "the loop stood still"
+db.close()
+"""
+
+
+def test_under_gevent_rows_arrive_and_the_loop_goes_on(opened: tuple[Settings, Database]) -> None:
+    settings, db = opened
+    words = [sys.executable, "-c", UNDER_GEVENT, str(settings.data), settings.sql_dsn]
+    done = subprocess.run(
+        words, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(found["prompt_tokens"] for found in rows(db)) == list(range(1001))

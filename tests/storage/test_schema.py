@@ -106,12 +106,12 @@ def test_a_fresh_sqlite_database_has_the_newest_schema(lite: Database, tmp_path:
     assert wrong <= HARMLESS
 
 
-def test_an_up_to_date_database_is_opened_without_alembic(empty: Settings) -> None:
-    open_database(empty).close()
+def test_an_up_to_date_database_is_opened_without_alembic(opened: tuple[Settings, Database]) -> None:
+    settings = opened[0]
     code = (
         "import sys\nfrom pathlib import Path\nfrom engine.storage import migrations\n"
         "from engine.storage.database import connect\nfrom engine.storage.dsn import resolve\n"
-        f"db = connect(resolve({empty.sql_dsn!r}, '', Path({str(empty.data)!r})))\n"
+        f"db = connect(resolve({settings.sql_dsn!r}, '', Path({str(settings.data)!r})))\n"
         "assert migrations.bring_up(db) is False\n"
         "assert 'alembic' not in sys.modules\ndb.close()\n"
     )

@@ -7,8 +7,8 @@ even imported (it takes 0.2 s).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -35,7 +35,27 @@ def bring_up(db: _Database) -> bool:
     with db.read() as connection:
         if revision(connection) == HEAD:
             return False
-    return db.write(_locked_run)
+        # held on a connection of its own until the migration is committed; SQLite's BEGIN IMMEDIATE is lock enough
+        with _locked(connection):
+            return db.write(_upgrade)
+
+
+@contextmanager
+def _locked(connection: Connection) -> Iterator[None]:
+    kind = connection.dialect.name
+    if kind == "postgresql":
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+    elif kind != "sqlite":
+        asked = {"name": _LOCK_NAME, "wait": _LOCK_WAIT}
+        if connection.execute(text("SELECT GET_LOCK(:name, :wait)"), asked).scalar() != 1:
+            raise StorageError("another process has been migrating this database for two minutes; try again later")
+    try:
+        yield
+    finally:
+        if kind == "postgresql":
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+        elif kind != "sqlite":
+            connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK_NAME})
 
 
 def revision(connection: Connection) -> str | None:
@@ -46,26 +66,9 @@ def revision(connection: Connection) -> str | None:
     return str(found[0]) if found else None
 
 
-def _locked_run(connection: Connection) -> bool:
-    # SQLite's BEGIN IMMEDIATE is the lock itself
-    kind = connection.dialect.name
-    if kind == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    elif kind != "sqlite":
-        asked = {"name": _LOCK_NAME, "wait": _LOCK_WAIT}
-        if connection.execute(text("SELECT GET_LOCK(:name, :wait)"), asked).scalar() != 1:
-            raise StorageError("another process has been migrating this database for two minutes; try again later")
-    try:
-        if revision(connection) == HEAD:
-            return False
-        _run(connection)
-        return True
-    finally:
-        if kind not in ("postgresql", "sqlite"):
-            connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK_NAME})
-
-
-def _run(connection: Connection) -> None:
+def _upgrade(connection: Connection) -> bool:
+    if revision(connection) == HEAD:
+        return False
     # PERF: 0.2 s, spent only when there is something to do
     from alembic import command
     from alembic.config import Config
@@ -75,3 +78,4 @@ def _run(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    return True
