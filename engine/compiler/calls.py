@@ -121,10 +121,9 @@ def _literal_text(writer: Writer, node: nodes.Expr, what: str) -> str | None:
 
 def _default(writer: Writer, value: Code, arguments: list[nodes.Expr]) -> Code:
     other = writer.write(arguments[0])
-    if not value.maybe:
-        return value
     absent, again = unless_nothing(writer.frame, value)
-    assert absent is not None
+    if absent is None:
+        return value
     other = operand(writer.frame, other)
     kind = value.kind if value.kind == other.kind else "any"
     return Code(choose(absent, other.node, again), kind, other.maybe)

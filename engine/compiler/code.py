@@ -164,7 +164,8 @@ def settle(node: ast.AST, line: int) -> ast.AST | None:
         value = getattr(node, field, None)
         if isinstance(value, list):
             settled = [settle(item, line) if isinstance(item, ast.AST) else item for item in value]
-            setattr(node, field, [item for item in settled if item is not None])
+            kept = [item for item in settled if item is not None]
+            setattr(node, field, kept or [settle(ast.Pass(), line)] if field == "body" else kept)
         elif isinstance(value, ast.expr | ast.arguments):
             setattr(node, field, settle(value, line))
     return node

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import marshal
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import yaml
 
 from engine import program
 from engine.compiler import analysis, emit, mapping
+from engine.compiler.directives import DIRECTIVES
 from engine.errors import CallError, MappingError
 from engine.filters import NULL
 from tests.compiler.workbench import AT, Bench, faults, run
@@ -155,3 +158,55 @@ def test_reads_of_a_fragment_that_uses_itself_end() -> None:
     }
     found = analysis.reads({"$use": "f", "$with": {"x": "{{ body }}"}}, "body", Bench(fragments=fragments).scope())
     assert "parts" in found
+
+
+KEYS = [*DIRECTIVES, "$do", "$in", "$case", "$with", "$then", "$else", "$when", "$key", "$why", "a", "_"]
+LEAVES = [
+    "{{ body.a }}",
+    "x in body",
+    "i, x in body.l",
+    "body.a is string",
+    "{{ x }}",
+    "text",
+    "f",
+    "",
+    1,
+    None,
+    True,
+    [],
+    {},
+]
+
+
+def tree_of(chance: random.Random, depth: int) -> Any:
+    """Any tree: most are wrong in some way."""
+    kind = chance.random()
+    if depth == 0 or kind < 0.3:
+        return chance.choice(LEAVES)
+    if kind < 0.5:
+        return [tree_of(chance, depth - 1) for _ in range(chance.randrange(3))]
+    directive = chance.choice(list(DIRECTIVES.values()))
+    keys = [directive.key, *directive.needed, *directive.optional] if kind < 0.9 else chance.sample(KEYS, 3)
+    return {key: tree_of(chance, depth - 1) for key in keys}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_tree_gives_a_function_or_faults_and_never_fails(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(60):
+        tree = tree_of(chance, 4)
+        bench = Bench(fragments={"f": {"args": ["a"], "do": tree_of(chance, 3)}}, tables={"t": {"a": 1}})
+        code = emit.module(bench.functions(tree))
+        analysis.reads(tree, "body", bench.scope())
+        if bench.faults:
+            continue
+        for body in (None, {"a": "text", "l": [1, {"a": 2}]}, [1, [2]]):
+            with contextlib.suppress(CallError, MappingError):
+                json.dumps(program.run(code)["m_test"]([], body), default=str)
+
+
+@pytest.mark.parametrize(
+    "tree", [{"$for": "x in body", "$do": []}, {"$let": {}, "$in": None}, {"$merge": []}, {"a": {}}]
+)
+def test_tree_without_content_is_good(tree: Any) -> None:
+    assert run(tree, [1]) in ([], None, {"a": {}})
