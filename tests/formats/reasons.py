@@ -1,7 +1,7 @@
-"""Why a message that goes through the hub and back to its own format may differ: the list, and what looks differences up.
+"""Why a message that goes through the hub and back to its own format may differ: the list, and what looks it up.
 
-Same-format traffic passes through untouched, so none of these differences reaches anybody: they show what the hub has no
-word for. A difference that isn't listed here fails the test.
+Same-format traffic passes through untouched, so none of these differences reaches anybody: they show what the hub
+has no word for. A difference that isn't listed here fails the test.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from engine.relay.fold import fold_keys
+from engine.hub.fold import fold_keys
 from tests.formats import listed as shared
 from tests.formats import recorded
 from tests.formats.recorded import Exchange
@@ -30,17 +30,32 @@ LISTED: dict[tuple[str, str], list[tuple[str, str]]] = {
         ("^id$", "ids that do not begin like this format's are made anew"),
         (r"^output\[\]\.id$", "ids that do not begin like this format's are made anew"),
         (r"^output\[\]\.status$", "an item has the status of its answer; reasoning has none"),
-        ("^(background|completed_at|service_tier|top_logprobs|truncation)$", "documented members are written where they were left out"),
-        (r"^usage\.input_tokens_details\.cache_write_tokens$", "documented members are written where they were left out"),
+        (
+            "^(background|completed_at|service_tier|top_logprobs|truncation)$",
+            "documented members are written where they were left out",
+        ),
+        (
+            r"^usage\.input_tokens_details\.cache_write_tokens$",
+            "documented members are written where they were left out",
+        ),
         ("^usage$", "an answer that is not finished has counts of 0"),
-        (r"^usage\.(cost|cost_details|is_byok|num_\w+)$", "other vendors' additions to usage are kept in the hub's raw usage only"),
+        (
+            r"^usage\.(cost|cost_details|is_byok|num_\w+)$",
+            "other vendors' additions to usage are kept in the hub's raw usage only",
+        ),
     ],
     ("gemini.generateContent", "response"): [
         ("^modelVersion$", "the caller sees the name that was asked for"),
         (r"^candidates\[\]\.index$", "the first candidate is number 0, said or not"),
-        (r"^candidates\[\]\.content\.parts\[\]\.functionCall\.id$", "calls without ids get one, for results to refer to"),
+        (
+            r"^candidates\[\]\.content\.parts\[\]\.functionCall\.id$",
+            "calls without ids get one, for results to refer to",
+        ),
         ("^createTime$", "the hub counts whole seconds"),
-        (r"^usageMetadata\.(prompt|candidates|toolUsePrompt|cache)TokensDetails", "details are made from the hub's buckets, and cached ones not at all"),
+        (
+            r"^usageMetadata\.(prompt|candidates|toolUsePrompt|cache)TokensDetails",
+            "details are made from the hub's buckets, and cached ones not at all",
+        ),
         (r"^usageMetadata\.(serviceTier|trafficType)$", "the tier is not a count"),
         (r"^usageMetadata\.(candidates|prompt|total)TokenCount$", "0 is written where it was left out"),
     ],
@@ -55,14 +70,25 @@ _UNPARSED: list[tuple[str, str, str]] = [
     ("xai-code-execution-tool", "openai.responses", "the SDK does not know the recorded vendor's own item types"),
     ("xai-x-search-tool", "openai.responses", "the SDK does not know the recorded vendor's own item types"),
     ("xai-web-search-tool", "openai.responses", "the recorded vendor's own items lack members that the SDK asks for"),
-    ("openai-image-generation-tool.1.chunks", "gemini.generateContent", "the recording's picture was shortened: no base64"),
+    (
+        "openai-image-generation-tool.1.chunks",
+        "gemini.generateContent",
+        "the recording's picture was shortened: no base64",
+    ),
 ]
 """(begin of the id, target, reason): answers that the target's SDK can't be asked to parse."""
 
 
 def unparsed(exchange: Exchange, target: str) -> str | None:
     """Why the target's SDK can't parse this answer, if there is a listed reason."""
-    return next((why for begin, name, why in [*_UNPARSED, *shared.UNPARSED] if exchange.id.startswith(begin) and name in ("", target)), None)
+    return next(
+        (
+            why
+            for begin, name, why in [*_UNPARSED, *shared.UNPARSED]
+            if exchange.id.startswith(begin) and name in ("", target)
+        ),
+        None,
+    )
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[Difference]:
@@ -103,7 +129,11 @@ def _plain_responses(body: Any) -> Any:
         return [_plain_responses(item) for item in body]
     if not isinstance(body, dict):
         return body
-    found = {key: _plain_responses(value) for key, value in body.items() if (key, value) not in (("type", "message"), ("logprobs", []))}
+    found = {
+        key: _plain_responses(value)
+        for key, value in body.items()
+        if (key, value) not in (("type", "message"), ("logprobs", []))
+    }
     match found.get("content"):
         case [{"type": "input_text" | "output_text", "text": text, **rest}] if not any(rest.values()):
             found["content"] = text
@@ -112,7 +142,11 @@ def _plain_responses(body: Any) -> Any:
 
 def _plain_response(body: Any) -> Any:
     """A reasoning item without summary and encrypted text says nothing; nor do empty lists in items."""
-    said = [item for item in body["output"] if item["type"] != "reasoning" or item.get("summary") or item.get("encrypted_content") or item.get("content")]
+    said = [
+        item
+        for item in body["output"]
+        if item["type"] != "reasoning" or item.get("summary") or item.get("encrypted_content") or item.get("content")
+    ]
     items = [{key: value for key, value in item.items() if key != "content" or value} for item in said]
     return _plain_responses({**body, "output": items})
 

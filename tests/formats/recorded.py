@@ -1,8 +1,8 @@
 """Recorded traffic of real providers, and the ways it is sent through formats in process.
 
-Reads the recordings (GATEWRIGHT_RECORDED, or ../shared/fixtures/recorded beside the checkout) and the shipped documents;
-gives exchanges, and what becomes of them in another format. It goes the relay's way without its I/O, so what is tested
-is what the formats and the hub say, not the network. Nothing of a recording is copied into the repository.
+Reads the recordings (GATEWRIGHT_RECORDED, or ../shared/fixtures/recorded beside the checkout) and the shipped
+documents; gives exchanges, and what becomes of them in another format. It goes the relay's way without its I/O, so
+what is tested is what the formats and the hub say, not the network. Nothing of a recording is copied here.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 from engine.compiler import compile_set, read_set
 from engine.compiler.translation import Message, Translation, translate
+from engine.hub.fold import fold_keys
 from engine.program import Program
-from engine.relay.fold import fold_keys
 from engine.transport import framing
 
 HOME = Path(__file__).resolve().parents[2]

@@ -50,7 +50,9 @@ def test_stream_survives_its_own_format(exchange: Exchange) -> None:
     assert not reasons.unexplained(exchange.format, "stream", reasons.parts(first), reasons.parts(second))
 
 
-@pytest.mark.parametrize(("exchange", "target"), _PAIRS, ids=[f"{item.folder}:{item.id}->{name}" for item, name in _PAIRS])
+@pytest.mark.parametrize(
+    ("exchange", "target"), _PAIRS, ids=[f"{item.folder}:{item.id}->{name}" for item, name in _PAIRS]
+)
 def test_answer_reaches_every_format(exchange: Exchange, target: str) -> None:
     if why := reasons.unparsed(exchange, target):
         pytest.skip(why)
@@ -76,7 +78,7 @@ def test_error_keeps_its_meaning(exchange: Exchange) -> None:
         assert body["error"]["message"] == error["message"]
 
 
-# --- chunk boundaries --------------------------------------------------------------------------------------------------------
+# --- chunk boundaries ------------------------------------------------------------------------------
 
 
 def _one_per_feature() -> list[Exchange]:
@@ -121,4 +123,6 @@ def test_stream_cut_at_any_event_ends_with_an_error(exchange: Exchange) -> None:
     for kept in range(1, len(events)):
         cut = recorded.convey(exchange, "stream", events[:kept], exchange.format).result
         assert cut != complete or reasons.says_all(exchange, events[kept:])
-        assert reasons.says_all(exchange, events[kept:]) or reasons.is_error(exchange.format, cut[-1]), f"cut after event {kept}"
+        assert reasons.says_all(exchange, events[kept:]) or reasons.is_error(exchange.format, cut[-1]), (
+            f"cut after event {kept}"
+        )

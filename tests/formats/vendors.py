@@ -31,8 +31,8 @@ class Facts:
     usage: tuple[int, int] = (0, 0)
 
 
-# Members that the SDKs do not know: those that our formats add for clients that return what they got (signatures, thinking
-# where there is no word for it), and those that the vendor's own service sends as well.
+# Members that the SDKs do not know: those that our formats add for clients that return what they got (signatures,
+# thinking where there is no word for it), and those that the vendor's own service sends as well.
 ADDED = {
     "openai.chat": {"reasoning_content", "reasoning_details", "extra_content", "annotations"},
     "openai.responses": {"signature", "store"},
@@ -84,7 +84,7 @@ _known: ContextVar[frozenset[str]] = ContextVar("_known", default=frozenset())
 
 
 def read(name: str, body: Any, *, streamed: bool, known: frozenset[str] = frozenset()) -> Facts:
-    """An answer of a format, whole or as the list of its events' data. ``known``: members that the vendor itself sent."""
+    """An answer of a format, whole or as the list of its events' data; ``known``: what the vendor itself sent."""
     token = _known.set(known)
     try:
         return (_READ_STREAM if streamed else _READ)[name](body)
@@ -125,11 +125,13 @@ def _extras(value: Any, path: str = "") -> Iterator[str]:
             yield from _extras(item, path)
 
 
-# --- OpenAI chat ---------------------------------------------------------------------------------------------------------
+# --- OpenAI chat -----------------------------------------------------------------------------------
 
 
 def _chat_finish(word: str | None) -> str:
-    return {"stop": "stop", "length": "length", "tool_calls": "calls", "content_filter": "filter"}.get(word or "", "any")
+    return {"stop": "stop", "length": "length", "tool_calls": "calls", "content_filter": "filter"}.get(
+        word or "", "any"
+    )
 
 
 # Chat has no pictures in answers; they stand in the text, as Markdown.
@@ -183,7 +185,7 @@ def _gather(call: list[Any], piece: Any) -> None:
         call[1] += piece.function.arguments or ""
 
 
-# --- OpenAI Responses ----------------------------------------------------------------------------------------------------
+# --- OpenAI Responses ------------------------------------------------------------------------------
 
 
 def _read_response(body: Any) -> Facts:
@@ -203,7 +205,9 @@ def _response_facts(found: Any) -> Facts:
     if found.status == "completed":
         facts.finish = "calls" if facts.calls else "stop"
     elif found.status == "incomplete":
-        facts.finish = {"max_output_tokens": "length", "content_filter": "filter"}.get(found.incomplete_details.reason, "any")
+        facts.finish = {"max_output_tokens": "length", "content_filter": "filter"}.get(
+            found.incomplete_details.reason, "any"
+        )
     else:
         facts.finish = "any"
     return facts
@@ -221,18 +225,26 @@ def _read_response_stream(events: list[Any]) -> Facts:
             assert event.output_index == len(added), "items are not numbered in order"
             added.append(event.item.type)
         last = event
-    assert last is not None and last.type in ("response.completed", "response.incomplete"), f"ends with {last and last.type}"
+    assert last is not None, "an empty stream"
+    assert last.type in ("response.completed", "response.incomplete"), f"ends with {last.type}"
     facts = _response_facts(last.response)
     assert told == facts.text, "the deltas and the whole response differ"
     assert added == [item.type for item in last.response.output], "items opened and items told at the end differ"
     return facts
 
 
-# --- Anthropic Messages --------------------------------------------------------------------------------------------------
+# --- Anthropic Messages ----------------------------------------------------------------------------
 
 
 def _claude_finish(word: str | None) -> str:
-    words = {"end_turn": "stop", "stop_sequence": "stop", "pause_turn": "stop", "max_tokens": "length", "tool_use": "calls", "refusal": "filter"}
+    words = {
+        "end_turn": "stop",
+        "stop_sequence": "stop",
+        "pause_turn": "stop",
+        "max_tokens": "length",
+        "tool_use": "calls",
+        "refusal": "filter",
+    }
     return words.get(word or "", "length" if word == "model_context_window_exceeded" else "any")
 
 
@@ -270,11 +282,17 @@ def _read_claude_stream(events: list[Any]) -> Facts:
     return facts
 
 
-# --- Google Gemini -------------------------------------------------------------------------------------------------------
+# --- Google Gemini ---------------------------------------------------------------------------------
 
 
 def _google_finish(word: Any) -> str:
-    words = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "filter", "PROHIBITED_CONTENT": "filter", "BLOCKLIST": "filter"}
+    words = {
+        "STOP": "stop",
+        "MAX_TOKENS": "length",
+        "SAFETY": "filter",
+        "PROHIBITED_CONTENT": "filter",
+        "BLOCKLIST": "filter",
+    }
     return words.get(getattr(word, "value", word) or "", "any")
 
 
