@@ -9,7 +9,6 @@ import click
 from engine.cli import _common
 from engine.compiler import spectests
 from engine.compiler.sets import Definition
-from engine.relay.fold import fold_keys
 
 
 @click.command()
@@ -25,7 +24,7 @@ def command(paths: tuple[Path, ...], words: str | None, json_: bool) -> None:
         file = Path(definition.chain[0].positions.file).resolve()
         return not below or any(file == path or path in file.parents for path in below)
 
-    outcomes = spectests.run(result, wanted, fold_keys, words)
+    outcomes = spectests.run(result, wanted, words=words)
     failed = [outcome for outcome in outcomes if not outcome.ok]
     if json_:
         tests = [outcome.as_json() for outcome in outcomes]

@@ -13,7 +13,6 @@ from engine.compiler.diagnostics import nearest
 from engine.compiler.translation import Message, Translation, translate
 from engine.errors import GatewrightError
 from engine.program import Program
-from engine.relay.fold import fold_keys
 
 
 @click.command()
@@ -35,7 +34,7 @@ def command(source: str, target: str, what: str, request_file: Any, json_: bool,
     wire = _events(file.read()) if what == "stream" else _common.read_json(file)
     request = _common.read_json(request_file) if request_file else {}
     try:
-        done = translate(program, source, target, what, Message(wire, request=request), fold_keys)
+        done = translate(program, source, target, what, Message(wire, request=request))
     except GatewrightError as error:
         if json_:
             _common.print_json({"ok": False, "error": str(error)})

@@ -15,18 +15,15 @@ from pathlib import Path
 from engine import __version__, program
 from engine.compiler import Fault, Source, compile_set, read_set, spectests
 from engine.compiler.diagnostics import has_errors
-from engine.compiler.translation import Fold
 
 _ENGINE = Path(__file__).resolve().parent.parent
 _KEPT = 8
 
 
-def load_or_compile(
-    directories: list[Path], cache_dir: Path | None = None, fold: Fold | None = None
-) -> tuple[bytes | None, list[Fault], str]:
+def load_or_compile(directories: list[Path], cache_dir: Path | None = None) -> tuple[bytes | None, list[Fault], str]:
     """(artefact or None, findings, release hash) of the documents in these directories, the lowest layer first.
 
-    The documents' own tests are run too, and one that fails is a fault; ``fold`` is theirs.
+    The documents' own tests are run too, and one that fails is a fault.
     """
     sources, shared, faults = read_set(directories)
     key = source_key(sources, shared)
@@ -36,7 +33,7 @@ def load_or_compile(
     result = compile_set(sources, shared)
     faults = faults + result.faults
     if result.artefact is not None:
-        faults += spectests.faults(result, fold)
+        faults += spectests.faults(result)
     artefact = None if has_errors(faults) else result.artefact
     if cache_dir is not None and artefact is not None and not faults:
         _write(cache_dir, key, artefact, result.hash)

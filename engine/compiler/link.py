@@ -17,6 +17,7 @@ from engine.compiler.mappings import Compiled, Shelf, compile_definition
 from engine.compiler.positions import Path
 from engine.compiler.schema import fields
 from engine.compiler.sets import Definition, Definitions
+from engine.program import method_of
 
 
 @dataclass(slots=True)
@@ -71,8 +72,7 @@ class _Layout:
         request["hubReads"] = sorted(encode.reads("request") if encode else ())
         data["request"] = request
         for endpoint in _maps(data.get("endpoints")):
-            listing = endpoint.get("operation") in ("list_models", "get_model")
-            endpoint.setdefault("method", "GET" if listing else "POST")
+            endpoint.setdefault("method", method_of(str(endpoint.get("operation"))))
             marks = [mark.items() for mark in _maps(_listed(endpoint.get("when")))]
             endpoint["when"] = [{where: name} for mark in marks for where, name in mark]
         asking = _map(_map(data.get("stream")).get("usageRequest"))
@@ -163,8 +163,7 @@ class _Layout:
             for index, endpoint in enumerate(_maps(definition.spec.get("endpoints"))):
                 if endpoint.get("when"):
                     continue
-                listing = endpoint.get("operation") in ("list_models", "get_model")
-                method = str(endpoint.get("method") or ("GET" if listing else "POST"))
+                method = str(endpoint.get("method") or method_of(str(endpoint.get("operation"))))
                 aliases = endpoint.get("aliases")
                 for path in [endpoint.get("path"), *(aliases if isinstance(aliases, list) else ())]:
                     other = owners.setdefault((method, str(path)), definition.name)

@@ -15,7 +15,7 @@ from engine.compiler import Result
 from engine.compiler.comparison import difference
 from engine.compiler.diagnostics import Fault, Place, nearest, path_text
 from engine.compiler.sets import Definition
-from engine.compiler.translation import Fold, Message, assemble, translate
+from engine.compiler.translation import Message, assemble, translate
 from engine.errors import GatewrightError
 from engine.hub import usage
 from engine.program import Program
@@ -54,7 +54,6 @@ class TestError(Exception):
 def run(
     result: Result,
     wanted: Callable[[Definition], bool] | None = None,
-    fold: Fold | None = None,
     words: str | None = None,
 ) -> list[Outcome]:
     """Every test of the documents that are wanted (all if left out), or those with these words in their title."""
@@ -63,28 +62,26 @@ def run(
     for definition in result.documents:
         if definition.abstract or (wanted is not None and not wanted(definition)):
             continue
-        outcomes += _document(definition, result, program, fold, words or "")
+        outcomes += _document(definition, result, program, words or "")
     return outcomes
 
 
-def faults(result: Result, fold: Fold | None = None) -> list[Fault]:
+def faults(result: Result) -> list[Fault]:
     """The tests that fail, as faults of the set: a release whose tests fail can't be activated."""
     return [
         Fault("test-failed", f"the test {item.name!r} fails:\n{item.difference}", item.place, document=item.document)
-        for item in run(result, fold=fold)
+        for item in run(result)
         if not item.ok
     ]
 
 
-def _document(
-    definition: Definition, result: Result, program: Program, fold: Fold | None, words: str
-) -> Iterator[Outcome]:
+def _document(definition: Definition, result: Result, program: Program, words: str) -> Iterator[Outcome]:
     own = definition.chain[0]
     for index, test in enumerate(own.data.get("tests") or ()):
         if words not in f"{definition.title} {test['name']}":
             continue
         place = own.where(("tests", index))
-        runner = _Runner(definition, result, program, test, fold)
+        runner = _Runner(definition, result, program, test)
         found = runner.outcome()
         yield Outcome(definition.title, test["name"], found is None, found or "", place)
 
@@ -92,14 +89,11 @@ def _document(
 class _Runner:
     """One test of one document."""
 
-    def __init__(
-        self, definition: Definition, result: Result, program: Program, test: dict[str, Any], fold: Fold | None
-    ) -> None:
+    def __init__(self, definition: Definition, result: Result, program: Program, test: dict[str, Any]) -> None:
         self.definition = definition
         self.result = result
         self.program = program
         self.test = copy.deepcopy(test)
-        self.fold = fold
         self.report: Report = []
 
     def outcome(self) -> str | None:
@@ -173,7 +167,7 @@ class _Runner:
 
     def _translated(self, how: dict[str, Any]) -> Any:
         what = how.get("what", "request")
-        done = translate(self.program, how["from"], how["to"], what, self._message(), self.fold)
+        done = translate(self.program, how["from"], how["to"], what, self._message())
         self.report = done.report
         return done.result
 
@@ -182,7 +176,7 @@ class _Runner:
         return Message(test.get("input"), request=test.get("request", {}), ctx=test.get("ctx", {}))
 
     def _streamed(self) -> Any:
-        done = assemble(self.program, self.definition.name, self._message(), self.fold)
+        done = assemble(self.program, self.definition.name, self._message())
         self.report = done.report
         return done.result
 

@@ -6,15 +6,14 @@ It goes the relay's way without its I/O: media are not fetched, nothing is sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import CallError
 from engine.hub import assembler, loss, replay, shape, usage
+from engine.hub.fold import fold_keys
 from engine.program import Format, Program, Stream
 
-Fold = Callable[[Any, dict[str, Any]], Any]
 Report = list[tuple[str, str]]
 
 KINDS = ("request", "response", "stream")
@@ -52,19 +51,17 @@ class Message:
     ctx: dict[str, Any] = field(default_factory=dict)
 
 
-def translate(
-    program: Program, source: str, target: str, what: str, message: Message, fold: Fold | None = None
-) -> Translation:
-    """Carry a message from one format to another. ``fold`` folds the spelling of keys, where a format wants it."""
+def translate(program: Program, source: str, target: str, what: str, message: Message) -> Translation:
+    """Carry a message from one format to another."""
     out = Translation()
     here, there = program.formats[source], program.formats[target]
     out.step(f"{source} {what}", message.wire)
     if what == "request":
-        _request(out, here, there, message, fold)
+        _request(out, here, there, message)
     elif what == "response":
-        _response(out, here, there, message, fold)
+        _response(out, here, there, message)
     else:
-        _stream(out, here, there, message, fold)
+        _stream(out, here, there, message)
     return out
 
 
@@ -89,11 +86,11 @@ def _model(message: Message) -> Any:
     return body.get("model") or message.path.get("model")
 
 
-def _request(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
+def _request(out: Translation, here: Format, there: Format, message: Message) -> None:
     ctx = context(here, there, message, answer=False)
     if here.decode_request is None or there.encode_request is None:
         raise CallError("bad_request", f"{here.name} has no request.decode, or {there.name} no request.encode")
-    body = fold(message.wire, here.keys) if fold and here.keys else message.wire
+    body = fold_keys(message.wire, here.keys) if here.keys else message.wire
     _valid(here, body)
     _leftovers(out, here, body)
     decoded = here.decode_request(out.report, body, message.path, message.query, message.header, ctx)
@@ -128,12 +125,12 @@ def _leftovers(out: Translation, here: Format, body: Any) -> None:
         out.report.append((key, "dropped: another format can't carry it"))
 
 
-def _response(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
+def _response(out: Translation, here: Format, there: Format, message: Message) -> None:
 
     ctx = context(here, there, message, answer=True)
     if here.decode_response is None or there.encode_response is None:
         raise CallError("bad_request", f"{here.name} has no response.decode, or {there.name} no response.encode")
-    body = fold(message.wire, here.keys) if fold and here.keys else message.wire
+    body = fold_keys(message.wire, here.keys) if here.keys else message.wire
     hub = here.decode_response(out.report, body, message.header, message.request, ctx)
     counts = here.usage.at([], body) if here.usage.at else None
     if counts:
@@ -144,23 +141,21 @@ def _response(out: Translation, here: Format, there: Format, message: Message, f
     out.step(f"{there.name} response", there.encode_response(out.report, settled, message.request, ctx))
 
 
-def assemble(program: Program, source: str, message: Message, fold: Fold | None = None) -> Translation:
+def assemble(program: Program, source: str, message: Message) -> Translation:
     """A stream as far as the hub: the answer that its events come to."""
     out = Translation()
     here = program.formats[source]
-    _decoded(out, here, here, None, message, fold)
+    _decoded(out, here, here, None, message)
     return out
 
 
-def _stream(out: Translation, here: Format, there: Format, message: Message, fold: Fold | None) -> None:
+def _stream(out: Translation, here: Format, there: Format, message: Message) -> None:
     if there.stream is None:
         raise CallError("bad_request", f"{there.name} has no stream")
-    out.step(f"{there.name} stream", _decoded(out, here, there, there.stream, message, fold))
+    out.step(f"{there.name} stream", _decoded(out, here, there, there.stream, message))
 
 
-def _decoded(
-    out: Translation, here: Format, there: Format, target: Stream | None, message: Message, fold: Fold | None
-) -> list[Any]:
+def _decoded(out: Translation, here: Format, there: Format, target: Stream | None, message: Message) -> list[Any]:
     """The steps as far as the hub; gives the target's wire events."""
     if here.stream is None or here.stream.decode is None:
         raise CallError("bad_request", f"{here.name} has no stream.decode")
@@ -178,7 +173,7 @@ def _decoded(
         if data == here.stream.framing.get("done"):
             events: list[Any] = [{"type": "end"}]
         else:
-            folded = fold(data, here.keys) if fold and here.keys else data
+            folded = fold_keys(data, here.keys) if here.keys else data
             events = here.stream.decode(out.report, name, folded, message.header, message.request, ctx) or []
         hub_events += events
         _encode(wire, line.feed(events), target, line, message, ctx, out.report)

@@ -15,7 +15,7 @@ import orjson
 
 from engine.errors import CallError, MappingError, Refusal
 from engine.hub import loss, shape
-from engine.relay.fold import fold_keys
+from engine.hub.fold import fold_keys
 from engine.relay.splice import splice
 
 if TYPE_CHECKING:
