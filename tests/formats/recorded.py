@@ -33,18 +33,21 @@ FOLDERS = {
 """Folder of recordings: the format that they are written in."""
 
 DIALECTS = {
+    "bedrock.converse": "bedrock.converse",
     "cerebras.chat": "openai.chat",
+    "cohere.chat": "cohere.chat",
     "crusoe.chat": "openai.chat",
     "deepseek.chat": "deepseek.chat",
     "groq.chat": "openai.chat",
     "huggingface.chat": "openai.chat",
     "mistral.chat": "mistral.chat",
+    "ollama.chat": "openai.chat",
     "openrouter.chat": "openrouter.chat",
     "snowflake.chat": "openai.chat",
     "xai.chat": "openai.chat",
     "zai.chat": "deepseek.chat",
 }
-"""Folder of recordings: the dialect of chat that its vendor is spoken to in."""
+"""Folder of recordings: the dialect of chat, or the provider format, that its vendor is spoken to in."""
 
 FORMATS = ("openai.chat", "openai.responses", "anthropic.messages", "gemini.generateContent")
 REQUIRED = os.environ.get("CI", "").lower() in ("1", "true", "yes")
@@ -75,8 +78,8 @@ class Exchange:
     def model(self) -> str:
         """The model that was asked."""
         asked = (self.request or {}).get("model")
-        if asked is None and "/models/" in self.path:
-            asked = self.path.split("/models/")[1].split(":")[0]
+        if asked is None and (found := re.search(r"/models?/([^/:%]+)", self.path)):
+            asked = found[1]
         return str(asked or "recorded-model")
 
 
@@ -120,7 +123,8 @@ def _first(stream: str | None) -> str | None:
 @functools.cache
 def _compiled() -> Program | str:
     sources, shared, faults = read_set([HOME / "specs" / "formats"])
-    result = compile_set([source for source in sources if Path(source.name).stem in FORMATS], shared)
+    wanted = {*FORMATS, *DIALECTS.values()}
+    result = compile_set([source for source in sources if Path(source.name).stem in wanted], shared)
     if faults or result.artefact is None:
         return "\n".join(fault.as_text() for fault in faults + result.faults)
     return result.program()
@@ -146,7 +150,7 @@ def _hub_request(exchange: Exchange) -> dict[str, Any]:
 
 def convey(exchange: Exchange, what: str, wire: Any, target: str) -> Translation:
     """The message in another format (or its own), with every step."""
-    return translate(program(), exchange.format, target, what, message(exchange, wire), fold_keys)
+    return translate(program(), exchange.format, target, what, message(exchange, wire))
 
 
 def there_and_back(exchange: Exchange) -> Any:
