@@ -6,7 +6,7 @@ meaning looks in its own dialect. Imports nothing of ours.
     GatewrightError
     ├── CallError        a call that ends here: meaning, message, what to mend
     │   └── Refusal      a field that can't be carried on; names its path (400)
-    └── MappingError     data did not have the shape a mapping needs; names its path (400 from callers, 502 from upstream)
+    └── MappingError     data without the shape a mapping needs; names its path (400 from callers, 502 from upstream)
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class CallError(GatewrightError):
         self.wait = wait
 
 
-class Refusal(CallError):
+class Refusal(CallError):  # noqa: N818 - says what happened; its base says that it is an error
     """A field whose loss would change the answer's meaning and that the target can't take."""
 
     def __init__(self, path: str, why: str) -> None:
