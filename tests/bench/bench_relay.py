@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tests.support import Gateway, Running, free_port
@@ -73,7 +72,8 @@ def wrk(url: str, key: str, directory: Path, connections: int, seconds: int = SE
         f"wrk.body='{json.dumps(REQUEST)}'\n"
         f"wrk.headers['authorization']='Bearer {key}'\nwrk.headers['content-type']='application/json'\n"
     )
-    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url]
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
+    command += ["--latency", "-s", str(script), url]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def ms(name: str) -> float:
@@ -97,7 +97,7 @@ def bench_same_format_relay() -> None:
         return
     with tempfile.TemporaryDirectory() as text:
         directory = Path(text)
-        os.chmod(directory, 0o755)  # noqa: S103
+        os.chmod(directory, 0o755)
         port = free_port()
         upstream = nginx(directory, port)
         gateway = Gateway(
@@ -118,7 +118,8 @@ def bench_same_format_relay() -> None:
                 spent = cpu(pid) - before
                 straight = wrk(bare, gateway.key, directory, connections, 2)
                 print(
-                    f"relay, same format, {connections:2} connections: {spent / found['requests'] * 1e6:6.0f} us CPU/request,"
+                    f"relay, same format, {connections:2} connections:"
+                    f" {spent / found['requests'] * 1e6:6.0f} us CPU/request,"
                     f" {found['rate']:7.0f}/s, p50 {found['p50']:.2f} ms, p99 {found['p99']:.2f} ms"
                     f" (upstream alone p50 {straight['p50']:.2f} ms), not 2xx: {found['bad']:.0f}"
                 )

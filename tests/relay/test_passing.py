@@ -53,7 +53,8 @@ DIALECTS = ("chat", "responses", "claude", "gemini")
 
 def test_request_and_answer_of_one_format_keep_every_byte(gateway, one):
     one.script = lambda say: say.whole(CHAT_ANSWER, x_ratelimit_remaining_requests="7", set_cookie="a=b")
-    raw = b'{"messages" : [ {"role":"user","content":"h\\u00e9"} ],\n "model":"chat-model", "future_field":{"deep":[1.0]} }'
+    raw = b'{"messages" : [ {"role":"user","content":"h\\u00e9"} ],\n '
+    raw += b'"model":"chat-model", "future_field":{"deep":[1.0]} }'
     headers = {"authorization": f"Bearer {gateway.key}", "cookie": "c=1", "openai-organization": "org"}
     answer = requests.post(gateway.base + "/v1/chat/completions", data=raw, headers=headers, timeout=10)
     assert answer.content == CHAT_ANSWER

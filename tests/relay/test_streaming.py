@@ -244,7 +244,8 @@ def test_a_caller_who_goes_away_ends_the_upstream_request_within_a_second(gatewa
     path = path.replace(":generateContent", ":streamGenerateContent?alt=sse")
     data = json.dumps(body).encode()
     with socket.create_connection(("127.0.0.1", gateway.port)) as sock:
-        head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key}\r\ncontent-length: {len(data)}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key}\r\n"
+        head += f"content-length: {len(data)}\r\n\r\n"
         sock.sendall(head.encode() + data)
         assert started.wait(5)
         if when == "stream":
@@ -324,7 +325,8 @@ def test_backpressure_holds_the_upstream_back(gateway, one):
     data = json.dumps(body).encode()
     with socket.create_connection(("127.0.0.1", gateway.port)) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key}\r\ncontent-length: {len(data)}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key}\r\n"
+        head += f"content-length: {len(data)}\r\n\r\n"
         sock.sendall(head.encode() + data)
         time.sleep(1.5)
         held = sum(sent)
