@@ -22,6 +22,7 @@ LISTED: dict[tuple[str, str], list[tuple[str, str]]] = {
         ("^store$", "nothing is stored at the vendor unless the caller says so"),
         ("^include$", "encrypted reasoning is asked for, as nothing is stored"),
         ("^stream$", "`false` is said where it was left out"),
+        ("^previous_response_id$", "state is the gateway's own matter: what went before stands in the input"),
         ("^instructions$", "empty instructions are none"),
         (r"^input\[\]\.status$", "a message of the history is complete"),
     ],
@@ -89,6 +90,10 @@ def unparsed(exchange: Exchange, target: str) -> str | None:
         ),
         None,
     )
+
+
+REFUSED = {"background": "there is nobody who works on for a caller who has gone"}
+"""Fields of a request that no other format can carry: decode refuses them, naming the field."""
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[Difference]:

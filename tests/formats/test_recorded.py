@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.errors import Refusal
 from tests.formats import reasons, recorded, vendors
 from tests.formats.recorded import FORMATS, Exchange
 
@@ -31,7 +32,11 @@ def test_recordings_are_present() -> None:
 
 @_named([item for item in ALL if item.request is not None])
 def test_request_survives_its_own_format(exchange: Exchange) -> None:
-    sent = recorded.there_and_back(exchange)
+    try:
+        sent = recorded.there_and_back(exchange)
+    except Refusal as refusal:
+        assert refusal.path in reasons.REFUSED  # noqa: PT017
+        return
     assert not reasons.unexplained(exchange.format, "request", reasons.asked(exchange), sent)
 
 
