@@ -35,7 +35,7 @@ def test_request_survives_its_own_format(exchange: Exchange) -> None:
     try:
         sent = recorded.there_and_back(exchange)
     except Refusal as refusal:
-        assert refusal.path in reasons.REFUSED  # noqa: PT017
+        assert refusal.param in reasons.REFUSED  # noqa: PT017
         return
     assert not reasons.unexplained(exchange.format, "request", reasons.asked(exchange), sent)
 
