@@ -17,7 +17,9 @@ code object; ``data`` is a tree of plain values in which a function is written a
                 stream: {framing, marks, parts, ends, oneOpen, accepts, items, ping, decode: fn, encode: {event: fn},
                          usageRequest: {path: [], chunkWhen: fn}, starts, needsSum},
                 usage: {at: fn, counts}, error: {decode: fn, encode: fn, status, rules: [rule]},
-                models: {list: fn, get: fn}, countTokens: {decode: fn, encode: fn}}
+                models: {list: fn, get: fn}, countTokens: {decode: fn, encode: fn},
+               stored: {field, keep, input, output, id, prefix, paging, items: fn, carry: fn, reference: fn, final: fn,
+                        pending: fn, cancellable: fn, listed: fn, page: fn, deleted: fn}}
     rule       {status: [429, "5xx"] | None, when: fn, meaning}
     provider   {name, baseUrl, formats: {format: {path, stream, countTokensPath, headers}}, auth, headers, usage,
                 models, requestPatches: [patch], errors: [rule], errorBody: fn, credential, groups, timeouts, discover,
@@ -30,9 +32,9 @@ Arguments after ``_r``: request.decode (body, path, query, header, ctx) and enco
 (body, header, request, ctx) and encode (response, request, ctx); stream.decode (event, data, header, request, ctx),
 encode (event, part, item, message, request, ctx) and chunkWhen (data); usage.at (body); error.decode, rule.when and
 errorBody (status, header, body); error.encode (error, ctx); models.list (models, ctx) and get (model, ctx);
-countTokens.decode (body, ctx) and encode (count, ctx); a provider's patch (model, body, format); an alias's model
-(name), hub (name, request) and patch (name, body), where ``name`` is the map of the pattern's named groups. Only name,
-and what a thing can't be without, must be present in ``data``; the rest has defaults.
+countTokens.decode (body, ctx) and encode (count, ctx); those of ``stored`` as in ``parts``; a provider's patch (model,
+body, format); an alias's model (name), hub (name, request) and patch (name, body), where ``name`` is the map of the
+pattern's named groups. Only name, and what a thing can't be without, must be present in ``data``; the rest may lack.
 """
 
 from __future__ import annotations
@@ -48,9 +50,11 @@ from engine.program.parts import (
     Hop,
     Program,
     Provider,
+    Stored,
     Stream,
     UsageRequest,
     UsageRules,
+    method_of,
 )
 from engine.program.patch import Function, Json, Patch, Report
 
@@ -71,11 +75,13 @@ __all__ = [
     "Program",
     "Provider",
     "Report",
+    "Stored",
     "Stream",
     "UsageRequest",
     "UsageRules",
     "build",
     "dump",
     "load",
+    "method_of",
     "run",
 ]

@@ -25,9 +25,11 @@ from engine.program.parts import (
     Hop,
     Program,
     Provider,
+    Stored,
     Stream,
     UsageRequest,
     UsageRules,
+    method_of,
 )
 from engine.program.patch import Function, Json, Patch
 
@@ -124,6 +126,7 @@ class _Builder:
             model_get=self.function(models.get("get")),
             count_decode=self.function(count.get("decode")),
             count_encode=self.function(count.get("encode")),
+            stored=self.stored(data.get("stored")),
             shape=data.get("shape") or {},
             request_reads=frozenset(request.get("reads") or ()),
             droppable=frozenset(request.get("droppable") or ()),
@@ -135,7 +138,7 @@ class _Builder:
         return Endpoint(
             format=format_name,
             operation=data["operation"],
-            method=data.get("method") or ("GET" if data["operation"].endswith(("_model", "_models")) else "POST"),
+            method=data.get("method") or method_of(data["operation"]),
             path=data["path"],
             aliases=tuple(data.get("aliases") or ()),
             when=tuple(next(iter(item.items())) for item in ([when] if isinstance(when, dict) else when)),
@@ -166,6 +169,28 @@ class _Builder:
         if data is None:
             return None
         return UsageRequest(tuple(data["path"]), self.function(data.get("chunkWhen")))
+
+    def stored(self, data: dict[str, Any] | None) -> Stored | None:
+        if data is None:
+            return None
+        return Stored(
+            field=data["field"],
+            keep=data["keep"],
+            input=data["input"],
+            output=data["output"],
+            id=data["id"],
+            prefix=data.get("prefix") or "",
+            paging=data.get("paging") or {},
+            items=self.functions[data["items"]],
+            carry=self.function(data.get("carry")),
+            reference=self.function(data.get("reference")),
+            final=self.functions[data["final"]],
+            pending=self.function(data.get("pending")),
+            cancellable=self.function(data.get("cancellable")),
+            listed=self.functions[data["listed"]],
+            page=self.functions[data["page"]],
+            deleted=self.functions[data["deleted"]],
+        )
 
     def error(self, data: Mapping[str, Any]) -> ErrorRules:
         return ErrorRules(

@@ -28,6 +28,20 @@ class Endpoint:
     """{query, values, default}: the framing's type by a query value."""
 
 
+_METHODS = {
+    "list_models": "GET",
+    "get_model": "GET",
+    "get_stored": "GET",
+    "list_stored_items": "GET",
+    "delete_stored": "DELETE",
+}
+
+
+def method_of(operation: str) -> str:
+    """The method of an operation's endpoints, where they don't say."""
+    return _METHODS.get(operation, "POST")
+
+
 @dataclass(frozen=True, slots=True)
 class UsageRequest:
     """How a stream is asked for its usage: the path to set, and which chunk is there only for it (``_r, data``)."""
@@ -94,6 +108,37 @@ class ErrorRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """How answers are kept, and how a request goes on from one: names of wire fields, and mappings."""
+
+    field: str
+    keep: str
+    input: str
+    output: str
+    id: str
+    prefix: str
+    paging: dict[str, Any]
+    items: Function
+    """(_r, input) -> the new items of a request."""
+    carry: Function | None
+    """(_r, item, same) -> a kept item as input elsewhere, or nothing."""
+    reference: Function | None
+    """(_r, item) -> the id of the kept item that it stands for, or nothing."""
+    final: Function
+    """(_r, data) -> the whole answer in a wire event, or nothing."""
+    pending: Function | None
+    """(_r, answer) -> whether it is still being made."""
+    cancellable: Function | None
+    """(_r, answer) -> whether it may be cancelled."""
+    listed: Function
+    """(_r, item, seed)"""
+    page: Function
+    """(_r, items, first, last, more)"""
+    deleted: Function
+    """(_r, id)"""
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """A wire format: where it is served and how each of its messages maps to the hub and back."""
 
@@ -118,6 +163,7 @@ class Format:
     model_get: Function | None
     count_decode: Function | None
     count_encode: Function | None
+    stored: Stored | None
     shape: dict[str, Any]
     request_reads: frozenset[str]
     droppable: frozenset[str]

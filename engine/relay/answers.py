@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.hub import replay, response, shape
 from engine.hub.assembler import Assembler
+from engine.relay import thread
 
 if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call, Report
@@ -29,6 +30,7 @@ class Answered:
         "headers",
         "out",
         "outcome",
+        "own_id",
         "ping_every",
         "produced",
         "request",
@@ -56,6 +58,8 @@ class Answered:
         self.ping_every = float(ping.get("every") or state.ping_every) if state.ping_every else 0.0
         self._memory = state.memory
         self._limit = state.stream_bytes
+        self.own_id = thread.own_id(call, attempt)
+        """The id that the caller sees, where it is ours to give."""
         self.produced = 0
         """Bytes of the answer so far, for an estimate where the upstream tells no usage."""
 
@@ -79,6 +83,10 @@ class Answered:
         """Keep what the caller's format can't bring back of an answer's calls."""
         if self.call.account is not None:
             self._memory.keep(self.call.account.token_id, parts)
+
+    def keep_answer(self, answer: Any) -> None:
+        """Keep the whole answer as the caller saw it, where its format has answers kept."""
+        thread.keep(self.call, self.attempt, answer, self.out.same, self.report)
 
     @property
     def native(self) -> tuple[str, ...]:
@@ -121,6 +129,8 @@ def decode_whole(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
         raise TypeError(f"{answered.attempt.format.name} has no response.decode")
     decoded: dict[str, Any] = decode(answered.report, body, answered.headers, answered.request, answered.ctx)
     decoded["usage"] = answered.outcome.usage
+    if answered.own_id:
+        decoded["id"] = answered.own_id
     answered.keep(decoded.get("parts") or [])
     return shape.restore(decoded, answered.out.memo) if answered.out.memo else decoded
 

@@ -17,7 +17,7 @@ from falcon.routing import CompiledRouter
 
 from engine import __version__
 from engine.errors import CallError
-from engine.relay import dialect, models, pipeline
+from engine.relay import dialect, keeping, models, pipeline
 from engine.relay.call import Call, Reply
 from engine.storage.database import StorageError
 from engine.transport.watch import Watch
@@ -31,6 +31,10 @@ _OPERATIONS: dict[str, pipeline.Operation] = {
     "list_models": models.list_models,
     "get_model": models.get_model,
     "count_tokens": models.count_tokens,
+    "get_stored": keeping.get_stored,
+    "delete_stored": keeping.delete_stored,
+    "cancel_stored": keeping.cancel_stored,
+    "list_stored_items": keeping.list_stored_items,
 }
 _CORS = (
     ("access-control-allow-origin", "*"),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from engine.program import Alias, Endpoint, Format, Program
     from engine.relay.resolve import Reader
     from engine.relay.table import LiveChannel
+    from engine.relay.thread import Thread
     from engine.storage.accounts import Account
 
 Report = list[tuple[str, str]]
@@ -40,6 +41,8 @@ class Call:
     account: Account | None = None
     attempt: Attempt | None = None
     hub: dict[str, Any] | None = None
+    thread: Thread | None = None
+    """What it goes on from, in a format whose answers are kept."""
     report: Report = field(default_factory=list)
 
     @property

@@ -142,9 +142,13 @@ def _whole(state: RelayState, answered: Answered, answer: Answer) -> Reply:
         return _replayed(answered, body)
     if answered.out.same:
         data = _renamed(answered, raw, body)
+        if call.format.stored is not None:
+            answered.keep_answer(parse(data))
     else:
         try:
-            data = dumps(through_hub(answered, body))
+            made = through_hub(answered, body)
+            answered.keep_answer(made)
+            data = dumps(made)
         except MappingError as ex:
             raise UpstreamFailure(
                 {"meaning": "unknown", "message": f"the provider's answer could not be read: {ex}"}

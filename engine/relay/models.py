@@ -10,6 +10,7 @@ from engine.relay.call import Call, Reply
 from engine.relay.dialect import JSON
 from engine.relay.identify import identify
 from engine.relay.resolve import groups_of, resolve
+from engine.relay.thread import take_up
 from engine.relay.translate import dumps, request_hub
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def count_tokens(state: RelayState, call: Call, environ: dict[str, Any]) -> Repl
     """Answer with an estimate of the request's input tokens, and say that it is one."""
     call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
     ingress.take(call, environ, state.settings.max_request_body)
+    take_up(call, state.answers, state.settings.max_request_body)
     resolve(call.reader, state.table, call.account, call.asked, groups_of(call.account, state.auto_groups))
     speaker = call.format
     if speaker.count_encode is None:

@@ -18,6 +18,7 @@ from engine.relay.resolve import groups_of, resolve
 from engine.relay.route import attempts
 from engine.relay.send import send
 from engine.relay.settle import Outcome, settle
+from engine.relay.thread import prefer, take_up
 from engine.relay.translate import translate
 from engine.relay.upstream import RETRIED, UpstreamFailure
 from engine.storage.database import StorageError
@@ -54,10 +55,12 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
     try:
         call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
         take(call, environ, state.settings.max_request_body)
+        take_up(call, state.answers, state.settings.max_request_body)
         groups = groups_of(call.account, state.auto_groups)
         reading, group = resolve(call.reader, state.table, call.account, call.asked, groups)
         admit(call.account)
-        return _try(state, call, attempts(call, state.table, reading, group, state.tries), outcome)
+        tries = attempts(call, state.table, reading, group, state.tries)
+        return _try(state, call, prefer(call, tries), outcome)
     except UpstreamFailure as ex:
         outcome.error = ex.error
         settle(state, call, outcome)
@@ -101,14 +104,22 @@ def _nothing() -> None:
 
 
 def _failed(call: Call, ex: UpstreamFailure) -> Reply:
-    """A refusal in the caller's own format passes as it came; in another it is told in the caller's dialect."""
+    """A refusal in the caller's own format passes as it came; in another it is told in the caller's dialect.
+
+    A provider that declares an error body of its own does not speak the format's.
+    """
     attempt = call.attempt
-    same = attempt is not None and attempt.format.passthrough_as == call.format.passthrough_as
+    same = (
+        attempt is not None
+        and attempt.channel.provider.error_body is None
+        and attempt.format.passthrough_as == call.format.passthrough_as
+    )
     if same and ex.raw and ex.status and ex.status >= 400:
         kind = ex.headers.get("content-type", "")
         if "json" in kind and ex.raw.lstrip()[:1] == b"{":
             headers = [("content-type", kind)]
-            if "retry-after" in ex.headers:
-                headers.append(("retry-after", ex.headers["retry-after"]))
+            wait = ex.headers.get("retry-after") or ex.error.get("wait")
+            if wait is not None:
+                headers.append(("retry-after", wait if isinstance(wait, str) else f"{wait:g}"))
             return Reply(ex.status, headers, ex.raw)
     return dialect.error_reply(call.format, ex.error, call.ctx(attempt))

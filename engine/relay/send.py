@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from engine import __version__
+from engine.relay.translate import Outbound
 from engine.relay.upstream import UpstreamFailure, error_from, meaning_of, parse
 from engine.transport import auth, faults, leg
 
 if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call
     from engine.relay.state import RelayState
-    from engine.relay.translate import Outbound
 
 _ERROR_LIMIT = 1024 * 1024
 _NEVER = frozenset(
@@ -37,6 +37,7 @@ _NEVER = frozenset(
     }
 )
 """Client headers that never go up, whatever a document lists."""
+_ASKING = leg.Timeouts(connect=5, first_byte=15, idle=15, total=30)
 _AGENT = f"gatewright/{__version__}"
 
 
@@ -49,6 +50,22 @@ def send(state: RelayState, call: Call, attempt: Attempt, out: Outbound, handle:
         answer = state.sender(attempt).send(
             "POST", url, headers, out.body, timeouts=_timeouts(state, attempt), handle=handle
         )
+        if answer.status >= 300:
+            raise _refused(attempt, answer)
+    except faults.TransportError as ex:
+        raise failure(ex) from None
+    return answer
+
+
+def ask(state: RelayState, call: Call, attempt: Attempt, method: str, below: str) -> leg.Answer:
+    """Return what the provider says of an answer that it holds; ``below`` follows the path where answers are made."""
+    secret = attempt.channel.key()
+    headers = _headers(call, attempt, Outbound(b"", True), secret)
+    path, mark, query = attempt.channel.provider.formats[attempt.format.name].path.partition("?")
+    try:
+        url = _address(attempt.channel.base_url, path + below + mark + query, attempt.model)
+        url = auth.apply(attempt.channel.provider.auth, secret, headers, url)
+        answer = state.sender(attempt).send(method, url, headers, b"", timeouts=_ASKING, handle=leg.Handle())
         if answer.status >= 300:
             raise _refused(attempt, answer)
     except faults.TransportError as ex:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.cluster.store import EmbeddedStore
-from engine.relay import table
+from engine.relay import stored, table
 from engine.relay.identify import KeyCache
 from engine.relay.remember import Memory
 from engine.relay.resolve import Reader
@@ -60,6 +60,7 @@ class RelayState:
             total=settings.relay_timeout,
         )
         self.router = ProgramRouter()
+        self.answers = stored.opened(settings.data, program.policy, None)
         self._memory_space = self.store.space("thought")
         self._secrets = Secrets(
             settings.secret_env, settings.secret_directory, settings.data / "secret-hosts.json", os.environ
@@ -84,6 +85,7 @@ class RelayState:
         self.tries: int = 1 + int(retries.get("times", _TRIES - 1))
         self.retried: frozenset[str] = frozenset(retries.get("on") or ())
         self.policy_timeouts: dict[str, float] = policy.get("timeouts") or {}
+        self.answers = stored.opened(self.settings.data, policy, self.answers)
         self.memory = Memory(self._memory_space, (policy.get("remember") or {}).get("seconds"))
         limits = policy.get("limits") or {}
         self.stream_bytes: int = limits.get("streamBytes") or self.settings.max_stream_event
@@ -129,6 +131,7 @@ class RelayState:
         for sender in self._proxied.values():
             sender.close()
         self.store.close()
+        self.answers.store.close()
         self.db.close()
 
 

@@ -128,6 +128,7 @@ class Through:
         )
         self._tally = usages.UsageTally(source.usage.counts, answered.usage_overrides)
         self._reframed = answered.call.framing.get("type") != kind
+        self._final = answered.call.format.stored.final if answered.call.format.stored else None
         self._sent = False
         self._ended = not (stream.ends.get("marker") or stream.ends.get("finish"))
 
@@ -197,6 +198,9 @@ class Through:
         for name, raw in pairs:
             data = _json(raw)
             self._read(name, data)
+            if self._final is not None:
+                self._rename(data)
+                self._answered.keep_answer(self._final([], data))
             if self._usage_only is not None and self._usage_only([], data):
                 out = b""
             elif self._reframed or (self._renamed and any(mark in event for mark in self._names)):
@@ -251,10 +255,13 @@ class Across:
         self._assembler: Assembler = answered.assembler(source if kind else None)
         self._restorer = answered.restorer()
         self._sent = False
+        self._kept = answered.call.format.stored is None
 
     def run(self) -> Iterator[bytes]:
         """Give the caller's events, a piece for each of the upstream's that said something."""
         for out in self._pieces():
+            if self._assembler.complete and not self._kept:
+                self._keep()
             if self._assembler.error is not None and not self._sent:
                 self._note()  # before the caller got a byte this is a failed attempt, not an error event
                 raise UpstreamFailure(self._assembler.error)
@@ -269,6 +276,11 @@ class Across:
         if tail:
             yield self._opened() + tail
 
+    def _keep(self) -> None:
+        """Keep the answer, before the caller hears that it is complete and may go on from it."""
+        self._kept = True
+        self._answered.keep_answer(encode_whole(self._answered, self._assembler))
+
     def gather(self) -> dict[str, Any]:
         """Take the stream to its end and return the caller's body for the whole answer."""
         for _ in self._pieces():
@@ -276,13 +288,17 @@ class Across:
         self._note()
         if self._assembler.error is not None:
             raise UpstreamFailure(self._assembler.error)
-        return encode_whole(self._answered, self._assembler)
+        body = encode_whole(self._answered, self._assembler)
+        self._answered.keep_answer(body)
+        return body
 
     def replay(self, body: dict[str, Any]) -> Iterator[bytes]:
         """Tell a whole answer as a stream."""
         yield self._encoder.start()
         yield self._told(replay.events(decode_whole(self._answered, body)))
         yield self._encode(self._assembler.close(cut=False))
+        if not self._kept:
+            self._keep()
         self._note()
         yield self._encoder.done()
 
@@ -330,6 +346,8 @@ class Across:
             return b""
         message = self._assembler.message
         message["model"] = self._answered.call.asked
+        if self._answered.own_id:
+            message["id"] = self._answered.own_id
         return self._encoder.encode(emitted, message)
 
     def _note(self) -> None:

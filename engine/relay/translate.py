@@ -17,6 +17,7 @@ from engine.errors import CallError, MappingError, Refusal
 from engine.hub import loss, shape
 from engine.hub.fold import fold_keys
 from engine.relay.splice import splice
+from engine.relay.thread import spoken, told
 
 if TYPE_CHECKING:
     from engine.program import Format
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 Fetch = Callable[[str], tuple[str, bytes]]
 Recall = Callable[[dict[str, Any]], dict[str, Any]]
+_SETTLED = ("previous", "store")
+"""What the gateway itself does for a format whose answers it keeps: no matter of the provider's."""
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ def _through(call: Call, attempt: Attempt) -> Outbound:
     """Patch what has to differ; every other byte stays."""
     out = Outbound(b"", True)
     before: dict[str, Any] = call.body
-    body = before
+    body = spoken(call, attempt, out.report)
     if attempt.model != call.asked and body.get("model") == call.asked:
         body = {**body, "model": attempt.model}
     if attempt.alias is not None:
@@ -75,6 +78,8 @@ def _across(call: Call, attempt: Attempt, hub: dict[str, Any], fetch: Fetch | No
     if attempt.alias is not None:
         request = merge(request, attempt.alias.hub(out.report, attempt.groups, request))
     out.hub = request
+    if call.thread is not None:
+        request = {key: value for key, value in request.items() if key not in _SETTLED}
     shaped, out.memo = shape.shape(
         request, target.shape, ctx, out.report, fetch, native=(target.name, target.passthrough_as)
     )
@@ -101,7 +106,8 @@ def request_hub(call: Call) -> dict[str, Any]:
     source = call.format
     if source.decode_request is None:
         raise CallError("bad_request", f"{source.name} requests can't be carried to another format")
-    body = fold_keys(call.body, source.keys) if source.keys else call.body
+    body = told(call)
+    body = fold_keys(body, source.keys) if source.keys else body
     _validate(source, body)
     _leftovers(call, body)
     try:
@@ -150,6 +156,7 @@ def _provider_patches(attempt: Attempt, body: dict[str, Any], report: Report) ->
         if patch.format not in (None, attempt.format.name, attempt.format.passthrough_as):
             continue
         if patch.applies(attempt.model, body, attempt.format.name):
+            report += [(path[0], f"{channel.provider.name} does not take it") for path in patch.drop if path[0] in body]
             body = patch.apply(report, attempt.model, body, attempt.format.name)
     return {**body, **channel.overrides} if channel.overrides else body
 

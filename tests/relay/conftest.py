@@ -45,6 +45,7 @@ def running(tmp_path_factory, upstreams):
     documents = [
         provider("p-chat", one.base, "openai.chat", "chat-model", "gpt-5-base", "org/slashed"),
         provider("p-responses", one.base, "openai.responses", "responses-model"),
+        provider("p-responses-two", two.base, "openai.responses", "responses-two"),
         provider("p-claude", one.base, "anthropic.messages", "claude-model", "claude-3-7-sonnet-20250219"),
         provider("p-gemini", one.base, "gemini.generateContent", "gemini-model"),
         provider("p-first", one.base, "openai.chat", "both-model", more="  timeouts: {firstByte: 2, idle: 2}\n"),

@@ -1,0 +1,154 @@
+"""What a caller may do with kept answers: get, delete, cancel, list what went into one.
+
+Serves from what the gateway keeps; the provider is asked only about an answer that it is still making, and told of a
+deletion. Knows the operations, no format: field names, lists and words come from its document.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import CallError
+from engine.relay.call import Attempt, Reply
+from engine.relay.dialect import JSON
+from engine.relay.identify import identify
+from engine.relay.route import format_for
+from engine.relay.send import ask
+from engine.relay.stored import Record
+from engine.relay.thread import channel_name
+from engine.relay.translate import dumps
+from engine.relay.upstream import UpstreamFailure, parse
+
+if TYPE_CHECKING:
+    from engine.program import Stored
+    from engine.relay.call import Call
+    from engine.relay.state import RelayState
+
+log = logging.getLogger(__name__)
+_PAGE, _MOST = 20, 100
+_ORDERS = ("asc", "desc")
+
+
+def get_stored(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+    """Answer with a kept answer."""
+    rules, record = _found(state, call)
+    if call.query.get("stream", "").lower() in ("true", "1"):
+        raise CallError("bad_request", "a kept answer is given whole; leave stream out", param="stream")
+    if rules.pending is not None and rules.pending([], record.answer):
+        record = _asked(state, call, rules, record, "GET", "")
+    return _json(record.answer)
+
+
+def delete_stored(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+    """Forget an answer, here and at the provider that holds it."""
+    rules, record = _found(state, call)
+    state.answers.delete(_owner(call), record.id)
+    attempt = _maker(state, call, record) if record.held else None
+    if attempt is not None:
+        try:
+            ask(state, call, attempt, "DELETE", f"/{record.id}").read(_LIMIT)
+        except UpstreamFailure as ex:
+            log.info("call %s: %s did not delete %s: %s", call.request_id, attempt.name, record.id, ex)
+    return _json(rules.deleted([], record.id))
+
+
+def cancel_stored(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+    """Cancel an answer that is being made; one that has ended is shown as it is, if it could have been cancelled."""
+    rules, record = _found(state, call)
+    if rules.cancellable is None or not rules.cancellable([], record.answer):
+        raise CallError(
+            "bad_request", "this response was not made in the background; only those that are can be cancelled"
+        )
+    if rules.pending is not None and rules.pending([], record.answer):
+        record = _asked(state, call, rules, record, "POST", "/cancel")
+    return _json(record.answer)
+
+
+def list_stored_items(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+    """Answer with a page of what went into an answer: the conversation before it, and its own request's items."""
+    rules, record = _found(state, call)
+    chain = state.answers.chain(_owner(call), record.id, state.settings.max_request_body)
+    items: list[dict[str, Any]] = []
+    for turn in chain.records:
+        made = turn.answer.get(rules.output) or [] if turn.id != record.id else []
+        items += [rules.listed([], item, f"{turn.id}/{index}") for index, item in enumerate([*turn.input, *made])]
+    size, order, after = _page_asked(rules, call.query)
+    if order == "desc":
+        items.reverse()
+    ids = [item.get(rules.id) for item in items]
+    if after and after not in ids:
+        raise CallError(
+            "bad_request", f"there is no item {after!r} here to begin after", param=rules.paging.get("after")
+        )
+    begin = ids.index(after) + 1 if after else 0
+    page = items[begin : begin + size]
+    shown = ids[begin : begin + size] or [None]
+    return _json(rules.page([], page, shown[0], shown[-1], begin + size < len(items)))
+
+
+_LIMIT = 8 * 1024 * 1024
+
+
+def _owner(call: Call) -> int:
+    if call.account is None:
+        raise TypeError("the call has no account")
+    return call.account.token_id
+
+
+def _found(state: RelayState, call: Call) -> tuple[Stored, Record]:
+    call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
+    rules, wanted = call.format.stored, call.path.get("id", "")
+    record = state.answers.find(call.account.token_id, wanted) if rules else None
+    if rules is None or record is None:
+        raise CallError(
+            "not_found",
+            f"response {wanted!r} not found: it is not kept here for this key (not any more, or never was)",
+            code="response_not_found",
+        )
+    return rules, record
+
+
+def _page_asked(rules: Stored, query: dict[str, str]) -> tuple[int, str, str]:
+    """The size, order and beginning that the query asks for."""
+    names = rules.paging
+    most, limit = int(names.get("most") or _MOST), query.get(names.get("limit", ""))
+    size = min(int(names.get("size") or _PAGE), most)
+    if limit is not None:
+        if not limit.isdecimal() or not 1 <= int(limit) <= most:
+            raise CallError("bad_request", f"{names['limit']} must be between 1 and {most}", param=names["limit"])
+        size = int(limit)
+    order = query.get(names.get("order", ""), "desc")
+    if order not in _ORDERS:
+        raise CallError("bad_request", f"{names['order']} must be asc or desc", param=names["order"])
+    return size, order, query.get(names.get("after", ""), "")
+
+
+def _maker(state: RelayState, call: Call, record: Record) -> Attempt | None:
+    """The channel that made an answer, if it is still there and speaks the caller's format."""
+    for channel in state.table.channels:
+        if channel_name(channel) == record.channel:
+            spoken = format_for(call.program, channel, call.format)
+            if spoken.passthrough_as == call.format.passthrough_as:
+                return Attempt(channel, spoken, "", None, {}, "")
+    return None
+
+
+def _asked(state: RelayState, call: Call, rules: Stored, record: Record, method: str, below: str) -> Record:
+    """The record with what the provider says of the answer now; it is kept anew."""
+    attempt = _maker(state, call, record)
+    if attempt is None:
+        raise CallError("unavailable", "the channel that makes this answer is not there any more")
+    call.attempt = attempt
+    answer = parse(ask(state, call, attempt, method, f"/{record.id}{below}").read(_LIMIT))
+    if not isinstance(answer, dict):
+        raise UpstreamFailure({"meaning": "unknown", "message": "the provider answered with no JSON object"})
+    shown = {path[0]: record.answer[path[0]] for path in call.format.model_at if path[0] in record.answer}
+    fresh = replace(record, answer={**answer, **shown})
+    state.answers.keep(_owner(call), fresh, [])
+    return fresh
+
+
+def _json(body: Any) -> Reply:
+    return Reply(200, [("content-type", JSON)], dumps(body))
