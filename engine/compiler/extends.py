@@ -1,8 +1,9 @@
 """Extends: a document that names a parent takes the parent's spec and changes it.
 
 Maps are merged at every depth, lists and other values are replaced, null removes what was inherited. A fragment, and a
-map that directives steer, is one thing: it is replaced whole. Takes and gives
-definitions; each keeps the chain of documents it was merged from, so that every value's place can be told.
+map that directives steer, is one thing: it is replaced whole. What only one document can have (routes, channel numbers)
+is inherited from abstract parents, and by a replacement of the same name. Takes and gives definitions; each keeps the
+chain of documents it was merged from, so that every value's place can be told.
 """
 
 from __future__ import annotations
@@ -45,10 +46,18 @@ def _resolve(
         if parent is not None:
             _resolve(parent, definitions, done, [*open_, definition], faults)
             merged = dict(definition.data)
-            merged["spec"] = merge(parent.spec, definition.spec, shape_of(definition.kind))
+            merged["spec"] = merge(_inherited(definition, parent), definition.spec, shape_of(definition.kind))
             definition.data = merged
             definition.chain += parent.chain
     done.add(id(definition))
+
+
+def _inherited(definition: Definition, parent: Definition) -> dict[str, Any]:
+    """The parent's spec without what belongs to it alone."""
+    if parent.abstract or parent.name == definition.name:
+        return parent.spec
+    own = shape_of(definition.kind).own
+    return {key: value for key, value in parent.spec.items() if key not in own}
 
 
 def _parent(

@@ -210,6 +210,11 @@ class Shape:
         """Whether a value here is one thing, never merged with another: a mapping or a fragment."""
         return self.schema.get("$ref", "").rsplit("/", 1)[-1] in ("tree", "expression", "fragment")
 
+    @property
+    def own(self) -> set[str]:
+        """Keys that belong to one document alone, such as its routes: a child does not inherit them."""
+        return {key for key, schema in self.schema.get("properties", {}).items() if schema.get("x-own")}
+
     def below(self, key: str) -> Shape | None:
         """The schema of a key of a map that stands here, if one is known."""
         reference = self.schema.get("$ref")

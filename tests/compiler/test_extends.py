@@ -99,3 +99,37 @@ def test_nothing_is_required_of_an_abstract_document_but_its_children_must_be_wh
         ("Provider/c", "spec has no baseUrl"),
         ("Provider/c", "spec has no formats"),
     ]
+
+
+FORMAT = "apiVersion: gatewright/v1\nkind: Format\nmetadata: {name: words}\nspec: {}\n"
+PROVIDER = """
+apiVersion: gatewright/v1
+kind: Provider
+metadata: {name: vendor}
+spec:
+  baseUrl: https://vendor.example
+  formats: {words: {path: /words}}
+  auth: {scheme: none}
+  channelTypes: {newApi: [34]}
+"""
+CHANGE = """
+apiVersion: gatewright/v1
+kind: Provider
+metadata: {name: mine}
+extends: vendor
+spec: {baseUrl: https://mine.example}
+"""
+
+
+def test_what_belongs_to_one_document_is_not_inherited() -> None:
+    definition = resolved(CHANGE, PROVIDER, FORMAT).get("Provider", "mine")
+    assert definition is not None
+    assert "channelTypes" not in definition.spec
+    assert definition.spec["formats"] == {"words": {"path": "/words"}}
+
+
+def test_a_document_in_place_of_another_keeps_what_belongs_to_it() -> None:
+    change = CHANGE.replace("name: mine", "name: vendor")
+    definition = resolved(change, PROVIDER, FORMAT, layers=(1, 0, 0)).get("Provider", "vendor")
+    assert definition is not None
+    assert definition.spec["channelTypes"] == {"newApi": [34]}
