@@ -203,14 +203,17 @@ class Ready(Health):
             "release": state.program.hash,
             "database": "ok" if reachable else "unreachable",
             "documents": "refused; the last good release is running" if refused else "ok",
-            "faults": [
-                fault.get("text", "").splitlines()[0] if fault.get("text") else fault
-                for fault in last.get("faults", [])
-            ][:20],
+            "faults": [_fault_in_words(fault) for fault in last.get("faults", [])[:20]],
             "version": __version__,
         }
 
     on_head = on_get
+
+
+def _fault_in_words(fault: dict[str, Any]) -> str:
+    place = ":".join(str(fault[key]) for key in ("file", "line", "column") if key in fault)
+    nearest = f"; did you mean {fault['nearest']}" if "nearest" in fault else ""
+    return f"{place}: {fault.get('message', '')}{nearest}"
 
 
 def _reachable(state: RelayState) -> bool:
