@@ -77,6 +77,12 @@ def _text(parts: list[dict[str, Any]]) -> str:
     return "\n".join(part["text"] for part in parts if part.get("text") and not part.get("thought"))
 
 
+def _result(response: dict[str, Any]) -> str:
+    """What a function gave: the text under `output` or `result`, where clients put it, else all of it."""
+    (key, value), *more = response.items() or [("", "")]
+    return value if not more and key in ("output", "result") and isinstance(value, str) else wire.compact(response)
+
+
 def _prompt(body: dict[str, Any], model: str) -> brain.Prompt:
     config = body.get("generationConfig") or {}
     prompt = brain.Prompt(model, limit=config.get("maxOutputTokens"), stops=config.get("stopSequences") or [])
@@ -85,7 +91,7 @@ def _prompt(body: dict[str, Any], model: str) -> brain.Prompt:
             prompt.results = []
             continue
         answers = [part["functionResponse"] for part in parts if "functionResponse" in part]
-        prompt.results = [(a["name"], wire.compact(a["response"])) for a in answers]
+        prompt.results = [(a["name"], _result(a["response"])) for a in answers]
         prompt.text = _text(parts) or ("" if not answers else prompt.text)
         seen = [_kind(part) for part in parts if "inlineData" in part or "fileData" in part]
         prompt.media = {kind: seen.count(kind) for kind in dict.fromkeys(seen)}

@@ -301,3 +301,18 @@ def test_structured_output_by_instructions() -> None:
 def test_structured_output_without_means_is_refused() -> None:
     with pytest.raises(Refusal, match="output"):
         shaped({"messages": [], "output": {"type": "json"}}, {"output": []})
+
+
+def test_thinking_returned_in_its_streamed_pieces_is_one_signed_part() -> None:
+    pieces = [
+        {"type": "thinking", "text": "Let "},
+        {"type": "thinking", "text": "me see."},
+        {"type": "thinking", "text": "", "signature": "s", "signature_of": "b"},
+        {"type": "tool_call", "id": "1", "name": "f", "arguments": "{}"},
+    ]
+    request = {
+        "messages": [{"role": "user", "parts": [{"type": "text", "text": "x"}]}, {"role": "assistant", "parts": pieces}]
+    }
+    made, _ = shape(request, {"thinking": {"accepts": "native"}}, {"target": "b", "format": "a"}, [])
+    assert [part.get("text") for part in made["messages"][1]["parts"]] == ["Let me see.", None]
+    assert made["messages"][1]["parts"][0]["signature"] == "s"

@@ -34,11 +34,27 @@ def fit(work: Work) -> None:
     rules: dict[str, Any] = work.rules.get("thinking") or {}
     for number, message in enumerate(work.messages):
         kept: list[Part] = []
-        for index, part in enumerate(message["parts"]):
+        for index, part in enumerate(_joined(message["parts"])):
             fitted = _fitted(part, rules, f"messages[{number}].parts[{index}]", work)
             if fitted is not None:
                 kept.append(fitted)
         message["parts"] = kept
+
+
+def _joined(parts: list[Part]) -> list[Part]:
+    """Thinking that comes back in the pieces it was streamed in is one part, with the signature of its last piece."""
+    joined: list[Part] = []
+    run = 0
+    for part in parts:
+        plain = part.get("type") == "thinking" and not _SIGNED & part.keys() and "summary" not in part
+        if run and part.get("type") == "thinking" and part.get("signature") and not part.get("text"):
+            text = "".join(piece.get("text") or "" for piece in joined[-run:])
+            joined[-run:] = [{**part, "text": text}]
+            run = 0
+            continue
+        run = run + 1 if plain else 0
+        joined.append(part)
+    return joined
 
 
 def _fitted(part: Part, rules: dict[str, Any], path: str, work: Work) -> Part | None:
