@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format docs bench lock wheel clean install install-dev
+.PHONY: help run test lint format docs bench agents lock wheel clean install install-dev
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ docs: install-dev  ## Write the generated pages
 
 bench: install-dev  ## Measure speed
 	@for each in tests/bench/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+agents: install-dev  ## Run real agents through the gateway (AGENTS='--agent claude'; needs node and npm)
+	$(BIN)/python -m tests.agents.run $(AGENTS)
 
 lock:  ## Make the lock files anew (needs uv: UV=path)
 	$(UV) $(LOCK) pyproject.toml deploy/build.in -o requirements.lock

@@ -1,6 +1,6 @@
 """A demo upstream: speaks four vendors' wire formats on loopback, so that specs can be tried without an account.
 
-    python deploy/demo [--port 3999] [--pace 15] [--any-model] [--any-signature]
+    python deploy/demo [--port 3999] [--pace 15] [--any-model] [--any-signature] [--log FILE]
 
 Answers are made by rules (``brain.py``), always the same for the same request. It is strict: what a vendor refuses, it
 refuses with that vendor's error. Standard library only; ends with SIGTERM or with the process that started it.
@@ -117,13 +117,13 @@ class Handler(BaseHTTPRequestHandler):
                 _check_key(call)
                 reply = answer(call)
             except wire.RefusedError as refused:
-                self._whole(refused.status, refused.body, refused.headers)
+                wire.note(call, refused.status, self._whole(refused.status, refused.body, refused.headers))
                 return
             time.sleep(reply.delay)
             if reply.chunks is None:
-                self._whole(reply.status, reply.body, reply.headers)
+                wire.note(call, reply.status, self._whole(reply.status, reply.body, reply.headers))
             else:
-                self._stream(reply)
+                self._stream(call, reply)
         except (BrokenPipeError, ConnectionResetError, TimeoutError):
             self.close_connection = True
 
@@ -149,16 +149,18 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return found
 
-    def _whole(self, status: int, body: Any, headers: dict[str, str]) -> None:
+    def _whole(self, status: int, body: Any, headers: dict[str, str]) -> bytes:
         raw = wire.compact(body).encode()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **headers, "Content-Length": str(len(raw))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(raw)
+        return raw
 
-    def _stream(self, reply: wire.Reply) -> None:
+    def _stream(self, call: wire.Call, reply: wire.Reply) -> None:
         assert reply.chunks is not None
+        told = b""
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Transfer-Encoding", "chunked")
@@ -173,7 +175,10 @@ class Handler(BaseHTTPRequestHandler):
                 return
             if number and reply.pace:
                 time.sleep(reply.pace)
+            if call.options.log:
+                told += chunk
             self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+        wire.note(call, reply.status, told)
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it that
@@ -221,8 +226,9 @@ def main() -> None:
     parser.add_argument("--pace", type=float, default=15.0, help="milliseconds between the chunks of a stream")
     parser.add_argument("--any-model", action="store_true", help="take any model's name")
     parser.add_argument("--any-signature", action="store_true", help="take signatures that others made")
+    parser.add_argument("--log", default="", help="file to which each call and its answer are appended, a line of JSON")
     chosen = parser.parse_args()
-    Handler.options = wire.Options(chosen.pace / 1000, chosen.any_model, chosen.any_signature)
+    Handler.options = wire.Options(chosen.pace / 1000, chosen.any_model, chosen.any_signature, chosen.log)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     _end_with_parent()

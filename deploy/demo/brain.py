@@ -1,9 +1,10 @@
 """What the demo says: a pure function from a prompt to an answer, the same each time, whatever the wire.
 
-It echoes, calls a tool when told to or when the prompt speaks of it, reports a tool's result, thinks when asked, and
-fills in JSON schemas. Words in the last user text steer it: ``!error 429``, ``!tool``, ``!parallel``, ``!length 300``
-(words), ``!pace 50`` (ms), ``!slow 500`` (ms before the first byte), ``!cut 5`` (chunks, then the line goes dead),
-``!fail`` (an error in the midst of a stream), ``!refuse``, ``!cached 100`` (tokens told as cached).
+It echoes, calls a tool when told to, when the prompt speaks of it, or when it asks to read a file that it names,
+reports a tool's result, thinks when asked, and fills in JSON schemas. Words in the last user text steer it:
+``!error 429``, ``!tool``, ``!parallel``, ``!length 300`` (words), ``!pace 50`` (ms), ``!slow 500`` (ms before the first
+byte), ``!cut 5`` (chunks, then the line goes dead), ``!fail`` (an error in the midst of a stream), ``!refuse``,
+``!cached 100`` (tokens told as cached).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import wire
 
 _ORDER = re.compile(r"!([a-z]+)(?:[ :=](\d+))?")
 _PLACE = re.compile(r"\b(?:in|for|at|of) ([A-Z][\w-]+)")
+_FILE = re.compile(r"(?i:\bread\b)[^\n]*?\s[\"'`]?(/[^\s\"'`]+)")
+_PATHS = ("file_path", "absolute_path", "path", "filename")
+_COMMANDS = ("cmd", "command")
 _FILLER = "The demo goes on and on, word by word, so that there is something to stream. "
 
 
@@ -106,6 +110,11 @@ def _calls(prompt: Prompt, orders: dict[str, int | None]) -> list[tuple[str, dic
     if not prompt.tools or prompt.choice == "none":
         return []
     named = [tool for tool in prompt.tools if f"={tool[0]}" == prompt.choice]
+    paths = _FILE.findall(prompt.text)
+    if paths and not named:
+        reading = _reading(prompt.tools, paths[-1])
+        if reading:
+            return [reading]
     wanted = named or [tool for tool in prompt.tools if _spoken_of(tool[0], prompt.text)]
     if not wanted and (prompt.choice == "any" or {"tool", "parallel"} & orders.keys()):
         wanted = prompt.tools[:1]
@@ -114,6 +123,26 @@ def _calls(prompt: Prompt, orders: dict[str, int | None]) -> list[tuple[str, dic
         wanted = wanted + (others[:1] or wanted)
     wanted = wanted[: 4 if prompt.parallel else 1]
     return [(name, _arguments(schema, prompt.text, number)) for number, (name, schema) in enumerate(wanted)]
+
+
+def _reading(tools: list[tuple[str, dict[str, Any]]], path: str) -> tuple[str, dict[str, Any]] | None:
+    """A call that reads a file: of a tool that says so in its name and takes a path, else of one that runs commands."""
+    for name, schema in tools:
+        taken = [member for member in _PATHS if member in schema.get("properties", {})]
+        if taken and "read" in name.lower():
+            return name, _needed(schema, path) | {taken[0]: path}
+    for name, schema in tools:
+        members = schema.get("properties") or {}
+        for member in _COMMANDS:
+            if member in members:
+                several = members[member].get("type") == "array"
+                return name, _needed(schema, path) | {member: ["cat", path] if several else f"cat {path}"}
+    return None
+
+
+def _needed(schema: dict[str, Any], text: str) -> dict[str, Any]:
+    members = schema.get("properties") or {}
+    return {name: instance(members.get(name), text, schema) for name in schema.get("required") or []}
 
 
 def _arguments(schema: dict[str, Any], text: str, number: int) -> dict[str, Any]:

@@ -151,6 +151,7 @@ TABLE: dict[str, Any] = {
     "store": "bool",
     "background": "bool",
     "metadata": {"*": "str"},
+    "client_metadata": {"*": "str"},  # not in the reference; the vendor's own agent sends it
     "previous_response_id": "str",
     "truncation": ("auto", "disabled"),
     "service_tier": ("auto", "default", "flex", "priority", "scale"),

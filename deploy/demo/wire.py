@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ class Options:
     pace: float = 0.015
     any_model: bool = False
     any_signature: bool = False
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,18 @@ class Reply:
     pace: float = 0.0
     delay: float = 0.0
     cut_after: int | None = None
+
+
+_LOGGING = threading.Lock()
+
+
+def note(call: Call, status: int, answer: bytes) -> None:
+    """Append a call and its answer, as they went over the line, to the log that was asked for."""
+    if call.options.log:
+        told = {"method": call.method, "path": call.path, "query": call.query, "headers": call.headers}
+        told |= {"body": call.body, "status": status, "answer": answer.decode()}
+        with _LOGGING, open(call.options.log, "a", encoding="utf-8") as log:
+            log.write(compact(told) + "\n")
 
 
 class RefusedError(Exception):
