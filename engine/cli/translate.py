@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,11 +25,27 @@ from engine.program import Program
     "--stream", "what", flag_value="stream", help="The message is a streamed answer: SSE, lines of JSON or a list."
 )
 @click.option("--for", "request_file", type=click.File("rb"), help="The hub request that the answer belongs to.")
+@click.option(
+    "--with",
+    "paths",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH",
+    help="A document, or a directory of them, to put on top of the others; may be repeated.",
+)
 @_common.as_json
 @click.argument("file", type=click.File("rb"))
-def command(source: str, target: str, what: str, request_file: Any, json_: bool, file: io.BufferedReader) -> None:
+def command(
+    source: str,
+    target: str,
+    what: str,
+    request_file: Any,
+    paths: tuple[Path, ...],
+    json_: bool,
+    file: io.BufferedReader,
+) -> None:
     """Carry the message in FILE (- is standard input) from one format to another."""
-    program = _common.runnable(json_=json_).program()
+    program = _common.runnable(paths, json_=json_).program()
     for name in (source, target):
         _known(program, name)
     wire = _events(file.read()) if what == "stream" else _common.read_json(file)
@@ -47,7 +64,8 @@ def command(source: str, target: str, what: str, request_file: Any, json_: bool,
 def _known(program: Program, name: str) -> None:
     if name not in program.formats:
         near = nearest(name, program.formats)
-        _common.usage(f"there is no Format {name!r}; " + (f"did you mean {near}?" if near else ""))
+        known = f"did you mean {near}?" if near else f"known are {', '.join(sorted(program.formats))}"
+        _common.usage(f"there is no Format {name!r}: {known} (--with PATH adds documents)")
 
 
 def _show(done: Translation, json_: bool) -> None:

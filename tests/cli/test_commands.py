@@ -234,3 +234,12 @@ def test_filters_lists_filters_and_tells_of_one() -> None:
     result = run("filters", "lowr")
     assert result.exit_code == 2
     assert "did you mean lower?" in result.output
+
+
+def test_translate_takes_documents_on_top(specs: Path, tmp_path: Path) -> None:
+    extra = tmp_path / "extra.yaml"
+    extra.write_text(FORMAT.replace("test.chat", "other.chat").replace("path: /chat", "path: /other"), encoding="utf-8")
+    arguments = ["--from", "test.chat", "--to", "other.chat", "-"]
+    found = told("translate", "--with", str(extra), *arguments, stdin='{"model": "m", "text": "hi"}')
+    assert found["steps"][-1] == {"step": "other.chat request", "value": {"model": "m", "text": "hi"}}
+    assert "--with" in run("translate", *arguments, stdin="{}").output
