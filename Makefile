@@ -29,11 +29,15 @@ install-dev:
 test: install-dev  ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
-lint: install-dev  ## Check style, types, and that generated pages are current
+lint: install-dev  ## Check style, types, specs, and that pages are current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m engine.settings --check
+	$(BIN)/python -m engine.compiler.reference --check
+	GATEWRIGHT_SPECS=deploy/demo/specs $(BIN)/gatewright lint docs/examples
+	GATEWRIGHT_SPECS=deploy/demo/specs $(BIN)/gatewright test
+	$(BIN)/python -m pytest tests/test_docs.py
 
 format: install-dev  ## Bring the code into shape
 	$(BIN)/ruff format .
@@ -41,6 +45,7 @@ format: install-dev  ## Bring the code into shape
 
 docs: install-dev  ## Write the generated pages
 	$(BIN)/python -m engine.settings --write
+	$(BIN)/python -m engine.compiler.reference --write
 
 bench: install-dev  ## Measure speed
 	@for each in tests/bench/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
