@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.hub import replay, response, shape
+from engine.hub import replay, response, shape, thoughts
 from engine.hub.assembler import Assembler
 from engine.relay import thread
 
@@ -26,6 +26,7 @@ class Answered:
         "_memory",
         "attempt",
         "call",
+        "complete",
         "ctx",
         "headers",
         "out",
@@ -60,6 +61,8 @@ class Answered:
         self._limit = state.stream_bytes
         self.own_id = thread.own_id(call, attempt)
         """The id that the caller sees, where it is ours to give."""
+        self.complete = False
+        """Whether the caller was told all of a stream, up to its last event."""
         self.produced = 0
         """Bytes of the answer so far, for an estimate where the upstream tells no usage."""
 
@@ -97,6 +100,10 @@ class Answered:
         """Return what puts the names back that shaping had changed in a stream; None where it changed none."""
         return shape.Restorer(self.out.memo) if self.out.memo else None
 
+    def turner(self) -> thoughts.Turner | None:
+        """Return what turns thinking into text in a stream, or the reverse; None where the channel asks for neither."""
+        return thoughts.turner(self.attempt.channel.thinking, self.report)
+
     def estimate_missing(self) -> None:
         """Where the upstream told no usage: a token for each four bytes, and the row says that it is an estimate."""
         outcome = self.outcome
@@ -132,7 +139,9 @@ def decode_whole(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
     if answered.own_id:
         decoded["id"] = answered.own_id
     answered.keep(decoded.get("parts") or [])
-    return shape.restore(decoded, answered.out.memo) if answered.out.memo else decoded
+    if answered.out.memo:
+        decoded = shape.restore(decoded, answered.out.memo)
+    return thoughts.turned(answered.attempt.channel.thinking, decoded, answered.report)
 
 
 def encode_whole(answered: Answered, assembler: Assembler) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def deliver(
         unwatch()
         settle(state, call, outcome)
         return reply
-    stream: Stream = (Through if out.same else Across)(answered, _pump(answered, answer), kind)
+    stream: Stream = (Through if out.same and not out.turned else Across)(answered, _pump(answered, answer), kind)
     pieces = _guarded(state, answered, stream.run(), handle, unwatch)
     first = next(pieces)  # what fails before it raises UpstreamFailure, and another channel can be tried
     headers = [("content-type", stream.content_type), *_SSE_HEADERS, *_returned(answered), *loss_header(outcome.report)]
@@ -104,6 +104,8 @@ def _guarded(
         if not ended:
             handle.abort()
             outcome.ended = "client_gone"
+        if outcome.ended == "client_gone" and answered.complete:
+            outcome.ended = "done"  # who leaves at the last event has all there is
         if not (outcome.error and outcome.first_byte is None):
             answered.estimate_missing()
             settle(state, answered.call, outcome)
@@ -140,7 +142,7 @@ def _whole(state: RelayState, answered: Answered, answer: Answer) -> Reply:
     answered.estimate_missing()
     if call.stream:
         return _replayed(answered, body)
-    if answered.out.same:
+    if answered.out.same and not answered.out.turned:
         data = _renamed(answered, raw, body)
         if call.format.stored is not None:
             answered.keep_answer(parse(data))

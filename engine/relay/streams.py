@@ -14,13 +14,13 @@ import orjson
 from engine.errors import MappingError
 from engine.hub import replay
 from engine.hub import usage as usages
+from engine.hub.assembler import Assembler
 from engine.relay.answers import Answered, decode_whole, encode_whole
 from engine.relay.dialect import error_body
 from engine.relay.upstream import UpstreamFailure
 from engine.transport import faults, framing
 
 if TYPE_CHECKING:
-    from engine.hub.assembler import Assembler
     from engine.program import Format
 
 Pump = Iterator[bytes | None]
@@ -147,6 +147,7 @@ class Through:
                 return
             yield self._broken(transport_error(ex))
         finally:
+            self._answered.complete = self._ended and bool(self._ends) and outcome.error is None
             if self._tally.changed:
                 outcome.usage = self._tally.settle()
 
@@ -254,16 +255,28 @@ class Across:
         self._decoder = framing.decoder({**(source.framing if source else {}), "type": kind}) if kind else None
         self._assembler: Assembler = answered.assembler(source if kind else None)
         self._restorer = answered.restorer()
+        self._turner = answered.turner()
+        # What its calls must bring back is signed thinking, which is none any more when it has been told as text.
+        self._untold = Assembler(source) if self._turner and kind else None
         self._sent = False
         self._kept = answered.call.format.stored is None
 
     def run(self) -> Iterator[bytes]:
         """Give the caller's events, a piece for each of the upstream's that said something."""
+        try:
+            yield from self._told_pieces()
+        finally:  # the caller may leave at any piece
+            self._note()
+        tail = self._encoder.done() if self._assembler.error is None else b""
+        if tail:
+            yield self._opened() + tail
+
+    def _told_pieces(self) -> Iterator[bytes]:
         for out in self._pieces():
             if self._assembler.complete and not self._kept:
                 self._keep()
             if self._assembler.error is not None and not self._sent:
-                self._note()  # before the caller got a byte this is a failed attempt, not an error event
+                # before the caller got a byte this is a failed attempt, not an error event
                 raise UpstreamFailure(self._assembler.error)
             if out is None:
                 out = self._encoder.ping()
@@ -271,10 +284,6 @@ class Across:
                 self._sent = True
             if out:
                 yield self._opened() + out
-        self._note()
-        tail = self._encoder.done() if self._assembler.error is None else b""
-        if tail:
-            yield self._opened() + tail
 
     def _keep(self) -> None:
         """Keep the answer, before the caller hears that it is complete and may go on from it."""
@@ -317,13 +326,17 @@ class Across:
                     continue
                 self._answered.produced += len(piece)
                 out = self._fed(decoder.feed(piece))
-                yield out + self._told([{"type": "end"}]) if decoder.done else out
+                yield out + self._told(self._turned([{"type": "end"}])) if decoder.done else out
             out = self._fed(decoder.finish())
+            if self._turner:
+                out += self._told(self._turner.close())
             yield out + self._encode(assembler.close())
         except faults.TransportError as ex:
             if ex.kind == "aborted":
                 self._answered.outcome.ended = "client_gone"
                 return
+            if self._turner:
+                yield self._told(self._turner.close())
             yield self._encode(assembler.close(error={"type": "error", **transport_error(ex)}))
 
     def _fed(self, pairs: list[tuple[str | None, bytes]]) -> bytes:
@@ -335,8 +348,15 @@ class Across:
             except (MappingError, ValueError):
                 events = [{"type": "error", "meaning": "unknown", "message": _GARBAGE}]
             if events:
-                out.append(self._told(self._restorer.events(events) if self._restorer else events))
+                out.append(self._told(self._turned(self._restorer.events(events) if self._restorer else events)))
         return b"".join(out)
+
+    def _turned(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if self._turner is None:
+            return events
+        if self._untold is not None:
+            self._untold.feed(events)
+        return self._turner.events(events)
 
     def _told(self, events: list[dict[str, Any]]) -> bytes:
         return self._encode(self._assembler.feed(events))
@@ -353,11 +373,12 @@ class Across:
     def _note(self) -> None:
         """Put what the assembler learned into the call's outcome."""
         outcome, assembler = self._answered.outcome, self._assembler
+        self._answered.complete = assembler.complete and assembler.error is None
         used = assembler.usage
         if used.get("total") or used.get("input_total") or used.get("output_total"):
             outcome.usage = used
         outcome.report.extend(line for line in assembler.report if line not in outcome.report)
-        self._answered.keep(assembler.everything())
+        self._answered.keep((self._untold or assembler).everything())
         if assembler.error is not None:
             outcome.error, outcome.ended = assembler.error, ended_word(assembler.error)
 

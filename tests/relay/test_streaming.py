@@ -259,6 +259,31 @@ def test_a_caller_who_goes_away_ends_the_upstream_request_within_a_second(gatewa
     assert gone_at[0] - left_at < 1.0
 
 
+@pytest.mark.parametrize(
+    ("dialect", "last"),
+    [
+        ("chat", "[DONE]"),
+        ("responses", '"response.completed"'),
+        ("claude", '"message_stop"'),
+        ("gemini", "finishReason"),
+    ],
+)
+def test_a_caller_who_leaves_at_the_last_event_had_the_whole_answer(gateway, one, dialect, last):
+    def script(say):
+        say.events(*TEXT, USAGE, DONE, end=False)
+        say.wait_until_left(5)
+
+    one.script = script
+    path, body = body_of(dialect, **({} if dialect == "gemini" else {"stream": True}))
+    path = path.replace(":generateContent", ":streamGenerateContent?alt=sse")
+    headers = {"authorization": f"Bearer {gateway.key}"}
+    with requests.post(gateway.base + path, json=body, headers=headers, stream=True, timeout=10) as answer:
+        assert any(last in line for line in answer.iter_lines(chunk_size=1, decode_unicode=True))
+    (row,) = rows(gateway, answer.headers["x-request-id"])
+    assert "stream_status" not in json.loads(row["other"])
+    assert (row["prompt_tokens"], row["completion_tokens"]) == (5, 2)
+
+
 def test_silence_in_a_stream_ends_it_after_the_idle_time(gateway, one):
     def script(say):
         say.events(*TEXT[:2], end=False)
