@@ -18,7 +18,7 @@ from engine.storage.accounts import comma
 from engine.storage.database import Database
 from engine.storage.origin import NEW, row_numbering
 from engine.storage.tables.columns import read_json
-from engine.storage.tables.own import facts
+from engine.storage.tables.own import channel_origin, facts
 
 ENABLED, BY_HAND, BY_PROGRAM = 1, 2, 3
 
@@ -67,7 +67,7 @@ class ChannelRow:
 _WANTED = (
     "id type status name key models group priority weight base_url other open_ai_organization model_mapping"
     " status_code_mapping param_override header_override setting settings config channel_info other_info auto_ban tag"
-    " test_model test_time response_time"
+    " test_model test_time response_time created_time"
 )
 
 
@@ -77,8 +77,8 @@ def load(db: Database) -> list[ChannelRow]:
     own = sql_table("channels", *(column(name) for name in _WANTED.split() if name in there))
     with db.read() as connection:
         rows = connection.execute(select(own).order_by(own.c.id)).mappings().all()
-    origin = numbering(db)
-    return [_row(dict(row), origin) for row in rows]
+    origin, notes = numbering(db), _notes(db)
+    return [_row(row, _numbering(row, origin, notes)) for row in map(dict, rows)]
 
 
 def numbering(db: Database) -> str:
@@ -88,7 +88,28 @@ def numbering(db: Database) -> str:
     return str(found) if found else NEW
 
 
-def _row(row: dict[Any, Any], origin: str) -> ChannelRow:
+def _notes(db: Database) -> dict[int, tuple[str, int, int]]:
+    """What was noted of single rows: numbering, type and time of making, by channel."""
+    if channel_origin.name not in db.columns:
+        return {}
+    noted = channel_origin.c
+    with db.read() as connection:
+        chosen = select(noted.channel_id, noted.numbering, noted.type, noted.created_time)
+        return {row[0]: (row[1], row[2], row[3]) for row in connection.execute(chosen)}
+
+
+def _numbering(row: dict[Any, Any], origin: str, notes: dict[int, tuple[str, int, int]]) -> str:
+    """A note holds for the row it was made of, not for one that was given its id or its type later."""
+    marks = row.get("config"), row.get("channel_info"), row.get("other_info")
+    note = notes.get(row["id"])
+    if note is None or note[2] != (row.get("created_time") or 0):
+        return row_numbering(origin, *marks)
+    if note[1] == (row["type"] or 0):
+        return note[0]
+    return NEW if marks[1] is not None or marks[2] is not None else note[0]
+
+
+def _row(row: dict[Any, Any], numbered: str) -> ChannelRow:
     faults: list[str] = []
 
     def mapping(name: str) -> dict[str, Any]:
@@ -113,7 +134,7 @@ def _row(row: dict[Any, Any], origin: str) -> ChannelRow:
     return ChannelRow(
         id=row["id"],
         type=number("type"),
-        numbering=row_numbering(origin, row.get("config"), row.get("channel_info"), row.get("other_info")),
+        numbering=numbered,
         status=number("status"),
         name=word("name"),
         keys=_keys(word("key"), multi),

@@ -1,7 +1,7 @@
 """Says what a database is and what it lacks, without changing it.
 
-``check(db)`` gives a ``Report``: which program made it, our revision, and the tables and columns that a fresh one
-would have besides. Knows nothing of how they would be added.
+``check(db)`` gives a ``Report``: which program made it, our revision, the tables and columns that a fresh one would
+have besides, the steps of the import that were not done, and what a person should look at. Changes nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import inspect, select
 
-from engine.storage import migrations
+from engine.storage import imports, migrations
 from engine.storage.database import Database
 from engine.storage.origin import identify
 from engine.storage.tables import METADATA, own
@@ -27,6 +27,8 @@ class Report:
     revision: str
     missing_tables: tuple[str, ...]
     missing_columns: tuple[str, ...]
+    outstanding: tuple[str, ...]
+    findings: tuple[str, ...]
 
 
 def check(db: Database) -> Report:
@@ -38,12 +40,15 @@ def check(db: Database) -> Report:
         noted: dict[str, str] = {}
         if own.facts.name in columns:
             noted = {row[0]: row[1] for row in connection.execute(select(own.facts.c.name, own.facts.c.value))}
-    origin = identify(columns)
+        outstanding = imports.outstanding(connection) if columns else []
+        origin = identify(columns)
+        numbering = noted.get("numbering") or (origin.numbering if origin else "")
+        findings = imports.findings(connection, columns, numbering)
     return Report(
         database=db.label,
         kind=db.kind,
         program=noted.get("origin") or (origin.program if origin else ""),
-        numbering=noted.get("numbering") or (origin.numbering if origin else ""),
+        numbering=numbering,
         revision=revision or "",
         missing_tables=tuple(sorted(name for name in METADATA.tables if name not in columns)),
         missing_columns=tuple(
@@ -53,4 +58,6 @@ def check(db: Database) -> Report:
             for column in table.columns
             if column.name not in columns[name]
         ),
+        outstanding=tuple(outstanding),
+        findings=tuple(findings),
     )

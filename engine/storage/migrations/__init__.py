@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 
 from engine.storage.dsn import StorageError
 
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "gatewright_alembic"
 _LOCK = 0x67617465
 _LOCK_NAME = "gatewright_migration"
@@ -36,12 +36,13 @@ def bring_up(db: _Database) -> bool:
         if revision(connection) == HEAD:
             return False
         # held on a connection of its own until the migration is committed; SQLite's BEGIN IMMEDIATE is lock enough
-        with _locked(connection):
+        with locked(connection):
             return db.write(_upgrade)
 
 
 @contextmanager
-def _locked(connection: Connection) -> Iterator[None]:
+def locked(connection: Connection) -> Iterator[None]:
+    """Keep every other process from changing the schema meanwhile."""
     kind = connection.dialect.name
     if kind == "postgresql":
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})

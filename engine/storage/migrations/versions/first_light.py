@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from alembic import op
-from sqlalchemy import Connection, Table, inspect, select
-from sqlalchemy.schema import CreateTable
+from sqlalchemy import Connection, inspect, select
 
+from engine.storage.additions import create
 from engine.storage.origin import FRESH, identify
 from engine.storage.tables import METADATA, own
 
@@ -31,25 +29,6 @@ def upgrade() -> None:
         create(connection, METADATA.sorted_tables)
     else:
         create(connection, [own.facts, own.log_extra])
-
-
-def create(connection: Connection, tables: Sequence[Table]) -> None:
-    """Create those of the tables that are missing, with their indexes."""
-    if connection.dialect.name != "mysql":
-        METADATA.create_all(connection, tables=tables, checkfirst=True)
-        return
-    # PERF: MySQL syncs after each statement, so a table's indexes go into its own: 36 instead of 200
-    there = set(inspect(connection).get_table_names())
-    quote = connection.dialect.identifier_preparer.quote
-    for table in tables:
-        if table.name not in there:
-            head, end, tail = str(CreateTable(table).compile(dialect=connection.dialect)).rpartition("\n)")
-            indexes = [
-                f", \n\t{'UNIQUE ' if index.unique else ''}INDEX {quote(str(index.name))}"
-                f" ({', '.join(quote(column.name) for column in index.columns)})"
-                for index in sorted(table.indexes, key=lambda index: str(index.name))
-            ]
-            connection.exec_driver_sql("".join([head, *indexes, end, tail]).replace("%", "%%"))
 
 
 def _noted(connection: Connection) -> str | None:
