@@ -1,0 +1,93 @@
+"""The wheel: what it carries and nothing else, and that it serves from any directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import requests
+
+from engine import __version__
+from tests.support import Running, free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.xdist_group("packaging")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (made,) = directory.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The wheel's contents in a directory that goes before the checkout."""
+    directory = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(directory)
+    return directory
+
+
+def tracked(*directories: str) -> set[str]:
+    """Files that git would carry, as a fresh clone has them."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *directories]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return {name for name in listed.splitlines() if (ROOT / name).is_file()}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the checkout's list of files")
+def test_wheel_holds_packages_specs_templates_and_demo_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if not name.startswith(f"gatewright-{__version__}.dist-info/")}
+    places = {"specs/": "engine/specs/", "templates/": "engine/templates/", "deploy/demo/": "engine/demo/"}
+    wanted = tracked("engine", "admin")
+    for beside, within in places.items():
+        wanted |= {within + name.removeprefix(beside) for name in tracked(beside)}
+    assert inside == wanted
+
+
+def test_wheel_brings_the_command_the_licence_and_the_extras(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        info = f"gatewright-{__version__}.dist-info"
+        assert "gatewright = engine.cli:main" in archive.read(f"{info}/entry_points.txt").decode()
+        assert archive.read(f"{info}/licenses/LICENSE").decode().lstrip().startswith("Apache License")
+        metadata = archive.read(f"{info}/METADATA").decode()
+    assert "License-Expression: Apache-2.0" in metadata
+    assert "Provides-Extra: postgresql" in metadata
+    assert "# Gatewright" in metadata
+
+
+def test_from_a_wheel_the_gateway_and_its_demo_run_in_any_directory(installed, tmp_path):
+    port = free_port()
+    env = {"PYTHONPATH": str(installed), "GATEWRIGHT_DATA": "", "PORT": ""}
+    said = subprocess.run(
+        [sys.executable, "-c", "import engine; print(engine.__file__)"],
+        cwd=tmp_path,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.startswith(str(installed))
+    command = [sys.executable, "-m", "engine.cli", "serve", "--demo", "--port", str(port), "--workers", "1"]
+    running = Running(command, env, cwd=tmp_path)
+    try:
+        running.wait_for(r"^curl .*generateContent", 40)
+        key = (tmp_path / "data" / "first.key").read_text().strip()
+        body = {"model": "demo-gemini", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
+        answer = requests.post(
+            f"http://127.0.0.1:{port}/v1/messages", json=body, headers={"x-api-key": key}, timeout=20
+        )
+        assert "demo-gemini" in answer.json()["content"][0]["text"]
+        assert len([line for line in running.lines if line.startswith("curl ")]) == 3
+    finally:
+        assert running.stop() == 0
+    assert "Traceback" not in running.output
