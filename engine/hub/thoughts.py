@@ -6,7 +6,7 @@ Exact both ways: what ``Told`` writes, ``Heard`` reads back to the same words. K
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from engine.hub.tags import CLOSE, OPEN, Heard, hashable, says, split, words
 from engine.hub.types import Event, Part
@@ -20,7 +20,19 @@ _LOST = ("response.parts.thinking.signature", "thinking told as text has no plac
 Report = list[tuple[str, str]]
 
 
-def turner(way: str | None, report: Report) -> Told | Heard | None:
+class Turner(Protocol):
+    """What turns the events of one stream."""
+
+    def events(self, events: list[Event]) -> list[Event]:
+        """Return what to tell instead."""
+        ...
+
+    def close(self) -> list[Event]:
+        """The source is over: return what was held back."""
+        ...
+
+
+def turner(way: str | None, report: Report) -> Turner | None:
     """Return what turns a stream's events in this way; nothing where they stay as they are."""
     if way == CONTENT:
         return Told(report)

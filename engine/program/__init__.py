@@ -26,7 +26,8 @@ code object; ``data`` is a tree of plain values in which a function is written a
                 proxy, price}
     patch      {when: fn, format, drop: [path], rename: {path: path}, default: {path: fn}, set: {path: fn}}
     alias      {name, match, except: [pattern], model: fn, hub: fn, wire: {format: [patch]}, priority}
-    channel    {name, provider, models, groups, priority, weight, credential, modelMapping, baseUrl, format, enabled}
+    channel    {name, provider, models, groups, priority, weight, credential, modelMapping, baseUrl, format, thinking,
+                enabled}
 
 Arguments after ``_r``: request.decode (body, path, query, header, ctx) and encode (request, ctx); response.decode
 (body, header, request, ctx) and encode (response, request, ctx); stream.decode (event, data, header, request, ctx),

@@ -270,6 +270,7 @@ def _channel(data: dict[str, Any]) -> Channel:
         model_mapping=data.get("modelMapping") or {},
         base_url=data.get("baseUrl"),
         format=data.get("format"),
+        thinking=data.get("thinking"),
         enabled=data.get("enabled", True),
     )
 

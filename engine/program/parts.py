@@ -255,6 +255,8 @@ class Channel:
     model_mapping: dict[str, str]
     base_url: str | None
     format: str | None
+    thinking: str | None
+    """``content`` or ``fromContent``: thinking in answers as text in tags, or the reverse."""
     enabled: bool
 
 

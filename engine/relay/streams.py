@@ -335,7 +335,7 @@ class Across:
             if ex.kind == "aborted":
                 self._answered.outcome.ended = "client_gone"
                 return
-            if self._turner:
+            if self._turner and self._sent:
                 yield self._told(self._turner.close())
             yield self._encode(assembler.close(error={"type": "error", **transport_error(ex)}))
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engine.hub import thoughts
+
 if TYPE_CHECKING:
     from engine.program import Channel, Program, Provider
     from engine.storage.channels import ChannelRow
@@ -38,6 +40,8 @@ class LiveChannel:
     weight: int = 1
     base_url: str = ""
     format: str | None = None
+    thinking: str | None = None
+    """What becomes of thinking in its answers: ``content``, ``fromContent``, or nothing."""
     model_mapping: Mapping[str, str] = field(default_factory=dict)
     status_mapping: Mapping[int, int] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -153,6 +157,7 @@ def _from_document(program: Program, channel: Channel, secrets: SecretReader) ->
         weight=channel.weight,
         base_url=base_url,
         format=channel.format,
+        thinking=channel.thinking,
         model_mapping=channel.model_mapping,
     )
 
@@ -178,6 +183,7 @@ def _from_row(program: Program, row: ChannelRow) -> LiveChannel:
         groups=row.groups,
         priority=row.priority,
         weight=row.weight,
+        thinking=thoughts.CONTENT if row.setting.get("thinking_to_content") is True else None,
         base_url=(row.base_url or provider.base_url).rstrip("/"),
         model_mapping=row.model_mapping,
         status_mapping=row.status_code_mapping,

@@ -40,12 +40,18 @@ class Outbound:
     report: Report = field(default_factory=list)
     usage_added: bool = False
     """We asked for usage in the stream; the caller did not."""
+    turned: bool = False
+    """Its answer goes through the hub although the format is the same: its thinking is told another way."""
 
 
 def translate(call: Call, attempt: Attempt, fetch: Fetch | None = None, recall: Recall | None = None) -> Outbound:
     """Return the bytes for one attempt. ``recall`` puts back what the caller's format could not hold."""
     if attempt.format.passthrough_as == call.format.passthrough_as:
-        return _through(call, attempt)
+        out = _through(call, attempt)
+        out.turned = attempt.channel.thinking is not None
+        if out.turned:
+            out.hub = hub_or_nothing(call)
+        return out
     hub = request_hub(call)
     return _across(call, attempt, recall(hub) if recall else hub, fetch)
 
@@ -117,6 +123,17 @@ def request_hub(call: Call) -> dict[str, Any]:
     hub["stream"] = call.stream
     call.hub = hub
     return hub
+
+
+def hub_or_nothing(call: Call) -> dict[str, Any]:
+    """Return the request as a conversation for who encodes an answer to it; empty where the hub can't say it all."""
+    before = list(call.report)
+    try:
+        return request_hub(call)
+    except CallError:
+        return {}
+    finally:
+        call.report[:] = before
 
 
 def _validate(source: Format, body: dict[str, Any]) -> None:

@@ -59,6 +59,9 @@ metadata: {name: r-two}
 spec:
   channels:
     - {name: second, provider: p-second, models: [both-model], priority: -1}
+    - {name: told-claude, provider: p-claude, models: [told-claude], thinking: content}
+    - {name: told-chat, provider: p-chat, models: [told-chat], thinking: content}
+    - {name: heard-chat, provider: p-chat, models: [heard-chat], thinking: fromContent}
     - {name: mapped, provider: p-second, models: [asked-model], modelMapping: {asked-model: sent-model}}
 """,
     ]
