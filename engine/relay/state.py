@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.cluster.store import EmbeddedStore
+from engine.errors import CallError
 from engine.relay import stored, table
 from engine.relay.identify import KeyCache
 from engine.relay.remember import Memory
@@ -24,6 +25,7 @@ from engine.storage.database import Database, open_database
 from engine.storage.logs import LogWriter
 from engine.transport import leg, proxied
 from engine.transport.egress import Guard
+from engine.transport.faults import TransportError
 from engine.transport.fetch import fetch
 
 if TYPE_CHECKING:
@@ -121,7 +123,11 @@ class RelayState:
 
     def fetch(self, url: str) -> tuple[str, bytes]:
         """Return the type and the bytes of a file that a request names by URL."""
-        data, kind = fetch(self.pool, url, limit=self.media_bytes)
+        try:
+            data, kind = fetch(self.pool, url, limit=self.media_bytes)
+        except TransportError as ex:
+            why = f"{url[:200]} can't be fetched: {ex}; send the file's bytes instead"
+            raise CallError("bad_request", why) from None
         return kind, data
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """Structured answers by the means that the target has.
 
-Declared: ``output: [native, tool, instructions]``, the first that works is taken. ``tool`` adds a tool that the model
-must call and whose arguments become the answer's text again; ``instructions`` asks for it in a system message.
+Declared: ``output: [native, mentioned, tool, instructions]``, the first that works is taken. ``mentioned`` is native,
+but the conversation must speak of JSON, so that a word of it is added where it doesn't; ``tool`` adds a tool that the
+model must call and whose arguments become the answer's text again; ``instructions`` asks for it in a system message.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ def fit(work: Work) -> None:
         means = means.get(wanted["type"], [])
     for one in means:
         if one == "native":
+            return
+        if one == "mentioned":
+            _mentioned(work)
             return
         if one == "tool" and _by_tool(work, wanted):
             return
@@ -60,15 +64,29 @@ def _by_tool(work: Work, wanted: dict[str, Any]) -> bool:
     return True
 
 
+def _mentioned(work: Work) -> None:
+    # System text that stands in a field of its own is no part of the conversation.
+    spoken = (message for message in work.messages if message.get("origin") != "field")
+    texts = (part.get("text") for message in spoken for part in message["parts"])
+    if not any("json" in text.lower() for text in texts if isinstance(text, str)):
+        _say(work, "Answer in JSON.", "system")
+        work.report("output", "the target wants JSON to be spoken of where it is asked for; a word of it was added")
+
+
 def _by_instructions(work: Work, wanted: dict[str, Any]) -> None:
     text = "Answer with exactly one JSON object and nothing else: no prose, no code fence."
     if isinstance(wanted.get("schema"), dict):
         schema = json.dumps(wanted["schema"], ensure_ascii=False, separators=(",", ":"))
         text = f"{text} It must be valid by this JSON Schema: {schema}"
-    message = {"role": "system", "origin": "field", "parts": [{"type": "text", "text": text}]}
+    _say(work, text, "field")
+    _without_type(work, wanted)
+    work.report("output", "the structured answer is asked for by instructions only")
+
+
+def _say(work: Work, text: str, origin: str) -> None:
+    """Add a system message after those that the conversation begins with."""
+    message = {"role": "system", "origin": origin, "parts": [{"type": "text", "text": text}]}
     leading = 0
     while leading < len(work.messages) and work.messages[leading].get("role") == "system":
         leading += 1
     work.messages.insert(leading, message)
-    _without_type(work, wanted)
-    work.report("output", "the structured answer is asked for by instructions only")
