@@ -1,103 +1,68 @@
-"""The pages for authors of documents: what they show is compiled, tested and in use, not just written down."""
+"""Pages for people: their YAML compiles and passes its own tests, their links lead somewhere, their commands exist."""
 
 from __future__ import annotations
 
 import re
-import textwrap
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
-import click
 import pytest
-import yaml
+from click.testing import CliRunner
 
 from engine.cli import main
-from engine.compiler import compile_set, read_set, spectests
-from engine.compiler.load import Source
-from engine.errors import MEANINGS
-from engine.hub.types import FinishReason, PartKind
-from tests.support import ROOT
 
-PAGES = ("add-a-provider.md", "declare-a-wire-format.md")
-EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.yaml"))
-DOCS = ROOT / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#)([^)#]+)")
+COMMAND = re.compile(r"\bgatewright ([a-z]+)(?: ([a-z]+))?")
 
 
-def blocks(page: str, language: str) -> list[str]:
-    """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+@dataclass(frozen=True)
+class Block:
+    """A block of YAML that is whole documents."""
+
+    page: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
 
 
-def told(page: str, text: str) -> bool:
-    return f"`{text}`" in (DOCS / page).read_text("utf-8")
+def blocks() -> list[Block]:
+    """Every block that begins a document; others are parts of one, for reading."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for fence in FENCE.finditer(text):
+            if fence[1] in ("yaml", "yml") and "apiVersion: gatewright/v1" in fence[2]:
+                found.append(Block(page.name, text.count("\n", 0, fence.start()) + 2, fence[2]))
+    return found
 
 
-WHOLE = [(page, block) for page in PAGES for block in blocks(page, "yaml") if block.startswith("apiVersion")]
-PARTS = [(page, block) for page in PAGES for block in blocks(page, "yaml") if not block.startswith("apiVersion")]
-LINES = [
-    line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines() if "gatewright " in line[:11]
-]
+@pytest.mark.parametrize("block", blocks(), ids=str)
+def test_documents_on_pages_compile_and_pass_their_own_tests(block, tmp_path, monkeypatch):
+    monkeypatch.setenv("GATEWRIGHT_DATA", str(tmp_path))
+    path = tmp_path / "page.yaml"
+    path.write_text(block.text, encoding="utf-8")
+    for command in ["lint", "test"] if "\ntests:" in block.text else ["lint"]:
+        ran = CliRunner().invoke(main, [command, str(path)])
+        assert ran.exit_code == 0, f"{command} of the document at {block}:\n{ran.output}"
 
 
-def test_pages_have_blocks_of_each_sort() -> None:
-    assert len(WHOLE) > 5
-    assert len(PARTS) > 8
-    assert len(LINES) > 5
+def test_the_readme_shows_a_first_provider_in_three_lines():
+    first = next(block for block in blocks() if block.page == "README.md")
+    assert len(first.text.splitlines()) == 3
 
 
-def compiled(texts: list[Source]) -> None:
-    """Compile the texts on top of the shipped documents, and run their tests."""
-    sources, shared, faults = read_set([ROOT / "specs"])
-    result = compile_set([*sources, *texts], shared)
-    faults += result.faults
-    assert not faults, "\n".join(fault.as_text() for fault in faults)
-    names = {text.name for text in texts}
-    done = spectests.run(result, wanted=lambda definition: definition.chain[0].where(()).file in names)
-    assert not [outcome for outcome in done if not outcome.ok], "\n".join(outcome.difference for outcome in done)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_that_exist(page):
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_whole_documents_compile_and_pass_their_tests() -> None:
-    shown = "---\n".join(EXAMPLE.read_text("utf-8") for EXAMPLE in EXAMPLES)
-    blocks_ = [block for _, block in WHOLE if yaml.safe_load(block)["metadata"]["name"] not in shown]
-    compiled([Source(f"block {number}", text, 1) for number, text in enumerate(blocks_)])
-
-
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_examples_compile_and_pass_their_tests(example: Path) -> None:
-    compiled([Source(example.name, example.read_text("utf-8"), 1)])
-
-
-@pytest.mark.parametrize(("page", "block"), PARTS)
-def test_parts_of_documents_are_taken_from_the_example(page: str, block: str) -> None:
-    found = [textwrap.dedent(block).strip() in _dedented(path.read_text("utf-8"), block) for path in EXAMPLES]
-    assert any(found), f"{page} shows what no example says:\n{block}"
-
-
-def _dedented(text: str, block: str) -> str:
-    """The example with its indentation reduced as the block's is."""
-    indent = len(block) - len(block.lstrip(" "))
-    return "\n".join(line[indent:] if line[:indent].isspace() or not indent else line for line in text.splitlines())
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_commands_and_their_options_exist(line: str) -> None:
-    _, name, *words = line.split()
-    command = main.get_command(click.Context(main), name)
-    assert command is not None
-    options = {option for parameter in command.params for option in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= options
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", (DOCS / page).read_text("utf-8")):
-        name, _, anchor = target.partition("#")
-        assert (DOCS / name).is_file(), target
-        headings = re.findall(r"^#+ (.+)$", (DOCS / name).read_text("utf-8"), re.MULTILINE)
-        assert not anchor or anchor in [heading.lower().replace(" ", "-") for heading in headings], target
-
-
-def test_page_of_formats_names_every_meaning_finish_and_part() -> None:
-    page = PAGES[1]
-    for word in (*MEANINGS, *get_args(FinishReason), *get_args(PartKind)):
-        assert told(page, word), word
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_on_pages_exist(page):
+    for match in COMMAND.finditer(page.read_text(encoding="utf-8")):
+        assert main.get_command(None, match[1]), f"{page.name}: {match[0]}"
