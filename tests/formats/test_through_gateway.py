@@ -1,4 +1,4 @@
-"""Recorded traffic through a running gateway: requests arrive upstream as they were sent, or as a strict vendor takes them.
+"""Recorded traffic through a running gateway: requests arrive as they were sent, or as a strict vendor takes them.
 
 Same format: byte for byte. Another format: the demo upstream, which refuses what the vendor refuses, must take what we
 made of it; else the gateway itself said in a 400 which field it can't carry. Streams come in one-byte chunks.
@@ -27,7 +27,8 @@ PATHS = {
     "anthropic.messages": ("/v1/messages", "{path: /v1/messages}"),
     "gemini.generateContent": (
         "/v1beta/models/{model}:{verb}",
-        "{path: '/v1beta/models/{model}:generateContent', stream: '/v1beta/models/{model}:streamGenerateContent?alt=sse'}",
+        "{path: '/v1beta/models/{model}:generateContent', "
+        "stream: '/v1beta/models/{model}:streamGenerateContent?alt=sse'}",
     ),
 }
 EVERYTHING = bool(os.environ.get("GATEWRIGHT_NIGHTLY"))
@@ -117,10 +118,12 @@ def test_recorded_requests_are_taken_by_a_strict_upstream_of_each_format(strict,
 
 
 VENDORS_OWN = {
-    "test_google_model_mobile_youtube_video_url_input-0-b57a87",  # moving pictures: some chat vendors take them, this one not
+    # Moving pictures: some chat vendors take them, this one does not.
+    "test_google_model_mobile_youtube_video_url_input-0-b57a87",
 }
 _OURS = re.compile(
-    r"another format|takes no|is not valid base64|is not kept here|can't be fetched|can't be carried|can't carry|can not be carried|other formats|has no|not known here|does not take|only .* can|refus",
+    "another format|takes no|is not valid base64|is not kept here|can't be fetched|can't be carried|can't carry"
+    "|other formats|has no|not known here|does not take|only .* can|refus",
     re.IGNORECASE,
 )
 

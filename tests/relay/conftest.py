@@ -47,7 +47,7 @@ def running(tmp_path_factory, upstreams):
         provider("p-responses", one.base, "openai.responses", "responses-model"),
         provider("p-responses-two", two.base, "openai.responses", "responses-two"),
         provider("p-claude", one.base, "anthropic.messages", "claude-model", "claude-3-7-sonnet-20250219"),
-        provider("p-gemini", one.base, "gemini.generateContent", "gemini-model"),
+        provider("p-gemini", one.base, "gemini.generateContent", "gemini-model", "gemini-2.5-flash"),
         provider("p-first", one.base, "openai.chat", "both-model", more="  timeouts: {firstByte: 2, idle: 2}\n"),
         provider("p-second", two.base, "openai.chat"),
         provider("p-private", "http://127.0.0.1:1", "openai.chat", "private-model"),
