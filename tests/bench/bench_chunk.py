@@ -153,7 +153,9 @@ def bench_whole_way() -> None:
             wanted = made.formats[target]
             ctx = {"request_id": "i", "now": 0, "asked": "m", "model": "m", "format": "openai.chat", "target": target}
 
-            def run(wanted: Any = wanted, body: Any = body, ctx: Any = ctx, times: int = times) -> None:
+            def run(
+                source: Any = source, wanted: Any = wanted, body: Any = body, ctx: Any = ctx, times: int = times
+            ) -> None:
                 for _ in range(times):
                     report: list[tuple[str, str]] = []
                     hub = source.decode_request(report, body, {}, {}, {}, ctx)
