@@ -1,0 +1,40 @@
+"""What a Policy says of money: a ``Terms`` made of its ``ledger`` section, with defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """See the Policy's schema for the words."""
+
+    enforce: bool = True
+    """A call is refused that a balance can't pay; else balances are only counted."""
+    max_tokens: int = 4096
+    near: int = 8
+    serve_away: bool = True
+    exposure: int = 500_000
+    away_seconds: int = 900
+    left_pays: bool = True
+    """A caller who leaves pays for what was produced until then."""
+    failed_pays: bool = False
+    """A call whose upstream failed before any output is charged what the upstream said."""
+
+
+def terms(policy: Mapping[str, Any]) -> Terms:
+    """The terms of a merged policy."""
+    said = policy.get("ledger") or {}
+    away = said.get("databaseAway") or {}
+    return Terms(
+        enforce=said.get("balance", "enforce") == "enforce",
+        max_tokens=int(said.get("maxTokens", 4096)),
+        near=int(said.get("countExactlyBelow", 8)),
+        serve_away=bool(away.get("serve", True)),
+        exposure=int(away.get("exposure", 500_000)),
+        away_seconds=int(away.get("seconds", 900)),
+        left_pays=said.get("callerLeft", "produced") == "produced",
+        failed_pays=said.get("failedBeforeOutput", "free") != "free",
+    )
