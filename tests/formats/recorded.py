@@ -50,7 +50,6 @@ DIALECTS = {
 """Folder of recordings: the dialect of chat, or the provider format, that its vendor is spoken to in."""
 
 FORMATS = ("openai.chat", "openai.responses", "anthropic.messages", "gemini.generateContent")
-REQUIRED = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
 def place() -> Path | None:

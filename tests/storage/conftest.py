@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
 from engine.storage.tables import METADATA
+from tests.support import missing
 
 TOUCHED = {"users", "tokens", "channels", "logs", "options", "setups", "gatewright_log_extra"}
 SERVERS = {
@@ -44,9 +45,7 @@ def _server_database(kind: str, data: Path) -> Iterator[Settings]:
             connection.execute(text(f"CREATE DATABASE {name}"))
     except OperationalError as error:
         admin.dispose()
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no {kind} server: {error}")
-        pytest.skip(f"no {kind} server on this machine")
+        missing(f"no {kind} server on this machine: {error}")
     try:
         yield Settings(data=data, sql_dsn=SERVERS[kind] + name)
     finally:
@@ -125,5 +124,5 @@ def sheets() -> Path:
     """The fact sheets of the family's schemas, which lie beside a checkout of the project's workplace."""
     directory = Path(os.environ.get("GATEWRIGHT_SHARED", Path(__file__).parents[3] / "shared")) / "reference" / "ddl"
     if not directory.is_dir():
-        pytest.skip("the reference's schemas are not beside this checkout (GATEWRIGHT_SHARED names their place)")
+        missing("the reference's schemas are not beside this checkout (GATEWRIGHT_SHARED names their place)")
     return directory
