@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format docs bench agents lock wheel clean install install-dev
+.PHONY: help run test nightly lint format docs bench agents lock wheel clean install install-dev
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ install-dev:
 
 test: install-dev  ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+nightly: install-dev  ## Run the long tests: every recorded stream, byte by byte
+	GATEWRIGHT_NIGHTLY=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/formats
 
 lint: install-dev  ## Check style, types, specs, and that pages are current
 	$(BIN)/ruff check .
