@@ -131,7 +131,7 @@ def _channel_keys(connection: Connection) -> str:
 
 
 def _sign_in_options(connection: Connection) -> str:
-    found = dict(connection.execute(select(options.c.key, options.c.value)).tuples().all())
+    found = {row.key: row.value for row in connection.execute(select(options.c.key, options.c.value))}
     fresh = [{"key": new, "value": found[old]} for old, new in _SIGN_IN.items() if found.get(old) and new not in found]
     if fresh:
         connection.execute(options.insert(), fresh)
@@ -147,7 +147,7 @@ def _identity_claims(connection: Connection) -> str:
     now = datetime.datetime.now(datetime.UTC)
     fresh = [
         {"provider": _CLAIM, "subject": subject, "user_id": user, "created_at": now}
-        for subject, user in connection.execute(holder.group_by(users.c.telegram_id)).tuples()
+        for subject, user in connection.execute(holder.group_by(users.c.telegram_id))
         if subject not in subjects and user not in holders and len(subject) <= _SUBJECT
     ]
     if fresh:

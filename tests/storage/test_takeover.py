@@ -1,0 +1,186 @@
+"""A database of each program and engine is upgraded: only added to, its settings honoured, and both programs go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from engine.settings import Settings
+from engine.storage import accounts, channels, options
+from engine.storage.checking import check
+from engine.storage.database import Database, connect, open_database
+from engine.storage.dsn import resolve
+from engine.storage.tables import METADATA
+from engine.storage.upgrading import upgrade
+from tests.storage import takeover
+from tests.storage.takeover import PROGRAMS, columns_of, old, put, snapshot
+
+FILLED = {
+    # places that were empty, which the upgrade fills for the newer program to read
+    ("users", "deleted_at"),
+    ("tokens", "model_limits"),
+    ("tokens", "model_limits_enabled"),
+    ("tokens", "allow_ips"),
+}
+
+
+@pytest.fixture(params=PROGRAMS)
+def program(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def theirs(empty: Settings, program: str, sheets: Path) -> Iterator[Database]:
+    """A database that the program has filled, untouched by us."""
+    raw = connect(resolve(empty.sql_dsn, "", empty.data))
+    takeover.build(raw, program, sheets, "http://127.0.0.1:9")
+    yield raw
+    raw.close()
+
+
+def test_an_upgrade_only_adds_and_the_old_program_goes_on(theirs: Database, program: str) -> None:
+    before = columns_of(theirs)
+    rows = snapshot(theirs, before)
+    report = check(theirs)
+    assert ("One API" in report.program) == old(program)
+    done = upgrade(theirs)
+    assert done.left == ()
+    after = columns_of(theirs)
+    assert all(names <= after[table] for table, names in before.items())
+    assert all({column.name for column in table.columns} <= after[table.name] for table in METADATA.tables.values())
+    kept = {table: {name for name in names if (table, name) not in FILLED} for table, names in before.items()}
+    expected = rows if kept == before else snapshot_of(rows, before, kept)
+    found = snapshot(theirs, kept)
+    # copied beside what stays: an option under its newer name, and an identity into the newest program's table
+    found["options"] = [row for row in found["options"] if "oidc.client_id" not in row]
+    assert len(found.pop("external_identity_claims", [1])) == 1
+    expected.pop("external_identity_claims", None)
+    assert found == expected
+    _old_program_writes(theirs, before)
+
+
+def snapshot_of(rows: dict, before: dict, kept: dict) -> dict:
+    """A snapshot with fewer columns."""
+    found = {}
+    for table, names in before.items():
+        places = [place for place, name in enumerate(sorted(names)) if name in kept[table]]
+        found[table] = sorted((tuple(row[place] for place in places) for row in rows[table]), key=repr)
+    return found
+
+
+def _old_program_writes(db: Database, before: dict[str, set[str]]) -> None:
+    """The old program inserts by its own columns alone."""
+    user = {"id": 90, "username": "later", "password": "x", "aff_code": "later", "access_token": "9" * 32}
+    token = {"id": 90, "user_id": 90, "key": "L" * 48, "name": "later", "unlimited_quota": True}
+    channel = {"id": 90, "type": 1, "key": "k", "name": "later", "models": "m", "group": "default", "config": ""}
+    log = {"user_id": 90, "created_at": 9, "type": 2, "content": "c", "username": "later"}
+    for table, row in (("users", user), ("tokens", token), ("channels", channel), ("logs", log)):
+        db.write(lambda connection, table=table, row=row: put(connection, table, row, before[table]))
+    account = accounts.find_key(db, "L" * 48)
+    assert account is not None
+    assert (account.username, account.unlimited, account.group) == ("later", True, "default")
+
+
+def test_a_second_upgrade_finds_nothing_to_do(theirs: Database) -> None:
+    upgrade(theirs)
+    again = upgrade(theirs)
+    assert (again.tables, again.columns, again.indexes, again.steps) == ((), (), (), {})
+    report = check(theirs)
+    assert (report.missing_tables, report.missing_columns, report.outstanding) == ((), (), ())
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_keys_channels_and_options_are_read_alike_before_and_after(
+    theirs: Database, empty: Settings, program: str, upgraded: bool
+) -> None:
+    if upgraded:
+        upgrade(theirs)
+    db = open_database(empty)
+    try:
+        limited = accounts.find_key(db, takeover.LIMITED)
+        assert limited is not None
+        assert (limited.username, limited.group, limited.remain_quota) == ("李雷", "vip", takeover.HUGE)
+        if program != "one-api-0.5":  # which has no such limits
+            assert limited.model_limits == {"chat-a", "other"}
+            assert [str(network) for network in limited.networks] == ["127.0.0.0/8", "::1/128"]
+        orphan = accounts.find_key(db, takeover.OF_DELETED)
+        assert orphan is not None
+        assert orphan.user_deleted
+        gone = accounts.find_key(db, takeover.GONE)
+        assert gone is None or gone.status == accounts.DISABLED
+        rows = {row.id: row for row in channels.load(db)}
+        one = rows[1]
+        assert {row.numbering for row in rows.values()} == {"oneApi" if old(program) else "newApi"}
+        assert (one.name, one.models, one.groups) == ("渠道一", ("chat-a", "chat-b"), ("default", "vip"))
+        assert (one.model_mapping, one.weight, one.priority, one.faults) == ({"chat-a": "sent-a"}, 0, 0, ())
+        found = options.load(db)
+        assert json.loads(found["UserUsableGroups"])["贵宾"] == "贵宾分组"
+        assert found["Notice"] == ""
+    finally:
+        db.close()
+
+
+@pytest.mark.parametrize("program", ["one-api-0.5"], indirect=True)
+def test_types_keep_their_numbering_when_the_newer_program_edits_rows(theirs: Database, empty: Settings) -> None:
+    upgrade(theirs)
+
+    def newer(connection):
+        connection.execute(text("UPDATE channels SET other_info = '{}' WHERE id = 1"))
+        connection.execute(text("UPDATE channels SET other_info = '{}', type = 43 WHERE id = 2"))
+        connection.execute(text("DELETE FROM channels WHERE id = 3"))
+        row = {"id": 3, "type": 4, "key": "k", "name": "its own", "other_info": "", "created_time": 1_800_000_000}
+        put(connection, "channels", row, set(row))
+        return 0
+
+    theirs.write(newer)
+    db = open_database(empty)
+    try:
+        assert [row.numbering for row in channels.load(db)] == ["oneApi", "newApi", "newApi"]
+    finally:
+        db.close()
+
+
+@pytest.mark.parametrize("program", ["new-api-2025-04", "new-api-2026-08"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_json_stays_bytes_on_sqlite(theirs: Database, program: str) -> None:
+    upgrade(theirs)
+    columns = ["properties", "data"] + (["private_data"] if program.endswith("08") else [])
+    with theirs.read() as connection:
+        for column in columns:
+            assert connection.execute(text(f"SELECT DISTINCT typeof({column}) FROM tasks")).scalars().all() == ["blob"]
+        kinds = set(connection.execute(text("SELECT typeof(channel_info) FROM channels")).scalars())
+    assert kinds == ({"blob"} if program.endswith("08") else {"null"})
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("program", ["one-api-0.6"], indirect=True)
+def test_check_and_upgrade_say_what_they_do(theirs: Database, empty: Settings, run_command) -> None:
+    told = run_command("db", "check", data=empty.data)
+    assert "One API 0.6.11 preview" in told
+    assert "tokens.model_limits" in told
+    assert "steps that an upgrade would do: channel_numbering, token_limits" in told
+    told = run_command("db", "upgrade", data=empty.data)
+    assert "token_limits: 3 limits copied" in told
+    assert "deleted_users: 1 users marked" in told
+    assert "sign_in_options: 1 options copied" in told
+    assert "besides" not in run_command("db", "check", data=empty.data)
+
+
+@pytest.fixture
+def run_command(monkeypatch: pytest.MonkeyPatch):
+    from click.testing import CliRunner
+
+    from engine.cli import main
+
+    def run(*words: str, data: Path) -> str:
+        monkeypatch.setenv("GATEWRIGHT_DATA", str(data))
+        monkeypatch.delenv("SQL_DSN", raising=False)
+        result = CliRunner().invoke(main, list(words))
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run

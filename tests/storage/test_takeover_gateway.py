@@ -1,0 +1,163 @@
+"""The real gateway on databases of other programs: it serves before and after the upgrade, and what it writes is read
+back with the old schema's queries."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from sqlalchemy import text
+
+from engine.settings import Settings
+from engine.storage.database import Database, connect
+from engine.storage.dsn import resolve
+from engine.storage.upgrading import upgrade
+from tests.relay.scripted import Upstream
+from tests.storage import takeover
+from tests.storage.takeover import columns_of, old, snapshot
+from tests.support import Gateway
+
+ANSWER = {
+    "id": "c-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "sent-a",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "你好"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+}
+EARLIER_ROWS = 100_000
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    made = Upstream()
+    made.script = lambda say: say.whole(ANSWER)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def taken_over(
+    empty: Settings, sheets: Path, upstream: Upstream
+) -> Iterator[Callable[[str, int], tuple[Database, Gateway]]]:
+    """Makes a program's database and a gateway on it; both end with the test."""
+    made: list[Any] = []
+
+    def make(program: str, log_rows: int) -> tuple[Database, Gateway]:
+        raw = connect(resolve(empty.sql_dsn, "", empty.data))
+        made.append(raw.close)
+        takeover.build(raw, program, sheets, upstream.base, log_rows)
+        (empty.data / "first.key").write_text("sk-" + takeover.ROOT_KEY)
+        env = {"SQL_DSN": empty.sql_dsn, "GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}"}
+        gateway = Gateway(empty.data, env=env)
+        made.append(gateway.stop)
+        return raw, gateway.ready()
+
+    yield make
+    for end in reversed(made):
+        end()
+
+
+def ask(gateway: Gateway, key: str, model: str = "chat-a") -> requests.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+    return gateway.post("/v1/chat/completions", body, headers={"authorization": f"Bearer sk-{key}"})
+
+
+def written(db: Database, columns: set[str], count: int) -> list[dict[str, Any]]:
+    """The newest log rows, as the old program selects them."""
+    quote = db.dialect.identifier_preparer.quote
+    listed = ", ".join(quote(name) for name in sorted(columns))
+    sql = f"SELECT {listed} FROM logs WHERE created_at > 1790000000 ORDER BY id DESC"
+    end = time.monotonic() + 15
+    while True:
+        with db.read() as connection:
+            rows = [dict(row) for row in connection.execute(text(sql)).mappings()]
+        if len(rows) >= count or time.monotonic() > end:
+            return rows
+        time.sleep(0.05)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("program", takeover.PROGRAMS)
+def test_the_gateway_goes_on_with_the_database(
+    taken_over: Callable[[str, int], tuple[Database, Gateway]], kind: str, program: str, upstream: Upstream
+) -> None:
+    large = kind == "sqlite" and program == "new-api-2026-08"
+    db, gateway = taken_over(program, EARLIER_ROWS if large else 50)
+    before = {name: names for name, names in columns_of(db).items() if not name.startswith("gatewright_")}
+    untouched = {name: names for name, names in before.items() if name not in ("logs", "users", "tokens", "channels")}
+    rows = snapshot(db, untouched)
+
+    _serves(gateway, program, upstream)
+    upgrade(db)  # while it runs
+    assert ask(gateway, takeover.ROOT_KEY).status_code == 200
+
+    found = written(db, before["logs"], 3)
+    assert [row["type"] for row in found] == [2, 2, 2]
+    row = found[-1]
+    assert (row["username"], row["model_name"], row["channel_id"]) == ("root", "chat-a", 1)
+    assert (row["prompt_tokens"], row["completion_tokens"]) == (11, 7)
+    assert row["quota"] is not None
+    assert found[1]["username"] == "李雷"
+    if "other" in before["logs"]:
+        assert isinstance(json.loads(row["other"]), dict)
+    if "request_id" in before["logs"]:
+        assert len({row["request_id"] for row in found}) == 3
+    gateway.stop()
+    assert "Traceback" not in gateway.output, gateway.output
+    _unchanged(snapshot(db, untouched), rows)
+    _reads_as_before(db, before, kind, program)
+
+
+def _serves(gateway: Gateway, program: str, upstream: Upstream) -> None:
+    answer = ask(gateway, takeover.ROOT_KEY)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"] == "你好"
+    sent = upstream.got[-1]
+    assert sent.json["model"] == "sent-a"
+    assert sent.headers["authorization"] == "Bearer up-secret"
+    assert ask(gateway, takeover.LIMITED).status_code == 200
+    refused = {takeover.EXPIRED: 401, takeover.OFF: 401, takeover.GONE: 401, takeover.OF_DELETED: 403}
+    if program != "one-api-0.5":  # whose keys have no such limits
+        refused[takeover.OUTSIDE] = 403
+        assert ask(gateway, takeover.LIMITED, "chat-b").status_code == 403
+    for key, status in refused.items():
+        assert ask(gateway, key).status_code == status, key
+    assert ask(gateway, takeover.ROOT_KEY, "chat-c").status_code == 404  # its channel is switched off
+    assert len(upstream.got) == 2
+
+
+def _unchanged(found: dict[str, list[Any]], rows: dict[str, list[Any]]) -> None:
+    found["options"] = [row for row in found["options"] if "oidc.client_id" not in row]
+    for each in (found, rows):
+        each.pop("external_identity_claims", None)
+    assert found == rows
+
+
+def _reads_as_before(db: Database, before: dict[str, set[str]], kind: str, program: str) -> None:
+    """What the old program asks at its start and for its lists."""
+    key, group = ('"key"', '"group"') if kind == "postgresql" else ("`key`", "`group`")
+    gone = "" if old(program) else " AND deleted_at IS NULL"
+    with db.read() as connection:
+        token = connection.execute(text(f"SELECT * FROM tokens WHERE {key} = :k{gone}"), {"k": takeover.LIMITED}).one()
+        assert (token.name, token.remain_quota > 2**52) == ("limited", True)
+        users = connection.execute(text(f"SELECT {group}, quota, used_quota FROM users WHERE id IN (1, 2) ORDER BY id"))
+        assert [row[0] for row in users] == ["default", "vip"]
+        total = connection.execute(text("SELECT SUM(used_quota) FROM users")).scalar()
+        assert int(total) >= takeover.HUGE
+        channel = connection.execute(text("SELECT * FROM channels WHERE status = 1 ORDER BY id")).first()
+        assert (channel.name, channel.model_mapping) == ("渠道一", '{"chat-a": "sent-a"}')
+        if "channel_info" in before["channels"]:
+            held = channel.channel_info
+            assert isinstance(held, bytes) == (kind == "sqlite")
+            held = held if isinstance(held, dict) else json.loads(held)
+            assert held == takeover.UNKNOWN
+        count = connection.execute(
+            text("SELECT COUNT(*) FROM logs WHERE type = 2 AND created_at < 1790000000")
+        ).scalar()
+        assert count in (50, EARLIER_ROWS)
