@@ -37,11 +37,29 @@ def remember(parts: list[Part]) -> dict[str, Record]:
 
 def recall(request: dict[str, Any], get: Callable[[str], Record | None]) -> dict[str, Any]:
     """The request with what was remembered of its calls; the same object when there was nothing to add."""
-    messages = request.get("messages") or []
-    made = [_recalled(message, get) if message.get("role") == "assistant" else message for message in messages]
-    if all(new is old for new, old in zip(made, messages, strict=True)):
-        return request
-    return {**request, "messages": made}
+    messages: list[dict[str, Any]] = request.get("messages") or []
+    made: list[dict[str, Any]] = []
+    changed = False
+    for run in _answers(messages):
+        joined = (
+            run[0] if len(run) == 1 else {**run[0], "parts": [part for each in run for part in each.get("parts") or ()]}
+        )
+        recalled = _recalled(joined, get) if joined.get("role") == "assistant" else joined
+        made.extend(run if recalled is joined else [recalled])
+        changed |= recalled is not joined
+    return {**request, "messages": made} if changed else request
+
+
+def _answers(messages: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Messages one by one, but neighbours of the assistant's together: some formats tell one answer in several."""
+    runs: list[list[dict[str, Any]]] = []
+    for message in messages:
+        mine = message.get("role") == "assistant"
+        if mine and runs and runs[-1][0].get("role") == "assistant" and runs[-1][0].get("name") == message.get("name"):
+            runs[-1].append(message)
+        else:
+            runs.append([message])
+    return runs
 
 
 def _recalled(message: dict[str, Any], get: Callable[[str], Record | None]) -> dict[str, Any]:

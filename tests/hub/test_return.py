@@ -109,6 +109,17 @@ def test_what_the_client_kept_is_not_replaced() -> None:
     assert made is request
 
 
+def test_what_the_client_kept_in_a_message_of_its_own_does_not_stand_twice() -> None:
+    call = {"type": "tool_call", "id": "c1", "name": "f", "arguments": "{}"}
+    records = {"c1": {"thinking": [SIGNED]}}
+    signed = {"messages": [{"role": "assistant", "parts": [SIGNED]}, {"role": "assistant", "parts": [call]}]}
+    assert memory.recall(signed, records.get) is signed
+    unsigned = {
+        "messages": [{"role": "assistant", "parts": [{"type": "thinking", "text": "t"}]}, signed["messages"][1]]
+    }
+    assert memory.recall(unsigned, records.get)["messages"] == [{"role": "assistant", "parts": [SIGNED, call]}]
+
+
 def test_unread_paths_are_told_one_by_one() -> None:
     request = {
         "model": "m",
