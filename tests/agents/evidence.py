@@ -1,12 +1,13 @@
 """What the upstream saw of one run, read from its own log: was the file read, and did opaque things come back.
 
 Opaque are signatures and encrypted reasoning: what an answer with a tool call held of them must stand, byte for byte
-and under the same name, in the request that brings the tool's result.
+and under the same name, once, in the request that brings the tool's result.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,8 @@ Sealed = tuple[str, str]
 
 @dataclass
 class Evidence:
-    """``given``: opaque things in answers that called the tool; ``missing``: those that did not come back."""
+    """``given``: opaque things in answers that called the tool; ``missing``: those that did not come back as they were,
+    or more than once."""
 
     calls: int = 0
     read: bool = False
@@ -65,7 +67,8 @@ def gather(seen: list[dict[str, Any]], path: str, word: str) -> Evidence:
             continue
         if word in sent:
             found.read = True
-            found.missing |= found.given - set(opaque(call["body"]))
+            back = Counter(opaque(call["body"]))
+            found.missing |= {sealed for sealed in found.given if back[sealed] != 1}
         else:
             found.given |= set(opaque(_answered(call["answer"])))
     return found
