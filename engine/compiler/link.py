@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiler import extends, references
+from engine.compiler import extends, prices, references
 from engine.compiler.diagnostics import Fault
 from engine.compiler.fragments import Fragments
 from engine.compiler.mapping import Function
@@ -49,7 +49,7 @@ def link(definitions: Definitions, shared: Fragments) -> Linked:
         "channels": layout.channels(),
         "policy": layout.policy(),
         "legacy": layout.legacy(),
-        "prices": {item.name: item.spec for item in definitions.of("Price")},
+        "prices": prices.layout(definitions, layout.named, linked.faults),
     }
     layout.check_endpoints()
     return linked
@@ -64,7 +64,7 @@ class _Layout:
 
     def format(self, definition: Definition) -> dict[str, Any]:
         """The data of a Format."""
-        data = self._named(definition)
+        data = self.named(definition)
         compiled = self.linked.compiled[definition.title]
         request = _map(data.get("request"))
         decode, encode = compiled.get(("spec", "request", "decode")), compiled.get(("spec", "request", "encode"))
@@ -88,14 +88,15 @@ class _Layout:
 
     def provider(self, definition: Definition) -> dict[str, Any]:
         """The data of a Provider."""
-        data = self._named(definition)
+        data = self.named(definition)
         data["errors"] = _rules(data.get("errors"))
+        data.pop("price", None)
         data.setdefault("auth", {"scheme": "bearer"})
         return data
 
     def alias(self, definition: Definition) -> dict[str, Any]:
         """The data of an Alias."""
-        data = self._named(definition)
+        data = self.named(definition)
         data["wire"] = {name: _listed(patches) for name, patches in _map(data.get("wire")).items()}
         data.pop("tables", None)
         data.pop("fragments", None)
@@ -172,7 +173,8 @@ class _Layout:
                         at = ("spec", "endpoints", index, "path")
                         self.linked.faults.append(definition.fault("duplicate-document", message, at))
 
-    def _named(self, definition: Definition) -> dict[str, Any]:
+    def named(self, definition: Definition) -> dict[str, Any]:
+        """A definition's spec, with functions by their names."""
         names = {path: item.name for path, item in self.linked.compiled[definition.title].items()}
         return {"name": definition.name, **_replaced(definition.spec, ("spec",), names)}
 

@@ -8,7 +8,7 @@ code object; ``data`` is a tree of plain values in which a function is written a
 ``None`` where the document says nothing). Functions take the loss report ``_r`` first and are called by position:
 
     data       {formats: [format], providers: [provider], aliases: [alias], channels: [channel], policy: {},
-                legacy: [[numbering, number, provider name]]}
+                legacy: [[numbering, number, provider name]], prices: {rules, common, ratios} as in ``prices``}
     format     {name, dialect, passthroughAs, keys, credentials, headers, shape, modelAt: [dotted],
                 endpoints: [{operation, method, path, aliases, when: {header: name} or a list of such, model: dotted,
                              stream: dotted | bool, framing: {}, framingBy: {query, values, default}}],
@@ -23,7 +23,7 @@ code object; ``data`` is a tree of plain values in which a function is written a
     rule       {status: [429, "5xx"] | None, when: fn, meaning}
     provider   {name, baseUrl, formats: {format: {path, stream, countTokensPath, headers}}, auth, headers, usage,
                 models, requestPatches: [patch], errors: [rule], errorBody: fn, credential, groups, timeouts, discover,
-                proxy, price}
+                proxy}
     patch      {when: fn, format, drop: [path], rename: {path: path}, default: {path: fn}, set: {path: fn}}
     alias      {name, match, except: [pattern], model: fn, hub: fn, wire: {format: [patch]}, priority}
     channel    {name, provider, models, groups, priority, weight, credential, modelMapping, baseUrl, format, thinking,
@@ -58,6 +58,7 @@ from engine.program.parts import (
     method_of,
 )
 from engine.program.patch import Function, Json, Patch, Report
+from engine.program.prices import Priced, Prices
 
 __all__ = [
     "PYTHON",
@@ -73,6 +74,8 @@ __all__ = [
     "Hop",
     "Json",
     "Patch",
+    "Priced",
+    "Prices",
     "Program",
     "Provider",
     "Report",

@@ -15,6 +15,7 @@ import jsonschema_rs
 
 from engine import filters
 from engine.filters.patterns import pattern
+from engine.program import prices
 from engine.program.parts import (
     Alias,
     Channel,
@@ -81,6 +82,7 @@ def build(digest: str, functions: dict[str, Function], data: dict[str, Any]) -> 
         endpoints=tuple(endpoint for item in formats.values() for endpoint in item.endpoints),
         legacy={(numbering, number): name for numbering, number, name in data.get("legacy", ())},
         functions=functions,
+        prices=prices.build(data.get("prices")),
     )
 
 
@@ -242,7 +244,6 @@ class _Builder:
             timeouts=data.get("timeouts") or {},
             discover=data.get("discover") or {},
             proxy=data.get("proxy"),
-            price=data.get("price") or {},
         )
 
     def alias(self, data: dict[str, Any]) -> Alias:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from engine.program.patch import Function, Json, Patch, Report
+from engine.program.prices import Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,6 @@ class Provider:
     timeouts: dict[str, float]
     discover: dict[str, Any]
     proxy: str | None
-    price: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,3 +274,4 @@ class Program:
     legacy: dict[tuple[str, int], str]
     functions: dict[str, Function]
     """Every generated function by name, for spec tests and tools."""
+    prices: Prices = field(default_factory=Prices)

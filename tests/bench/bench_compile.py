@@ -33,7 +33,7 @@ spec:
     - {{status: 5xx, meaning: overloaded}}
 """
 _PRICE = (
-    "    model-{number}: {{input: '{number}.25', output: '{number}.5', cache_read: '0.125', cache_write_5m: '1.5'}}\n"
+    "    - {{names: [model-{number}], tokens: {{input: '{number}.25', output: '{number}.5', cache_read: '0.125'}}}}\n"
 )
 _PRICES = "apiVersion: gatewright/v1\nkind: Price\nmetadata: {name: made}\nspec:\n  currency: USD\n  models:\n"
 

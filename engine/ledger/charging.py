@@ -1,0 +1,228 @@
+"""What one usage costs by one rule: lines of buckets, adjusted, summed without rounding.
+
+Takes a Rule and the hub's usage; gives Lines in units of quota before the factors of group and channel, and the tools'
+beside them. Knows nothing of accounts and documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from engine.hub.usage import SUBSETS
+from engine.ledger import ratios
+from engine.ledger.amounts import MILLION, ONE, ZERO, add, decimal, divide, multiply, plain, positive
+from engine.ledger.rules import Adjustment, Picture, Price, Rule
+
+_THOUSAND = Decimal(1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the conditions of one charge see."""
+
+    group: str = ""
+    user_group: str = ""
+    channel: str = ""
+    body: Any = None
+    header: Mapping[str, str] = field(default_factory=dict)
+    now: float = 0.0
+
+
+@dataclass(slots=True)
+class Bill:
+    """What one rule makes of one usage, before the factors of group and channel."""
+
+    total: Decimal = ZERO
+    tools: Decimal = ZERO
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    factors: dict[str, str] = field(default_factory=dict)
+    surcharges: list[dict[str, Any]] = field(default_factory=list)
+    tier: str = ""
+    scale: str = ""
+    """The factor of a picture's size that was multiplied into the price of the call."""
+
+
+def bill(rule: Rule, usage: Mapping[str, Any], scene: Scene) -> Bill:
+    """The lines and sums of a usage."""
+    made = Bill()
+    if rule.expression is not None:
+        _by_expression(rule, usage, scene, made)
+    else:
+        changes = [item for item in rule.adjustments if _holds(item, rule, usage, scene)] if rule.adjustments else ()
+        _tokens(rule, usage, changes, made)
+        if rule.call is not None or rule.second is not None or rule.characters is not None or rule.pictures:
+            _others(rule, usage, scene, made)
+        for change in changes:
+            _change(change, made)
+        for line in made.lines:
+            made.total = add(made.total, line["amount"])
+    for name, value in (usage.get("factors") or {}).items():
+        factor = positive(value)
+        if factor is not None and factor != ONE:
+            made.factors[name] = plain(factor)
+            made.total = multiply(made.total, factor)
+    if usage.get("calls"):
+        _tools(rule, usage["calls"], made)
+    return made
+
+
+def _tokens(rule: Rule, usage: Mapping[str, Any], changes: Any, made: Bill) -> None:
+    """Lines of the buckets, at the prices of the tier."""
+    prices = rule.prices
+    if rule.tiers:
+        size = usage.get("input_total") or 0
+        for above, table in rule.tiers:
+            if size > above:
+                prices, made.tier = table, f"above {above}"
+                break
+    for change in changes:
+        if change.prices is not None:
+            prices = change.prices
+    if not prices:
+        return
+    units = split(rule, usage) if rule.ratio is None else ratios.split(rule, rule.ratio, usage)
+    for bucket, number in units:
+        if number:
+            price = prices.get(bucket) or prices["input" if bucket.startswith("input") else "output"]
+            amount = multiply(price.each, number)
+            line = {"bucket": bucket, "units": number, "price": price.shown, "per": "1M tokens", "amount": amount}
+            made.lines.append(line)
+
+
+def split(rule: Rule, usage: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The units of each bucket; a medium with a price of its own is taken out of what it stands in, never twice."""
+    get = usage.get
+    fresh, text = get("input_fresh") or 0, get("output_text") or 0
+    units: list[tuple[str, int]] = []
+    for name in rule.media:
+        number = get(name) or 0
+        if number and name in SUBSETS:
+            if name.startswith("input"):
+                number = min(number, fresh)
+                fresh -= number
+            else:
+                number = min(number, text)
+                text -= number
+            units.append((name, number))
+    return [
+        ("input", fresh),
+        ("cache_read", get("cache_read") or 0),
+        ("cache_write_5m", get("cache_write_5m") or 0),
+        ("cache_write_1h", get("cache_write_1h") or 0),
+        ("tool_use_input", get("tool_use_input") or 0),
+        ("output", text),
+        ("reasoning", get("reasoning") or 0),
+        *units,
+    ]
+
+
+def _others(rule: Rule, usage: Mapping[str, Any], scene: Scene, made: Bill) -> None:
+    """Lines of the call itself, seconds, characters and pictures."""
+    body = scene.body if isinstance(scene.body, Mapping) else {}
+    if rule.call is not None:
+        row = _picture(rule.pictures, body, strict=True) if rule.ratio is not None else None
+        each, shown = rule.call.each, rule.call.shown
+        if row is not None:
+            each, made.scale = multiply(each, row.amount), row.shown
+        made.lines.append({"bucket": "call", "units": 1, "price": shown, "per": "call", "amount": each})
+    if rule.pictures and rule.ratio is None:
+        row = _picture(rule.pictures, body, strict=False)
+        if row is not None:
+            _counted(made, "pictures", Price(row.amount, row.shown), "picture", _units(rule, "pictures", usage, scene))
+    if rule.second is not None:
+        _counted(made, "second", rule.second, "second", _units(rule, "seconds", usage, scene))
+    if rule.characters is not None:
+        _counted(made, "characters", rule.characters, "10k characters", _units(rule, "characters", usage, scene))
+
+
+def _counted(made: Bill, bucket: str, price: Price, per: str, number: Decimal) -> None:
+    amount = multiply(price.each, number)
+    made.lines.append({"bucket": bucket, "units": plain(number), "price": price.shown, "per": per, "amount": amount})
+
+
+def _units(rule: Rule, name: str, usage: Mapping[str, Any], scene: Scene) -> Decimal:
+    """How many: as measured, else by the rule's expression, else by the request; at least one where nobody knows."""
+    measured = positive((usage.get("meters") or {}).get(name))
+    if measured is not None:
+        return measured
+    if name in rule.units:
+        told = positive(rule.units[name]([], scene.body, usage, rule.model, scene.header))
+        if told is not None:
+            return told
+    body = scene.body if isinstance(scene.body, Mapping) else {}
+    if name == "pictures":
+        return positive(body.get("n")) or ONE
+    if name == "characters" and isinstance(body.get("input"), str):
+        return Decimal(len(body["input"]))
+    return ONE
+
+
+def _picture(rows: tuple[Picture, ...], body: Mapping[str, Any], *, strict: bool) -> Picture | None:
+    size, quality = body.get("size"), body.get("quality")
+    for row in rows:
+        if row.fits(size, quality):
+            return row
+    return None if strict else max(rows, key=lambda row: row.amount, default=None)
+
+
+def _holds(change: Adjustment, rule: Rule, usage: Mapping[str, Any], scene: Scene) -> bool:
+    if change.start is not None and scene.now < change.start:
+        return False
+    if change.end is not None and scene.now >= change.end:
+        return False
+    if change.hours is not None and not _within(change, scene.now):
+        return False
+    if change.when is None:
+        return True
+    return bool(change.when([], scene.body, usage, rule.model, scene.group, scene.channel, scene.header))
+
+
+def _within(change: Adjustment, now: float) -> bool:
+    """Whether a moment is in the hours; those over midnight belong to the day on which they begin."""
+    hours = change.hours
+    if hours is None:
+        return True
+    local = datetime.fromtimestamp(now, UTC).astimezone(hours.zone)
+    minute, day = local.hour * 60 + local.minute, local.weekday()
+    if hours.start == hours.end:
+        return day in hours.days
+    if hours.start < hours.end:
+        return day in hours.days and hours.start <= minute < hours.end
+    if minute >= hours.start:
+        return day in hours.days
+    return minute < hours.end and (day - 1) % 7 in hours.days
+
+
+def _change(change: Adjustment, made: Bill) -> None:
+    """Multiply lines by a change's factor, and tell of it."""
+    factor = change.factor
+    made.factors[change.name] = "1" if factor is None else plain(factor)
+    if factor is None:
+        return
+    for line in made.lines:
+        if not change.only or line["bucket"] in change.only:
+            line["amount"] = multiply(line["amount"], factor)
+            line["factor"] = plain(multiply(Decimal(line.get("factor", "1")), factor))
+
+
+def _tools(rule: Rule, calls: Mapping[str, Any], made: Bill) -> None:
+    """Surcharges of tools, dollars per 1000 calls; a tool without a price costs nothing."""
+    for name, number in calls.items():
+        dollars, count = rule.tool(name), decimal(number)
+        if dollars and count:
+            amount = divide(multiply(multiply(dollars, rule.unit), count), _THOUSAND)
+            made.tools = add(made.tools, amount)
+            line = {"bucket": f"tool {name}", "units": int(count), "price": plain(dollars), "per": "1000 calls"}
+            made.lines.append({**line, "amount": amount})
+            made.surcharges.append({"name": name, "count": int(count), "price": float(dollars)})
+
+
+def _by_expression(rule: Rule, usage: Mapping[str, Any], scene: Scene, made: Bill) -> None:
+    dollars, made.tier = rule.expression.run(usage, scene.body, scene.header, scene.now)
+    made.total = divide(multiply(dollars, rule.unit), MILLION)
+    line = {"bucket": "expression", "units": 1, "price": plain(divide(dollars, MILLION)), "per": "call"}
+    made.lines.append({**line, "amount": made.total})

@@ -1,0 +1,100 @@
+"""Rules of Price documents, made ready from the Program's plain data.
+
+Takes one rule's data, the Program's functions and what other documents say for all models; gives a Rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from engine.ledger import rules
+from engine.ledger.amounts import ONE, ZERO, decimal, divide, multiply, positive
+from engine.ledger.expressions import compiled
+from engine.ledger.ratios import ratio_prices
+from engine.ledger.rules import Adjustment, Factors, Function, Picture, Price, Ratio, Rule
+
+if TYPE_CHECKING:
+    from engine.program import Priced
+
+_TEN_THOUSAND = Decimal(10_000)
+
+
+def rule(
+    priced: Priced, model: str, unit: Decimal, functions: Mapping[str, Function], common: Sequence[Factors]
+) -> Rule:
+    """The Rule of a document for a model; ``common`` are the levels of factors below the document's own."""
+    data = priced.data
+    made = Rule(priced.title, priced.place, model, unit, data.get("source") or "", data.get("date") or "")
+    made.start, made.end = priced.start, priced.end
+    made.levels = (rules.factors(data), rules.factors(data.get("shared") or {}), *common)
+    made.adjustments = tuple(_adjustment(item, data, unit, functions) for item in data.get("adjust") or ())
+    made.units = {name: functions[text] for name, text in (data.get("units") or {}).items()}
+    if data.get("ratio"):
+        _by_ratio(made, data["ratio"])
+        return made
+    tokens = data.get("tokens") or {}
+    if tokens:
+        made.prices = rules.token_prices(tokens, unit)
+    tiers = [
+        (item["above"], rules.token_prices({**tokens, **item["tokens"]}, unit)) for item in data.get("tiers") or ()
+    ]
+    made.tiers = tuple(sorted(tiers, key=lambda tier: -tier[0]))
+    adjusted = [change.prices for change in made.adjustments if change.prices]
+    made.media = rules.media_of(made.prices, *(prices for _, prices in tiers), *adjusted)
+    made.call, made.second = _each(data.get("call"), unit), _each(data.get("second"), unit)
+    made.characters = _each(data.get("characters"), divide(unit, _TEN_THOUSAND))
+    made.pictures = tuple(_picture(item, unit) for item in data.get("pictures") or ())
+    return made
+
+
+def _by_ratio(made: Rule, data: Mapping[str, Any]) -> None:
+    """Ratios in a document: New API's formulas hold."""
+    if data.get("expression"):
+        made.expression = compiled(data["expression"])
+        return
+    given = {key: positive(data.get(key)) for key in ("model", "price", "audio")}
+    plain = {"completion": ONE, "cache": ONE, "cacheWrite": Decimal("1.25"), "image": ONE, "audioCompletion": ONE}
+    filled = {key: positive(data[key]) if key in data else usual for key, usual in plain.items()}
+    made.ratio = Ratio(
+        model=given["model"],
+        price=given["price"],
+        audio=given["audio"],
+        completion=_number(filled["completion"]),
+        cache=_number(filled["cache"]),
+        cache_write=_number(filled["cacheWrite"]),
+        image=_number(filled["image"]),
+        audio_completion=_number(filled["audioCompletion"]),
+    )
+    ratio_prices(made, made.ratio)
+
+
+def _number(value: Decimal | None) -> Decimal:
+    return ONE if value is None else value
+
+
+def _each(amount: object, unit: Decimal) -> Price | None:
+    dollars = positive(amount)
+    return None if dollars is None else Price(multiply(dollars, unit), str(amount))
+
+
+def _picture(item: Mapping[str, Any], unit: Decimal) -> Picture:
+    amount = multiply(positive(item["price"]) or ZERO, unit)
+    return Picture(item.get("size"), item.get("quality"), bool(item.get("unsaid")), amount, str(item["price"]))
+
+
+def _adjustment(
+    item: Mapping[str, Any], data: Mapping[str, Any], unit: Decimal, functions: Mapping[str, Function]
+) -> Adjustment:
+    when, tokens = item.get("when"), item.get("tokens")
+    return Adjustment(
+        name=item["name"],
+        when=None if when is None else functions[when],
+        hours=rules.hours(item),
+        start=item.get("from"),
+        end=item.get("until"),
+        prices=rules.token_prices({**(data.get("tokens") or {}), **tokens}, unit) if tokens else None,
+        factor=decimal(item["factor"]) if "factor" in item else None,
+        only=frozenset(item.get("only") or ()),
+    )

@@ -1,0 +1,297 @@
+"""Price expressions as New API's options hold them: one formula for what a call costs, in dollars per million tokens.
+
+Takes the text once and gives a compiled Expression of plain functions; each call only runs them. ``tier`` in it
+notes which tier held. Numbers are exact decimals. Knows nothing of rules and groups.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from engine.ledger.amounts import ONE, decimal
+
+_TOKEN = re.compile(r"""\s*(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+                    r"""|(\|\||&&|==|!=|<=|>=|\*\*|\?\?|[-+*/%<>!?:(),]))""")  # fmt: skip
+_BINDING = {"||": 1, "or": 1, "&&": 2, "and": 2, "==": 3, "!=": 3, "<": 4, "<=": 4, ">": 4, ">=": 4,
+            "+": 5, "-": 5, "*": 6, "/": 6, "%": 6}  # fmt: skip
+_COUNTS = ("p", "c", "len", "cr", "cc", "cc1h", "img", "ai", "img_o", "ao")
+_DEPTH, _LENGTH = 64, 8192
+
+Node = Callable[["Scene"], Any]
+
+
+class ExpressionError(ValueError):
+    """An expression that can't be read, or that gives no amount."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """What one run sees."""
+
+    counts: Mapping[str, int]
+    body: Any
+    header: Mapping[str, str]
+    now: float
+    tier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression and the counts that it names."""
+
+    text: str
+    value: Node
+    multiplier: Node | None
+    names: frozenset[str]
+
+    def run(self, usage: Mapping[str, Any], body: Any, header: Mapping[str, str], now: float) -> tuple[Decimal, str]:
+        """(dollars times a million, the tier that held)."""
+        scene = Scene(counts(usage, self.names), body, header, now)
+        try:
+            value = decimal(self.value(scene))
+            factor = decimal(self.multiplier(scene)) if self.multiplier else ONE
+        except (ArithmeticError, TypeError, ValueError, AttributeError, KeyError, OSError) as ex:
+            raise ExpressionError(f"the price expression failed: {ex}") from ex
+        if value is None or factor is None or value * factor < 0:
+            raise ExpressionError("the price expression gives no amount")
+        return value * factor, scene.tier
+
+
+def counts(usage: Mapping[str, Any], names: frozenset[str]) -> dict[str, int]:
+    """The variables: a kind that the expression names is taken out of what it stands in."""
+    get = usage.get
+    kinds = {
+        "cr": get("cache_read") or 0,
+        "cc": get("cache_write_5m") or 0,
+        "cc1h": get("cache_write_1h") or 0,
+        "img": get("input_image") or 0,
+        "ai": get("input_audio") or 0,
+        "img_o": get("output_image") or 0,
+        "ao": get("output_audio") or 0,
+    }
+    whole, output = get("input_total") or 0, get("output_total") or 0
+    named = {name: number for name, number in kinds.items() if name in names}
+    out = named.pop("img_o", 0) + named.pop("ao", 0)
+    return {**kinds, "len": whole, "p": max(0, whole - sum(named.values())), "c": max(0, output - out)}
+
+
+@lru_cache(maxsize=512)
+def compiled(text: str) -> Expression:
+    """The expression of a text; raises ExpressionError, which says what is wrong with it."""
+    if len(text) > _LENGTH:
+        raise ExpressionError("the price expression is too long")
+    head, bar, tail = text.removeprefix("v1:").partition("|||")
+    names: set[str] = set()
+    value = _Parser(head, names).whole()
+    multiplier = _Parser(tail, names).whole() if bar and tail.strip() else None
+    made = Expression(text, value, multiplier, frozenset(names))
+    made.run({"input_total": 1000, "output_total": 100}, {}, {}, 0.0)
+    return made
+
+
+class _Parser:
+    """Precedence climbing over the tokens of one expression; each node becomes a function."""
+
+    def __init__(self, text: str, names: set[str]) -> None:
+        self.tokens = list(_tokens(text))
+        self.at = 0
+        self.depth = 0
+        self.names = names
+
+    def whole(self) -> Node:
+        node = self.ternary()
+        if self.at < len(self.tokens):
+            raise ExpressionError(f"did not expect {self.tokens[self.at][1]!r} in the price expression")
+        return node
+
+    def peek(self) -> str:
+        return self.tokens[self.at][1] if self.at < len(self.tokens) else ""
+
+    def take(self, wanted: str = "") -> tuple[str, str]:
+        if self.at >= len(self.tokens) or (wanted and self.peek() != wanted):
+            raise ExpressionError(f"expected {wanted or 'a value'!r} in the price expression, found {self.peek()!r}")
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def ternary(self) -> Node:
+        self.depth += 1
+        if self.depth > _DEPTH:
+            raise ExpressionError("the price expression nests too deep")
+        test = self.binary(1)
+        if self.peek() == "?":
+            self.take()
+            then = self.ternary()
+            self.take(":")
+            test = _choose(test, then, self.ternary())
+        self.depth -= 1
+        return test
+
+    def binary(self, least: int) -> Node:
+        left = self.unary()
+        while _BINDING.get(self.peek(), 0) >= least:
+            sign = self.take()[1]
+            left = _operation(sign, left, self.binary(_BINDING[sign] + 1))
+        return left
+
+    def unary(self) -> Node:
+        if self.peek() in ("-", "+", "!", "not"):
+            sign = self.take()[1]
+            self.depth += 1
+            inner = self.unary() if self.depth < _DEPTH else _too_deep()
+            self.depth -= 1
+            return _negated(sign, inner)
+        return self.primary()
+
+    def primary(self) -> Node:
+        kind, text = self.take()
+        if kind == "number":
+            return _constant(Decimal(text))
+        if kind == "text":
+            return _constant(re.sub(r"\\(.)", r"\1", text[1:-1]))
+        if text == "(":
+            node = self.ternary()
+            self.take(")")
+            return node
+        if kind != "name":
+            raise ExpressionError(f"did not expect {text!r} in the price expression")
+        if text in _WORDS:
+            return _constant(_WORDS[text])
+        if self.peek() == "(":
+            return self.call(text)
+        if text not in _COUNTS:
+            raise ExpressionError(f"the price expression names {text!r}, which is none of {', '.join(_COUNTS)}")
+        self.names.add(text)
+        return _count(text)
+
+    def call(self, name: str) -> Node:
+        function = _FUNCTIONS.get(name)
+        if function is None:
+            raise ExpressionError(f"the price expression calls {name!r}, which is none of {', '.join(_FUNCTIONS)}")
+        self.take("(")
+        given: list[Node] = []
+        while self.peek() != ")":
+            if given:
+                self.take(",")
+            given.append(self.ternary())
+        self.take(")")
+        return _called(function, given)
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    found, at = [], 0
+    while at < len(text.rstrip()):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise ExpressionError(f"can't read the price expression at {text[at : at + 20]!r}")
+        kind = ("number", "name", "text", "sign")[(match.lastindex or 1) - 1]
+        found.append((kind, match[match.lastindex or 1]))
+        at = match.end()
+    return found
+
+
+def _too_deep() -> Node:
+    raise ExpressionError("the price expression nests too deep")
+
+
+def _constant(value: Any) -> Node:
+    return lambda scene: value
+
+
+def _count(name: str) -> Node:
+    return lambda scene: Decimal(scene.counts[name])
+
+
+def _choose(test: Node, then: Node, otherwise: Node) -> Node:
+    return lambda scene: then(scene) if test(scene) else otherwise(scene)
+
+
+def _negated(sign: str, inner: Node) -> Node:
+    if sign in ("!", "not"):
+        return lambda scene: not inner(scene)
+    return (lambda scene: -inner(scene)) if sign == "-" else inner
+
+
+def _operation(sign: str, left: Node, right: Node) -> Node:
+    if sign in ("||", "or"):
+        return lambda scene: left(scene) or right(scene)
+    if sign in ("&&", "and"):
+        return lambda scene: left(scene) and right(scene)
+    operator = _OPERATORS[sign]
+    return lambda scene: operator(left(scene), right(scene))
+
+
+def _called(function: Callable[..., Any], given: Sequence[Node]) -> Node:
+    return lambda scene: function(scene, *[node(scene) for node in given])
+
+
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    return lambda left, right: left is not None and right is not None and compare(left, right)
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": lambda left, right: left == right,
+    "!=": lambda left, right: left != right,
+    "<": _ordered(lambda left, right: left < right),
+    "<=": _ordered(lambda left, right: left <= right),
+    ">": _ordered(lambda left, right: left > right),
+    ">=": _ordered(lambda left, right: left >= right),
+    "+": lambda left, right: left + right,
+    "-": lambda left, right: left - right,
+    "*": lambda left, right: left * right,
+    "/": lambda left, right: left / right,
+    "%": lambda left, right: left % right,
+}
+_WORDS: dict[str, Any] = {"true": True, "false": False, "nil": None}
+
+
+def _tier(scene: Scene, name: str, value: Any) -> Any:
+    scene.tier = str(name)
+    return value
+
+
+def _param(scene: Scene, path: str) -> Any:
+    value = scene.body
+    for step in str(path).split("."):
+        if isinstance(value, list):
+            value = len(value) if step == "#" else _item(value, step)
+        else:
+            value = value.get(step) if isinstance(value, Mapping) else None
+    number = decimal(value) if isinstance(value, int | float) else None
+    return value if number is None else number
+
+
+def _item(values: list[Any], step: str) -> Any:
+    return values[int(step)] if step.isdecimal() and int(step) < len(values) else None
+
+
+def _clock(read: Callable[[datetime], int]) -> Callable[..., Decimal]:
+    def function(scene: Scene, zone: str = "UTC") -> Decimal:
+        return Decimal(read(datetime.fromtimestamp(scene.now, UTC).astimezone(ZoneInfo(zone or "UTC"))))
+
+    return function
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "tier": _tier,
+    "param": _param,
+    "header": lambda scene, name: scene.header.get(str(name).lower()),
+    "has": lambda scene, text, part: part in text if isinstance(text, str | list) else False,
+    "hour": _clock(lambda moment: moment.hour),
+    "minute": _clock(lambda moment: moment.minute),
+    "weekday": _clock(lambda moment: moment.isoweekday() % 7),
+    "month": _clock(lambda moment: moment.month),
+    "day": _clock(lambda moment: moment.day),
+    "max": lambda scene, *values: max(values),
+    "min": lambda scene, *values: min(values),
+    "abs": lambda scene, value: abs(value),
+    "ceil": lambda scene, value: Decimal(math.ceil(value)),
+    "floor": lambda scene, value: Decimal(math.floor(value)),
+}

@@ -1,0 +1,233 @@
+"""The book of prices: which rule a model has, and what a call costs by it.
+
+    book.find(model)                        the Rule in force, or nothing: a model without a price is never free
+    book.charge(rule, usage, group=...)     a Charge: units of quota, dollars, and how they came about
+    book.estimate(rule, input_tokens=...)   units to reserve before sending
+
+Own documents go before the options table, which goes before the shipped documents: so a database that was taken over
+keeps its prices. A book never changes; the relay makes a new one when the program or the options do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from engine.filters.patterns import pattern
+from engine.ledger import documents, rules
+from engine.ledger.amounts import ONE, ZERO, add, divide, multiply, plain, rounded, rounded_up
+from engine.ledger.charging import Bill, Scene, bill
+from engine.ledger.expressions import ExpressionError
+from engine.ledger.facts import facts
+from engine.ledger.options import Options
+from engine.ledger.rules import Factors, Rule
+
+if TYPE_CHECKING:
+    from engine.program import Priced, Program
+
+__all__ = ["Book", "Charge", "Rule"]
+_KEPT = 10_000
+_NOTHING: Mapping[str, Any] = {}
+_DEFAULT_OUTPUT = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a call costs. ``usd`` is exact; ``quota`` is it in whole units, rounded once."""
+
+    quota: int
+    usd: Decimal
+    rule: str
+    place: str
+    lines: tuple[dict[str, Any], ...] = ()
+    ratios: dict[str, Any] = field(default_factory=dict)
+    """The log row's keys of New API: model_ratio, group_ratio, completion_ratio and so on."""
+    factors: dict[str, str] = field(default_factory=dict)
+    unpriced: bool = False
+    failed: str = ""
+    """Why the rule could not be applied; the reservation then stands as the price."""
+
+    def other(self) -> dict[str, Any]:
+        """What the log row's ``other`` says of the charge."""
+        if self.unpriced:
+            return {"unpriced": True}
+        told: dict[str, Any] = {"rule": self.rule, "place": self.place, "usd": plain(self.usd)}
+        told["lines"] = [{**line, "amount": plain(line["amount"])} for line in self.lines]
+        if self.factors:
+            told["factors"] = self.factors
+        if self.failed:
+            told["failed"] = self.failed
+        return {**self.ratios, "price": told}
+
+
+FREE_OF_PRICE = Charge(0, ZERO, "", "", unpriced=True)
+
+
+class Book:
+    """See the module. ``program`` gives the documents' rules, ``options`` are the database's texts."""
+
+    def __init__(self, program: Program, options: Mapping[str, str] | None = None) -> None:
+        prices = program.prices
+        self.functions = program.functions
+        self.options = Options(options or {}, prices.ratios, program.functions)
+        self.unit = self.options.unit
+        self._common = [(item.get("layer") or 0, rules.factors(item)) for item in prices.common]
+        self._own = _Shelf([rule for rule in prices.rules if rule.layer > 0])
+        self._shipped = _Shelf([rule for rule in prices.rules if rule.layer <= 0])
+        self._held: dict[str, tuple[Rule, ...]] = {}
+
+    @property
+    def faults(self) -> list[str]:
+        """Options that could not be read."""
+        return self.options.faults
+
+    def find(self, model: str, base: str | None = None, now: float | None = None) -> Rule | None:
+        """The rule in force for the name asked for, else for the model that an alias says it means."""
+        moment = time.time() if now is None else now
+        for name in (model,) if base is None or base == model else (model, base):
+            for rule in self._rules(name):
+                if (rule.start is None or rule.start <= moment) and (rule.end is None or moment < rule.end):
+                    return rule
+        return None
+
+    def _rules(self, model: str) -> tuple[Rule, ...]:
+        """Every rule of a name at any time, the strongest first. PERF: made ready once."""
+        held = self._held.get(model)
+        if held is None:
+            if len(self._held) >= _KEPT:
+                self._held.clear()
+            held = self._held[model] = tuple(self._made(model))
+        return held
+
+    def _made(self, model: str) -> list[Rule]:
+        own, usual = self.options.levels(model)
+        above = [level for layer, level in self._common if layer > 0]
+        below = [level for layer, level in self._common if layer <= 0]
+        common = [*above, own, *below, usual]
+        made = [self._document(item, model, common) for item in self._own.find(model)]
+        found = self.options.rule(model, common)
+        made += [found] if found is not None else []
+        return made + [self._document(item, model, common) for item in self._shipped.find(model)]
+
+    def _document(self, item: Priced, model: str, common: list[Factors]) -> Rule:
+        return documents.rule(item, model, self.unit, self.functions, common)
+
+    def charge(
+        self,
+        rule: Rule | None,
+        usage: Mapping[str, Any],
+        *,
+        group: str,
+        user_group: str = "",
+        channel: str | int = "",
+        request: Any = None,
+        now: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Charge:
+        """What a usage costs; several billed models are priced one by one. No rule is no price: nothing is charged."""
+        if rule is None:
+            return FREE_OF_PRICE
+        moment = time.time() if now is None else now
+        scene = Scene(group, user_group, str(channel), request, headers or _NOTHING, moment)
+        try:
+            bills = self._bills(rule, usage, scene)
+        except ExpressionError as ex:
+            return Charge(0, ZERO, rule.name, rule.place, failed=str(ex))
+        return self._summed(rule, bills, scene)
+
+    def _bills(self, rule: Rule, usage: Mapping[str, Any], scene: Scene) -> list[tuple[Rule, Mapping[str, Any], Bill]]:
+        several = usage.get("models")
+        if not several:
+            return [(rule, usage, bill(rule, usage, scene))]
+        made = []
+        for index, part in enumerate(several):
+            named = part.get("model")
+            own = (self.find(named, None, scene.now) if named and named != rule.model else rule) or rule
+            beside = {key: usage[key] for key in ("calls", "meters", "factors") if index == 0 and key in usage}
+            one = bill(own, {**part, **beside}, scene)
+            for line in one.lines:
+                line["model"] = named or rule.model
+            made.append((own, part, one))
+        return made
+
+    def _summed(self, rule: Rule, bills: list[tuple[Rule, Mapping[str, Any], Bill]], scene: Scene) -> Charge:
+        exact, least = ZERO, False
+        lines: list[dict[str, Any]] = []
+        factors: dict[str, str] = {}
+        for own, usage, one in bills:
+            group, through, _ = own.factors(scene.user_group, scene.group, scene.channel)
+            factor = group if through is ONE else multiply(group, through)
+            total = multiply(add(one.total, one.tools), factor)
+            exact = add(exact, total)
+            least = least or total > 0 or (own.ratio is not None and _used(own, usage, factor))
+            lines += one.lines
+            factors |= one.factors
+        quota = rounded(exact)
+        if quota == 0 and least and not (rule.ratio is not None and rule.call is not None):
+            quota = 1
+        told = facts(rule, bills[0][1], bills[0][2], scene)
+        usd = divide(exact, self.unit)
+        return Charge(quota, usd, rule.name, rule.place, tuple(lines), told, factors)
+
+    def estimate(
+        self,
+        rule: Rule | None,
+        *,
+        input_tokens: int,
+        max_tokens: int | None,
+        group: str,
+        user_group: str = "",
+        channel: str | int = "",
+        request: Any = None,
+        now: float | None = None,
+    ) -> int:
+        """Units to reserve for a call, rounded up: all of the input fresh, and all of the output that may come."""
+        if rule is None:
+            return 0
+        output = _DEFAULT_OUTPUT if max_tokens is None else max_tokens
+        usage = {
+            "input_fresh": input_tokens,
+            "input_total": input_tokens,
+            "output_text": output,
+            "output_total": output,
+            "total": input_tokens + output,
+        }
+        moment = time.time() if now is None else now
+        scene = Scene(group, user_group, str(channel), request, _NOTHING, moment)
+        try:
+            one = bill(rule, usage, scene)
+        except ExpressionError:
+            return 0
+        factor, through, _ = rule.factors(user_group, group, str(channel))
+        return rounded_up(multiply(one.total, multiply(factor, through)))
+
+
+def _used(rule: Rule, usage: Mapping[str, Any], factor: Decimal) -> bool:
+    """New API's least charge: ratios that are not zero, and any tokens at all."""
+    ratio = rule.ratio
+    return bool(ratio and ratio.model and factor and ((usage.get("total") or 0) > 0))
+
+
+class _Shelf:
+    """Rules of documents by name, then by pattern."""
+
+    def __init__(self, items: list[Priced]) -> None:
+        self.exact: dict[str, list[Priced]] = {}
+        self.patterns = [item for item in items if item.match]
+        for item in items:
+            for name in item.names:
+                self.exact.setdefault(name, []).append(item)
+
+    def find(self, model: str) -> list[Priced]:
+        """The rules for a name, those that name it first."""
+        named = self.exact.get(model, [])
+        return named + [item for item in self.patterns if item not in named and _matches(item.match, model)]
+
+
+@lru_cache(maxsize=4096)
+def _matches(text: str, name: str) -> bool:
+    return pattern(text).compiled.fullmatch(name) is not None

@@ -1,0 +1,91 @@
+"""New API's ratios: its formulas as prices of buckets, and how a usage is split for them.
+
+Ratio 1 is one unit of quota for each token of input, whatever a dollar is worth. Its formulas differ from ours in small
+ways that are kept to the unit: pictures count whole beside what is cached, and a price of sound sets the caches aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from engine.ledger.amounts import MILLION, ONE, ZERO, add, decimal, divide, multiply, plain, rounded, subtract
+from engine.ledger.rules import Price, Ratio, Rule
+
+WRITE_1H = divide(Decimal(6), Decimal("3.75"))
+"""Writing for an hour, to writing for five minutes; fixed."""
+
+
+def ratio_prices(rule: Rule, ratio: Ratio) -> None:
+    """Give a rule the prices that its ratios mean."""
+    rule.ratio = ratio
+    if ratio.price is not None:
+        rule.call = Price(multiply(ratio.price, rule.unit), plain(ratio.price))
+        return
+    model = ratio.model or ZERO
+    audio = multiply(model, ratio.audio or ONE)
+    each = {
+        "input": model,
+        "output": multiply(model, ratio.completion),
+        "cache_read": multiply(model, ratio.cache),
+        "cache_write_5m": multiply(model, ratio.cache_write),
+        "cache_write_1h": multiply(multiply(model, ratio.cache_write), WRITE_1H),
+        "input_image": multiply(model, ratio.image),
+    }
+    if ratio.audio is not None:
+        each |= {"input_audio": audio, "output_audio": multiply(audio, ratio.audio_completion)}
+    elif ratio.audio_price is not None:
+        each["input_audio"] = divide(multiply(ratio.audio_price, rule.unit), MILLION)
+    rule.prices = {name: Price(amount, _per_million(amount, rule.unit)) for name, amount in each.items()}
+
+
+def _per_million(amount: Decimal, unit: Decimal) -> str:
+    dollars = divide(multiply(amount, MILLION), unit)
+    return plain(dollars.quantize(Decimal("1e-9")) if dollars.as_tuple().exponent < -9 else dollars)  # type: ignore[operator]
+
+
+def split(rule: Rule, ratio: Ratio, usage: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The units of each price, by New API's formulas."""
+    get = usage.get
+    fresh = (get("input_fresh") or 0) + (get("tool_use_input") or 0)
+    read, short, long = get("cache_read") or 0, get("cache_write_5m") or 0, get("cache_write_1h") or 0
+    spoken, said = get("input_audio") or 0, get("output_audio") or 0
+    output = get("output_total") or 0
+    if ratio.audio is not None and (spoken or said):
+        text = fresh + read + short + long - spoken
+        return [
+            ("input", max(0, text)),
+            ("input_audio", spoken),
+            ("output", max(0, output - said)),
+            ("output_audio", said),
+        ]
+    image = get("input_image") or 0
+    spoken = spoken if ratio.audio_price is not None else 0
+    if ratio.cost is not None and not short and not long:
+        written = written_by_cost(rule, ratio, usage, fresh + read, output)
+        short, fresh = written, fresh - written
+    return [
+        ("input", max(0, fresh - image - spoken)),
+        ("cache_read", read),
+        ("cache_write_5m", short),
+        ("cache_write_1h", long),
+        ("input_image", image),
+        ("input_audio", spoken),
+        ("output", output),
+    ]
+
+
+def written_by_cost(rule: Rule, ratio: Ratio, usage: Mapping[str, Any], prompt: int, output: int) -> int:
+    """Tokens written to a cache, from what the upstream says that it charged; 0 if it says nothing."""
+    said = ratio.cost([], usage) if ratio.cost else None
+    cost, model = decimal(said), ratio.model
+    if not cost or not model or ratio.cache_write == ONE:
+        return 0
+    each = divide(model, rule.unit)
+    read = Decimal(usage.get("cache_read") or 0)
+    rest = subtract(cost, multiply(Decimal(prompt), each))
+    rest = add(rest, multiply(read, subtract(each, multiply(each, ratio.cache))))
+    rest = subtract(rest, multiply(multiply(Decimal(output), each), ratio.completion))
+    written = rounded(divide(rest, subtract(multiply(each, ratio.cache_write), each)))
+    return min(max(0, written), max(0, prompt - int(read)))

@@ -1,0 +1,229 @@
+"""A rule made ready for charging: amounts in units of quota, fallbacks of buckets resolved, factors in tables.
+
+Takes one rule of the Program (or what the options say) once; gives a Rule that every call of its model shares. Knows
+nothing of calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from engine.hub.usage import BUCKETS, SUBSETS
+from engine.ledger.amounts import MILLION, ONE, ZERO, divide, multiply, positive
+
+Function = Callable[..., Any]
+_FALLBACK = {
+    "output": "input",
+    "cache_read": "input",
+    "cache_write_5m": "input",
+    "cache_write_1h": "cache_write_5m",
+    "tool_use_input": "input",
+    "reasoning": "output",
+    "input": "output",
+}
+"""Where a bucket's price is looked for when it has none: nothing is ever free because it was forgotten."""
+TOKENS = ("input", "output", *(name for name in BUCKETS if name not in ("input_fresh", "output_text")))
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The price of one thing: in units of quota for each, and as people write it."""
+
+    each: Decimal
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A part of the day or the week in a time zone."""
+
+    zone: ZoneInfo
+    start: int
+    end: int
+    days: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A change of prices under conditions."""
+
+    name: str
+    when: Function | None
+    hours: Hours | None
+    start: float | None
+    end: float | None
+    prices: Mapping[str, Price] | None
+    factor: Decimal | None
+    only: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A price for each picture, or a factor of the price per call, of a size and quality."""
+
+    size: str | None
+    quality: str | None
+    unsaid: bool
+    amount: Decimal
+    shown: str
+
+    def fits(self, size: object, quality: object) -> bool:
+        """Whether a request's words are those of this row."""
+        for wanted, said in ((self.size, size), (self.quality, quality)):
+            if wanted is not None and said != wanted and not (self.unsaid and said in (None, "", "auto")):
+                return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """One level of factors; the first level that says something holds."""
+
+    groups: Mapping[str, Decimal]
+    pairs: Mapping[str, Mapping[str, Decimal]]
+    channels: Mapping[str, Decimal]
+    tools: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Ratios as New API knows them; its formulas hold for a rule that has them."""
+
+    model: Decimal | None = None
+    completion: Decimal = ONE
+    cache: Decimal = ONE
+    cache_write: Decimal = Decimal("1.25")
+    image: Decimal = ONE
+    audio: Decimal | None = None
+    audio_completion: Decimal = ONE
+    audio_price: Decimal | None = None
+    price: Decimal | None = None
+    cost: Function | None = None
+    """Gives what the upstream says it charged, where written tokens are worked out from it."""
+
+
+@dataclass(slots=True, eq=False)
+class Rule:
+    """What a model costs. ``prices`` has a price for every bucket of tokens if it has one for any."""
+
+    name: str
+    place: str
+    model: str
+    unit: Decimal
+    """Units of quota for a dollar."""
+    source: str = ""
+    date: str = ""
+    start: float | None = None
+    end: float | None = None
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    media: tuple[str, ...] = ()
+    """Subsets of the buckets that have a price of their own."""
+    tiers: tuple[tuple[int, Mapping[str, Price]], ...] = ()
+    """(threshold, prices), the highest first."""
+    call: Price | None = None
+    second: Price | None = None
+    characters: Price | None = None
+    pictures: tuple[Picture, ...] = ()
+    adjustments: tuple[Adjustment, ...] = ()
+    units: Mapping[str, Function] = field(default_factory=dict)
+    ratio: Ratio | None = None
+    expression: Any = None
+    """A compiled price expression, in place of all other prices."""
+    levels: tuple[Factors, ...] = ()
+    known: dict[tuple[str, str, str], tuple[Decimal, Decimal, bool]] = field(default_factory=dict)
+    """PERF: factors by (user group, group, channel), looked up once."""
+
+    def factors(self, user_group: str, group: str, channel: str) -> tuple[Decimal, Decimal, bool]:
+        """(group's factor, channel's factor, whether the first is one of the user's own group)."""
+        key = (user_group, group, channel)
+        found = self.known.get(key)
+        if found is None:
+            if len(self.known) > _KNOWN:
+                self.known.clear()
+            found = self.known[key] = self._factors(user_group, group, channel)
+        return found
+
+    def _factors(self, user_group: str, group: str, channel: str) -> tuple[Decimal, Decimal, bool]:
+        own, factor = False, ONE
+        for level in self.levels:
+            pair = level.pairs.get(user_group, {}).get(group)
+            if pair is not None:
+                own, factor = True, pair
+                break
+            if group in level.groups:
+                factor = level.groups[group]
+                break
+        through = next((level.channels[channel] for level in self.levels if channel in level.channels), ONE)
+        return factor, through, own
+
+    def tool(self, name: str) -> Decimal | None:
+        """Dollars for 1000 calls of a tool, if it has a price."""
+        return next((level.tools[name] for level in self.levels if name in level.tools), None)
+
+    def free(self) -> bool:
+        """Whether nothing that is counted costs anything."""
+        prices = [price for table in (self.prices, *(tier for _, tier in self.tiers)) for price in table.values()]
+        prices += [price for price in (self.call, self.second, self.characters) if price is not None]
+        return self.expression is None and not any(p.each for p in prices) and not any(p.amount for p in self.pictures)
+
+
+_KNOWN = 1000
+
+
+def token_prices(tokens: Mapping[str, Any], unit: Decimal) -> dict[str, Price]:
+    """Prices of tokens by bucket; a bucket that the table leaves out has the price of what it falls back on."""
+    made = {}
+    for name, amount in tokens.items():
+        dollars = positive(amount) or ZERO
+        made[name] = Price(divide(multiply(dollars, unit), MILLION), str(amount))
+    for name in TOKENS:
+        nearest, seen = name, {name}
+        while nearest not in tokens and nearest in _FALLBACK and _FALLBACK[nearest] not in seen:
+            nearest = _FALLBACK[nearest]
+            seen.add(nearest)
+        if nearest in tokens:
+            made[name] = made[nearest]
+    return made
+
+
+def media_of(*tables: Mapping[str, Price]) -> tuple[str, ...]:
+    """The subsets that any of the tables prices."""
+    return tuple(name for name in SUBSETS if any(name in table for table in tables))
+
+
+def factors(data: Mapping[str, Any]) -> Factors:
+    """One level of factors from a document's maps."""
+    pairs = data.get("userGroups") or {}
+    return Factors(
+        groups=amounts(data.get("groups")),
+        pairs={user: amounts(table) for user, table in pairs.items()},
+        channels=amounts(data.get("channels")),
+        tools=amounts(data.get("tools")),
+    )
+
+
+def amounts(table: object) -> dict[str, Decimal]:
+    """The amounts of a map that are numbers and not negative."""
+    if not isinstance(table, Mapping):
+        return {}
+    made = {str(name): positive(value) for name, value in table.items()}
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def hours(data: Mapping[str, Any]) -> Hours | None:
+    """The part of the day that a change holds in."""
+    if "hours" not in data and "days" not in data:
+        return None
+    start, _, end = (data.get("hours") or "00:00-00:00").partition("-")
+    days = frozenset(_DAYS.index(day) for day in data.get("days") or _DAYS)
+    return Hours(ZoneInfo(data.get("zone") or "UTC"), _minutes(start), _minutes(end), days)
+
+
+def _minutes(text: str) -> int:
+    hour, _, minute = text.partition(":")
+    return int(hour) * 60 + int(minute)
