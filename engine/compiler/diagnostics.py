@@ -30,6 +30,7 @@ CODES: dict[str, str] = {
     "bad-pattern": "a regular expression is not valid",
     "bad-expression": "an expression can't be parsed or does what is not allowed",
     "unknown-name": "a variable is not in scope",
+    "unknown-hub-name": "the hub has no such field or word",
     "unknown-filter": "there is no such filter",
     "unknown-test": "there is no such test",
     "unknown-directive": "there is no such directive, or it can't stand here",

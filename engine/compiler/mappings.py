@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiler import analysis, mapping, references
+from engine.compiler import analysis, hubnames, mapping, references
 from engine.compiler.diagnostics import Fault, Place
 from engine.compiler.fragments import Fragments
 from engine.compiler.positions import Path
@@ -68,6 +68,9 @@ def compile_definition(
         if item.mapping is not None and item.path[:2] != ("spec", "fragments"):
             compiled[item.path] = _compile(item, scope, groups, shelf)
     shelf.functions += mapping.fragment_functions(scope)
+    if definition.kind == "Format":
+        encode = compiled.get(hubnames.ENCODE)
+        hubnames.check(definition, encode.reads("request") if encode else (), faults)
     return compiled
 
 

@@ -33,6 +33,20 @@ PartKind = Literal[
     "unknown",
 ]
 
+EventKind = Literal[
+    "start",
+    "part_start",
+    "part_delta",
+    "part_end",
+    "part",
+    "item",
+    "usage",
+    "finish",
+    "extension",
+    "error",
+    "end",
+]
+
 FinishReason = Literal[
     "stop",
     "stop_sequence",
@@ -139,6 +153,8 @@ class ToolChoice(TypedDict, total=False):
 
     mode: Literal["auto", "any", "none", "tool"]
     names: list[str]
+    validated: bool
+    value: Json
 
 
 class Sampling(TypedDict, total=False):
@@ -165,6 +181,9 @@ class Reasoning(TypedDict, total=False):
     budget: int
     summary: str
     include_thoughts: bool
+    display: str
+    context: Json
+    mode: str
 
 
 class Output(TypedDict, total=False):
