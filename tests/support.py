@@ -18,6 +18,8 @@ import pytest
 import requests
 
 ROOT = Path(__file__).resolve().parent.parent
+# Tests' models have no prices; `priced=True` leaves this out.
+UNPRICED = "apiVersion: gatewright/v1\nkind: Policy\nmetadata: {name: tests-unpriced}\nspec: {unpriced: allow}\n"
 
 
 def missing(what: str) -> NoReturn:
@@ -99,6 +101,7 @@ class Gateway(Running):
         *,
         specs: Mapping[str, str] | None = None,
         demo: bool = False,
+        priced: bool = False,
         workers: int = 1,
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -107,6 +110,8 @@ class Gateway(Running):
         self.base = f"http://127.0.0.1:{self.port}"
         for name, text in (specs or {}).items():
             self.write_spec(name, text)
+        if not priced:
+            self.write_spec("unpriced.yaml", UNPRICED)
         command = [sys.executable, "-m", "engine.cli", "serve", "--port", str(self.port), "--data", str(data)]
         command += ["--workers", str(workers), "--bind", "127.0.0.1"] + (["--demo"] if demo else [])
         super().__init__(command, {"CI_GATEWAY": "1", **(env or {})})

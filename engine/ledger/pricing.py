@@ -72,6 +72,7 @@ class Book:
 
     def __init__(self, program: Program, options: Mapping[str, str] | None = None) -> None:
         prices = program.prices
+        self.source = dict(options or {})
         self.functions = program.functions
         self.options = Options(options or {}, prices.ratios, program.functions)
         self.unit = self.options.unit

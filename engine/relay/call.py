@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.ledger.pricing import Book, Rule
     from engine.program import Alias, Endpoint, Format, Program
     from engine.relay.resolve import Reader
     from engine.relay.table import LiveChannel
@@ -43,6 +44,9 @@ class Call:
     hub: dict[str, Any] | None = None
     thread: Thread | None = None
     """What it goes on from, in a format whose answers are kept."""
+    book: Book | None = None
+    rule: Rule | None = None
+    """What it is charged by; nothing for a model without a price, where a Policy allows that."""
     report: Report = field(default_factory=list)
 
     @property

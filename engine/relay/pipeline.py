@@ -14,6 +14,7 @@ from engine.relay.call import Attempt, Call, Reply
 from engine.relay.deliver import deliver
 from engine.relay.identify import identify
 from engine.relay.ingress import take
+from engine.relay.price import price
 from engine.relay.resolve import groups_of, resolve
 from engine.relay.route import attempts
 from engine.relay.send import send
@@ -58,6 +59,7 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
         take_up(call, state.answers, state.settings.max_request_body)
         groups = groups_of(call.account, state.auto_groups)
         reading, group = resolve(call.reader, state.table, call.account, call.asked, groups)
+        price(state, call, reading)
         admit(call.account)
         tries = attempts(call, state.table, reading, group, state.tries)
         return _try(state, call, prefer(call, tries), outcome)

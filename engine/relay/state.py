@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from engine import paths
+from engine.cluster.holds import Holds
 from engine.cluster.store import EmbeddedStore
 from engine.errors import CallError
+from engine.ledger.commit import Ledger
+from engine.ledger.counting import Counter
+from engine.ledger.pricing import Book
+from engine.ledger.reserve import Reserves
+from engine.ledger.terms import terms
 from engine.relay import stored, table
+from engine.relay.choices import Choices
 from engine.relay.identify import KeyCache
 from engine.relay.remember import Memory
 from engine.relay.resolve import Reader
@@ -22,7 +29,6 @@ from engine.relay.router import ProgramRouter
 from engine.relay.secrets import Secrets
 from engine.storage import channels, options
 from engine.storage.database import Database, open_database
-from engine.storage.logs import LogWriter
 from engine.transport import leg, proxied
 from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
@@ -34,7 +40,6 @@ if TYPE_CHECKING:
     from engine.settings import Settings
 
 log = logging.getLogger(__name__)
-_USABLE = ("default", "vip")
 _TRIES = 3
 _PING_EVERY = 15.0
 
@@ -51,7 +56,11 @@ class RelayState:
         self.program = program
         self.started = time.time()
         self.keys = KeyCache(db)
-        self.logs = LogWriter(db)
+        self.holds = Holds(settings.data / "holds")
+        self.ledger = Ledger(db, settings.data / "journal", self.holds, sync=settings.journal_sync)
+        self.reserves = Reserves(db, self.holds, away=lambda: self.ledger.away)
+        self.counter = Counter((settings.data / "vocabularies", paths.VOCABULARIES))
+        self.ledger.start()
         self.store = EmbeddedStore(settings.data / "state.db")
         self.guard = Guard(settings.egress_allow)
         self.pool = leg.Pool(self.guard, leg.Limits(idle_seconds=settings.relay_idle_conn_timeout))
@@ -70,8 +79,8 @@ class RelayState:
         self._proxied: dict[str, proxied.Sender] = {}
         self._credentials: dict[str, tuple[Mapping[str, str], ...]] = {}
         self._rows: list[channels.ChannelRow] = []
-        self.usable_groups: Mapping[str, Any] = {}
-        self.auto_groups: tuple[str, ...] = ("default",)
+        self.options: dict[str, str] = {}
+        self.choices = Choices({})
         self.reload_rows()
         self.swap(program)
 
@@ -81,10 +90,14 @@ class RelayState:
         places = [place for one in program.formats.values() for place in one.credentials]
         credentials = {name: _unique([*one.credentials, *places]) for name, one in program.formats.items()}
         policy = program.policy
+        self.terms = terms(policy)
+        self.keys.patience = self.terms.away_seconds if self.terms.serve_away else 0
         retries = policy.get("retries") or {}
         self.router.fill(program)
+        self.book = self._priced(program)
+        self.unpriced: bool = policy.get("unpriced") == "allow"
         self.table, self.program, self._credentials, self.reader = live, program, credentials, Reader(program)
-        self.tries: int = 1 + int(retries.get("times", _TRIES - 1))
+        self._retries = int(retries.get("times", _TRIES - 1))
         self.retried: frozenset[str] = frozenset(retries.get("on") or ())
         self.policy_timeouts: dict[str, float] = policy.get("timeouts") or {}
         self.answers = stored.opened(self.settings.data, policy, self.answers)
@@ -95,18 +108,30 @@ class RelayState:
         pings = policy.get("pings") or {}
         self.ping_every: float = float(pings.get("every") or _PING_EVERY) if pings.get("enabled", True) else 0.0
 
+    @property
+    def tries(self) -> int:
+        """How many channels a call may try in all: as the console's option says, else the Policy."""
+        chosen = self.choices.retries
+        return 1 + (self._retries if chosen is None else chosen)
+
     def reload_rows(self) -> None:
         """Read the database's channels and options again."""
-        found = options.load(self.db)
-        self.usable_groups = _object(found.get("UserUsableGroups")) or dict.fromkeys(_USABLE, "")
-        auto = _list(found.get("AutoGroups"))
-        self.auto_groups = tuple(auto) if auto else ("default",)
+        self.options = options.load(self.db)
+        self.choices = Choices(self.options)
         self._rows = channels.load(self.db)
 
     def refresh(self) -> None:
         """Read the database again and rebuild the table; called every ``SYNC_FREQUENCY`` seconds."""
         self.reload_rows()
         self.table = table.build(self.program, self._rows, self._secrets)
+        if self.options != self.book.source:
+            self.book = self._priced(self.program)
+
+    def _priced(self, program: Program) -> Book:
+        book = Book(program, self.options)
+        for fault in book.faults:
+            log.warning("prices: %s", fault)
+        return book
 
     def credentials(self, speaker: Format) -> tuple[Mapping[str, str], ...]:
         """Return the places where a caller of this format may put its key: the format's own first, then any other's."""
@@ -132,11 +157,12 @@ class RelayState:
 
     def close(self) -> None:
         """Write out what is waiting, and let go of connections."""
-        self.logs.close()
+        self.ledger.close()
         self.pool.close()
         for sender in self._proxied.values():
             sender.close()
         self.store.close()
+        self.holds.close()
         self.answers.store.close()
         self.db.close()
 
@@ -151,20 +177,3 @@ def _unique(places: Iterable[Mapping[str, str]]) -> tuple[Mapping[str, str], ...
     for place in places:
         seen.setdefault(tuple(sorted(place.items())), place)
     return tuple(seen.values())
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    value = _json(text)
-    return value if isinstance(value, dict) else {}
-
-
-def _list(text: str | None) -> list[str]:
-    value = _json(text)
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _json(text: str | None) -> Any:
-    try:
-        return json.loads(text) if text else None
-    except ValueError:
-        return None
