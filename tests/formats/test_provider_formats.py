@@ -30,6 +30,12 @@ spec:
   models: ["{model}"]
   credential: {{secretRef: {{file: vendor.key}}}}
 """
+POLICY = """
+apiVersion: gatewright/v1
+kind: Policy
+metadata: {name: here}
+spec: {unpriced: allow}
+"""
 PARENTS = {"ollama": "ollama-native", "cohere": "cohere", "bedrock": "bedrock", "oddity": "oddity"}
 
 
@@ -54,7 +60,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
     ]
     gateway = Gateway(
         data,
-        specs={"oddity.yaml": example, "here.yaml": "---".join(documents)},
+        specs={"oddity.yaml": example, "here.yaml": "---".join([*documents, POLICY])},
         env={"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}"},
     )
     try:
