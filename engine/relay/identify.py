@@ -17,6 +17,7 @@ from engine.storage import accounts
 
 if TYPE_CHECKING:
     from engine.relay.call import Call
+    from engine.relay.choices import Choices
     from engine.storage.accounts import Account
     from engine.storage.database import Database
 
@@ -66,8 +67,8 @@ def credential(call: Call, places: Iterable[Mapping[str, str]]) -> str | None:
     return None
 
 
-def identify(call: Call, keys: KeyCache, places: Iterable[Mapping[str, str]], usable: Mapping[str, Any]) -> Account:
-    """Return the account behind the call's key, or refuse. ``usable`` are the groups that any user may choose."""
+def identify(call: Call, keys: KeyCache, places: Iterable[Mapping[str, str]], choices: Choices) -> Account:
+    """Return the account behind the call's key, or refuse; ``choices`` knows which groups are open to whom."""
     sent = credential(call, places)
     if not sent:
         raise CallError(
@@ -84,9 +85,9 @@ def identify(call: Call, keys: KeyCache, places: Iterable[Mapping[str, str]], us
         )
     if account.networks and not _inside(call.ip, account.networks):
         raise CallError("forbidden", f"this API key may not be used from {call.ip}", code="access_denied")
-    group = account.token_group
-    if group and group not in (account.user_group, "auto") and group not in usable:
-        raise CallError("forbidden", f"this API key's group {group!r} is not open to its user", code="access_denied")
+    refused = choices.refusal(account)
+    if refused:
+        raise CallError("forbidden", refused, code="access_denied")
     if channel is not None and not account.admin:
         raise CallError("forbidden", "only administrators may name a channel in the API key", code="access_denied")
     return account

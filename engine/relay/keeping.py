@@ -98,7 +98,7 @@ def _owner(call: Call) -> int:
 
 
 def _found(state: RelayState, call: Call) -> tuple[Stored, Record]:
-    call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
+    call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
     rules, wanted = call.format.stored, call.path.get("id", "")
     record = state.answers.find(call.account.token_id, wanted) if rules else None
     if rules is None or record is None:

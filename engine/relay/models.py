@@ -9,7 +9,7 @@ from engine.relay import ingress
 from engine.relay.call import Call, Reply
 from engine.relay.dialect import JSON
 from engine.relay.identify import identify
-from engine.relay.resolve import groups_of, resolve
+from engine.relay.resolve import resolve
 from engine.relay.thread import take_up
 from engine.relay.translate import dumps, request_hub
 
@@ -46,10 +46,10 @@ def get_model(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
 
 def count_tokens(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
     """Answer with an estimate of the request's input tokens, and say that it is one."""
-    call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
+    call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
     ingress.take(call, environ, state.settings.max_request_body)
     take_up(call, state.answers, state.settings.max_request_body)
-    resolve(call.reader, state.table, call.account, call.asked, groups_of(call.account, state.auto_groups))
+    resolve(call.reader, state.table, call.account, call.asked, state.choices.groups(call.account))
     speaker = call.format
     if speaker.count_encode is None:
         raise CallError("not_found", f"{speaker.name} has no counting of tokens")
@@ -80,8 +80,8 @@ def _weight(value: Any) -> float:
 
 
 def _visible(state: RelayState, call: Call) -> list[str]:
-    account = call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
-    names = state.table.models(groups_of(account, state.auto_groups))
+    account = call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
+    names = state.table.models(state.choices.groups(account))
     limits = account.model_limits
     return names if limits is None else [name for name in names if name in limits]
 

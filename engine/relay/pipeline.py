@@ -14,8 +14,7 @@ from engine.relay.call import Attempt, Call, Reply
 from engine.relay.deliver import deliver
 from engine.relay.identify import identify
 from engine.relay.ingress import take
-from engine.relay.price import price
-from engine.relay.resolve import groups_of, resolve
+from engine.relay.resolve import resolve
 from engine.relay.route import attempts
 from engine.relay.send import send
 from engine.relay.settle import Outcome, settle
@@ -54,10 +53,10 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
     """Serve a generating call: the stages in order."""
     outcome = Outcome()
     try:
-        call.account = identify(call, state.keys, state.credentials(call.format), state.usable_groups)
+        call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
         take(call, environ, state.settings.max_request_body)
         take_up(call, state.answers, state.settings.max_request_body)
-        groups = groups_of(call.account, state.auto_groups)
+        groups = state.choices.groups(call.account)
         reading, group = resolve(call.reader, state.table, call.account, call.asked, groups)
         price(state, call, reading)
         admit(call.account)

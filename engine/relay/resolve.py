@@ -55,14 +55,6 @@ class Reader:
         return Reading(asked)
 
 
-def groups_of(account: Account, auto: Sequence[str]) -> tuple[str, ...]:
-    """Return the groups to try, in order; ``auto`` is what the group of that name stands for."""
-    if account.group != "auto":
-        return (account.group,)
-    own = [group for group in account.auto_groups if group in auto] if account.auto_groups else auto
-    return tuple(own) or ("default",)
-
-
 def resolve(reader: Reader, table: Table, account: Account, asked: str, groups: Sequence[str]) -> tuple[Reading, str]:
     """Return the reading of ``asked`` and the group that serves it."""
     reading = reader.read(asked)

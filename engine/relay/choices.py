@@ -1,0 +1,86 @@
+"""What the options table decides of a call: which groups a user may use, what ``auto`` stands for, how often to retry.
+
+``Choices(options)`` reads the texts once; a text that can't be read counts as not set. Knows no prices and no channels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.storage.accounts import Account
+
+AUTO = "auto"
+_USABLE = {"default": "", "vip": ""}
+_MOST_RETRIES = 20
+
+
+class Choices:
+    """See the module. ``retries`` is nothing where the option is not set: a Policy document decides then."""
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        self._usable = _object(options, "UserUsableGroups") or _USABLE
+        self._special = _object(options, "group_ratio_setting.group_special_usable_group")
+        self._auto = _names(options, "AutoGroups") or ("default",)
+        prices = _object(options, "group_ratio_setting.group_ratio") or _object(options, "GroupRatio")
+        self._priced: frozenset[str] | None = frozenset(prices) if prices else None
+        self._open: dict[str, frozenset[str]] = {}
+        self.retries = _count(options, "RetryTimes")
+
+    def open_to(self, user_group: str) -> frozenset[str]:
+        """The groups that users of a group may choose for their keys; their own always."""
+        held = self._open.get(user_group)
+        if held is None:
+            found = set(self._usable)
+            rules = self._special.get(user_group)
+            for rule in rules if isinstance(rules, dict) else ():
+                if rule.startswith("-:"):
+                    found.discard(rule[2:])
+                else:
+                    found.add(rule.removeprefix("+:"))
+            held = self._open[user_group] = frozenset(found | {user_group})
+        return held
+
+    def refusal(self, account: Account) -> str | None:
+        """Why a key may not use the group that it names; nothing when it may."""
+        group = account.token_group
+        if not group or group in (account.user_group, AUTO):
+            return None
+        if group not in self.open_to(account.user_group):
+            return f"this API key's group {group!r} is not open to its user"
+        if self._priced is not None and group not in self._priced:
+            return f"this API key's group {group!r} is no longer offered"
+        return None
+
+    def groups(self, account: Account) -> tuple[str, ...]:
+        """The groups to try, in order. A key's own list narrows and orders what ``auto`` stands for."""
+        if account.group != AUTO:
+            return (account.group,)
+        usable = self.open_to(account.user_group)
+        auto = tuple(g for g in self._auto if g in usable and (self._priced is None or g in self._priced))
+        own = tuple(group for group in account.auto_groups if group in auto)
+        return own or auto or (account.user_group,)
+
+
+def _read(options: Mapping[str, str], name: str) -> Any:
+    try:
+        return json.loads(options.get(name) or "null")
+    except ValueError:
+        return None
+
+
+def _object(options: Mapping[str, str], name: str) -> dict[str, Any]:
+    value = _read(options, name)
+    return value if isinstance(value, dict) else {}
+
+
+def _names(options: Mapping[str, str], name: str) -> tuple[str, ...]:
+    value = _read(options, name)
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _count(options: Mapping[str, str], name: str) -> int | None:
+    text = options.get(name, "").strip()
+    return min(int(text), _MOST_RETRIES) if text.isascii() and text.isdigit() else None
