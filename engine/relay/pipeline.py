@@ -14,6 +14,7 @@ from engine.relay.call import Attempt, Call, Reply
 from engine.relay.deliver import deliver
 from engine.relay.identify import identify
 from engine.relay.ingress import take
+from engine.relay.price import price
 from engine.relay.resolve import resolve
 from engine.relay.route import attempts
 from engine.relay.send import send
