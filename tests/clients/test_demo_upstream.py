@@ -492,7 +492,7 @@ def test_gemini_tool_there_and_back_with_thinking(gemini: genai.Client, stream: 
     made = gemini.models.generate_content(
         contents=[*contents, types.Content(role="model", parts=[parts[-1]]), back], **asked
     )
-    assert made.text == 'The tool get_weather answered: {"result":"sunny"}'
+    assert made.text == "The tool get_weather answered: sunny"
     for signature, text in ((b"foreign", "not valid"), (None, "missing a thought_signature")):
         other = types.Part(function_call=call, thought_signature=signature)
         with pytest.raises(gemini_errors.ClientError, match=text):
