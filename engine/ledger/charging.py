@@ -17,10 +17,11 @@ from engine.ledger import ratios
 from engine.ledger.amounts import MILLION, ONE, ZERO, add, decimal, divide, multiply, plain, positive
 from engine.ledger.rules import Adjustment, Picture, Price, Rule
 
-_THOUSAND = Decimal(1000)
+_THOUSAND, _TWO = Decimal(1000), Decimal(2)
+_NONE: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scene:
     """What the conditions of one charge see."""
 
@@ -51,6 +52,8 @@ def bill(rule: Rule, usage: Mapping[str, Any], scene: Scene) -> Bill:
     made = Bill()
     if rule.expression is not None:
         _by_expression(rule, usage, scene, made)
+    elif usage.get("task") and rule.ratio is not None and rule.ratio.model is not None:
+        _task(rule, rule.ratio.model, made)
     else:
         changes = [item for item in rule.adjustments if _holds(item, rule, usage, scene)] if rule.adjustments else ()
         _tokens(rule, usage, changes, made)
@@ -58,9 +61,11 @@ def bill(rule: Rule, usage: Mapping[str, Any], scene: Scene) -> Bill:
             _others(rule, usage, scene, made)
         for change in changes:
             _change(change, made)
+        total = ZERO
         for line in made.lines:
-            made.total = add(made.total, line["amount"])
-    for name, value in (usage.get("factors") or {}).items():
+            total = add(total, line["amount"])
+        made.total = total
+    for name, value in (usage.get("factors") or _NONE).items():
         factor = positive(value)
         if factor is not None and factor != ONE:
             made.factors[name] = plain(factor)
@@ -195,6 +200,13 @@ def _within(change: Adjustment, now: float) -> bool:
     if minute >= hours.start:
         return day in hours.days
     return minute < hours.end and (day - 1) % 7 in hours.days
+
+
+def _task(rule: Rule, model: Decimal, made: Bill) -> None:
+    """Work that is done apart, at a ratio and no price: half the ratio is its price in dollars."""
+    dollars = divide(model, _TWO)
+    made.total = multiply(dollars, rule.unit)
+    made.lines.append({"bucket": "call", "units": 1, "price": plain(dollars), "per": "call", "amount": made.total})
 
 
 def _change(change: Adjustment, made: Bill) -> None:

@@ -10,30 +10,23 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from engine.ledger.amounts import ONE, ZERO, divide
-from engine.ledger.charging import Bill, Scene
-from engine.ledger.rules import Rule
-
-_PLACES = Decimal("1e-6")
+from engine.ledger.charging import Bill
+from engine.ledger.rules import Rule, Share
 
 
-def facts(rule: Rule, usage: Mapping[str, Any], bill: Bill, scene: Scene) -> dict[str, Any]:
+def facts(rule: Rule, usage: Mapping[str, Any], bill: Bill, share: Share) -> dict[str, Any]:
     """The keys of ``other`` for one charge."""
-    factor, through, own = rule.factors(scene.user_group, scene.group, scene.channel)
-    told: dict[str, Any] = dict(ratios(rule))
+    told = dict(share.told)
     if bill.scale:
         told["model_price"] = float(Decimal(str(told["model_price"])) * Decimal(bill.scale))
-    told["group_ratio"] = float(factor)
-    told["user_group_ratio"] = float(factor) if own else -1
-    if through is not ONE and through != ONE:
-        told["channel_ratio"] = float(through)
     get = usage.get
     read, short, long = get("cache_read") or 0, get("cache_write_5m") or 0, get("cache_write_1h") or 0
     told["cache_tokens"] = read
     if short or long:
         told["cache_creation_tokens"] = told["cache_write_tokens"] = short + long
         told["cache_creation_tokens_5m"], told["cache_creation_tokens_1h"] = short, long
-    _media(rule, usage, told)
+    if get("input_image") or get("input_audio") or get("output_audio"):
+        _media(rule, usage, told)
     if bill.surcharges:
         told["tool_surcharges"] = bill.surcharges
     if rule.expression is not None:
@@ -60,34 +53,3 @@ def _media(rule: Rule, usage: Mapping[str, Any], told: dict[str, Any]) -> None:
     elif ratio.audio_price is not None:
         told |= {"audio_input_seperate_price": True, "audio_input_token_count": spoken}
         told["audio_input_price"] = float(ratio.audio_price)
-
-
-def ratios(rule: Rule) -> dict[str, Any]:
-    """A rule in ratios, whichever notation it is written in."""
-    ratio = rule.ratio
-    if ratio is not None and ratio.price is None:
-        return {
-            "model_ratio": float(ratio.model or ZERO),
-            "model_price": -1,
-            "completion_ratio": float(ratio.completion),
-            "cache_ratio": float(ratio.cache),
-            "cache_creation_ratio": float(ratio.cache_write),
-        }
-    per_call = rule.call if rule.call is not None and not rule.prices else None
-    if per_call is not None:
-        return {"model_ratio": 0, "model_price": float(per_call.shown), "completion_ratio": 0, "cache_ratio": 0}
-    if not rule.prices:
-        return {"model_ratio": 0, "model_price": -1, "completion_ratio": 0, "cache_ratio": 0}
-    prices = rule.prices
-    entry = prices["input"].each
-    return {
-        "model_ratio": float(entry.quantize(_PLACES) if entry else ZERO),
-        "model_price": -1,
-        "completion_ratio": _share(prices["output"].each, entry),
-        "cache_ratio": _share(prices["cache_read"].each, entry),
-        "cache_creation_ratio": _share(prices["cache_write_5m"].each, entry),
-    }
-
-
-def _share(part: Decimal, whole: Decimal) -> float:
-    return float(divide(part, whole).quantize(_PLACES)) if whole else 0.0

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.filters.patterns import pattern
 from engine.ledger import documents, rules
-from engine.ledger.amounts import ONE, ZERO, add, divide, multiply, plain, rounded, rounded_up
+from engine.ledger.amounts import ZERO, add, divide, multiply, plain, rounded, rounded_up
 from engine.ledger.charging import Bill, Scene, bill
 from engine.ledger.expressions import ExpressionError
 from engine.ledger.facts import facts
@@ -160,8 +160,7 @@ class Book:
         lines: list[dict[str, Any]] = []
         factors: dict[str, str] = {}
         for own, usage, one in bills:
-            group, through, _ = own.factors(scene.user_group, scene.group, scene.channel)
-            factor = group if through is ONE else multiply(group, through)
+            factor = own.share(scene.user_group, scene.group, scene.channel).factor
             total = multiply(add(one.total, one.tools), factor)
             exact = add(exact, total)
             least = least or total > 0 or (own.ratio is not None and _used(own, usage, factor))
@@ -170,7 +169,7 @@ class Book:
         quota = rounded(exact)
         if quota == 0 and least and not (rule.ratio is not None and rule.call is not None):
             quota = 1
-        told = facts(rule, bills[0][1], bills[0][2], scene)
+        told = facts(rule, bills[0][1], bills[0][2], rule.share(scene.user_group, scene.group, scene.channel))
         usd = divide(exact, self.unit)
         return Charge(quota, usd, rule.name, rule.place, tuple(lines), told, factors)
 
@@ -203,8 +202,7 @@ class Book:
             one = bill(rule, usage, scene)
         except ExpressionError:
             return 0
-        factor, through, _ = rule.factors(user_group, group, str(channel))
-        return rounded_up(multiply(one.total, multiply(factor, through)))
+        return rounded_up(multiply(one.total, rule.share(user_group, group, str(channel)).factor))
 
 
 def _used(rule: Rule, usage: Mapping[str, Any], factor: Decimal) -> bool:

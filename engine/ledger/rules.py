@@ -27,6 +27,8 @@ _FALLBACK = {
 }
 """Where a bucket's price is looked for when it has none: nothing is ever free because it was forgotten."""
 TOKENS = ("input", "output", *(name for name in BUCKETS if name not in ("input_fresh", "output_text")))
+_KNOWN = 1000
+_PLACES = Decimal("1e-6")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -107,6 +109,14 @@ class Ratio:
     """Gives what the upstream says it charged, where written tokens are worked out from it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What group and channel multiply a charge by, and what the log row says of that and of the rule's ratios."""
+
+    factor: Decimal
+    told: Mapping[str, Any]
+
+
 @dataclass(slots=True, eq=False)
 class Rule:
     """What a model costs. ``prices`` has a price for every bucket of tokens if it has one for any."""
@@ -135,20 +145,20 @@ class Rule:
     expression: Any = None
     """A compiled price expression, in place of all other prices."""
     levels: tuple[Factors, ...] = ()
-    known: dict[tuple[str, str, str], tuple[Decimal, Decimal, bool]] = field(default_factory=dict)
+    known: dict[tuple[str, str, str], Share] = field(default_factory=dict)
     """PERF: factors by (user group, group, channel), looked up once."""
 
-    def factors(self, user_group: str, group: str, channel: str) -> tuple[Decimal, Decimal, bool]:
-        """(group's factor, channel's factor, whether the first is one of the user's own group)."""
+    def share(self, user_group: str, group: str, channel: str) -> Share:
+        """The factors of an account and a channel."""
         key = (user_group, group, channel)
         found = self.known.get(key)
         if found is None:
             if len(self.known) > _KNOWN:
                 self.known.clear()
-            found = self.known[key] = self._factors(user_group, group, channel)
+            found = self.known[key] = self._share(user_group, group, channel)
         return found
 
-    def _factors(self, user_group: str, group: str, channel: str) -> tuple[Decimal, Decimal, bool]:
+    def _share(self, user_group: str, group: str, channel: str) -> Share:
         own, factor = False, ONE
         for level in self.levels:
             pair = level.pairs.get(user_group, {}).get(group)
@@ -159,7 +169,10 @@ class Rule:
                 factor = level.groups[group]
                 break
         through = next((level.channels[channel] for level in self.levels if channel in level.channels), ONE)
-        return factor, through, own
+        told = {**shown(self), "group_ratio": float(factor), "user_group_ratio": float(factor) if own else -1}
+        if through != ONE:
+            told["channel_ratio"] = float(through)
+        return Share(multiply(factor, through), told)
 
     def tool(self, name: str) -> Decimal | None:
         """Dollars for 1000 calls of a tool, if it has a price."""
@@ -172,7 +185,35 @@ class Rule:
         return self.expression is None and not any(p.each for p in prices) and not any(p.amount for p in self.pictures)
 
 
-_KNOWN = 1000
+def shown(rule: Rule) -> dict[str, Any]:
+    """A rule in ratios, whichever notation it is written in."""
+    ratio = rule.ratio
+    if ratio is not None and ratio.price is None:
+        return {
+            "model_ratio": float(ratio.model or ZERO),
+            "model_price": -1,
+            "completion_ratio": float(ratio.completion),
+            "cache_ratio": float(ratio.cache),
+            "cache_creation_ratio": float(ratio.cache_write),
+        }
+    per_call = rule.call if rule.call is not None and not rule.prices else None
+    if per_call is not None:
+        return {"model_ratio": 0, "model_price": float(per_call.shown), "completion_ratio": 0, "cache_ratio": 0}
+    if not rule.prices:
+        return {"model_ratio": 0, "model_price": -1, "completion_ratio": 0, "cache_ratio": 0}
+    prices = rule.prices
+    entry = prices["input"].each
+    return {
+        "model_ratio": float(entry.quantize(_PLACES) if entry else ZERO),
+        "model_price": -1,
+        "completion_ratio": _share(prices["output"].each, entry),
+        "cache_ratio": _share(prices["cache_read"].each, entry),
+        "cache_creation_ratio": _share(prices["cache_write_5m"].each, entry),
+    }
+
+
+def _share(part: Decimal, whole: Decimal) -> float:
+    return float(divide(part, whole).quantize(_PLACES)) if whole else 0.0
 
 
 def token_prices(tokens: Mapping[str, Any], unit: Decimal) -> dict[str, Price]:

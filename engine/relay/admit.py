@@ -1,21 +1,74 @@
-"""Admit: may this account spend on this call now? Refuses with 402/403 when the key's quota is used up.
+"""Admit: may this account spend on this call now? Holds an estimate of its price, or refuses with 402.
 
-The reservation of an estimate stands here when prices exist; until then a limited key only needs quota left.
+The estimate is cheap (a token for each four bytes of the request, and the most output that it asks for); only where
+the balance is nearly spent are the tokens counted. Knows no balances and no prices: ``engine.ledger`` does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
 
 if TYPE_CHECKING:
+    from engine.ledger.reserve import Reservation
+    from engine.relay.call import Call
+    from engine.relay.state import RelayState
     from engine.storage.accounts import Account
 
+_BYTES_PER_TOKEN = 4
+_CHOICES = ("n", "candidatecount")
 
-def admit(account: Account) -> None:
-    """Refuse a key that has a limit and nothing left of it."""
-    if not account.unlimited and account.remain_quota <= 0:
+
+def admit(state: RelayState, call: Call, account: Account, group: str) -> Reservation:
+    """Hold what the call may cost; ``group`` is the one that serves it."""
+    if not account.unlimited and account.remain_quota <= 0 and state.terms.enforce:
         raise CallError(
             "quota", "this API key has no quota left; ask for more, or use another key", code="insufficient_quota"
         )
+    if not state.ledger.ready():
+        raise CallError("unavailable", "the gateway's journal can't be written; its operator has to make room", wait=30)
+    amount = _estimate(state, call, account, group, len(call.raw) // _BYTES_PER_TOKEN)
+    ids = account.user_id, account.token_id
+    exactly = amount and state.terms.enforce and state.counter.exact
+    if exactly and state.reserves.least(*ids) < amount * state.terms.near:
+        amount = _estimate(state, call, account, group, state.counter.request(call.body).tokens)
+    return state.reserves.hold(*ids, amount, state.terms)
+
+
+def _estimate(state: RelayState, call: Call, account: Account, group: str, input_tokens: int) -> int:
+    if call.book is None or call.rule is None:
+        return 0
+    return call.book.estimate(
+        call.rule,
+        input_tokens=input_tokens,
+        max_tokens=most_output(call.body, state.terms.max_tokens),
+        group=group,
+        user_group=account.user_group,
+        request=call.body,
+        now=call.now,
+    )
+
+
+def most_output(body: dict[str, Any], default: int) -> int:
+    """The most output tokens that a request asks for, in whatever format; ``default`` where it names no maximum.
+
+    Any whole number under a name with "max" and "token" in it, at the top or one below; times the choices asked for.
+    """
+    most, choices = 0, 1
+    for name, value in _numbers(body):
+        lowered = name.lower()
+        if "max" in lowered and "token" in lowered:
+            most = max(most, value)
+        elif lowered in _CHOICES and value > 1:
+            choices = value
+    return (most or default) * choices
+
+
+def _numbers(body: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    for name, value in body.items():
+        if type(value) is int:
+            yield name, value
+        elif isinstance(value, dict):
+            yield from ((inner, one) for inner, one in value.items() if type(one) is int)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.errors import MappingError
 from engine.hub import replay, response, shape, thoughts
 from engine.hub.assembler import Assembler
 from engine.relay import thread
@@ -15,13 +16,20 @@ if TYPE_CHECKING:
     from engine.relay.state import RelayState
     from engine.relay.translate import Outbound
 
-_BYTES_PER_TOKEN = 4
+
+class Said(Protocol):
+    """An answer whose words can be looked at."""
+
+    def text(self) -> str:
+        """All that it says."""
+        ...
 
 
 class Answered:
     """An answer that has begun: who asked, who answers, and what is noted of it on the way."""
 
     __slots__ = (
+        "_counter",
         "_limit",
         "_memory",
         "attempt",
@@ -33,7 +41,6 @@ class Answered:
         "outcome",
         "own_id",
         "ping_every",
-        "produced",
         "request",
         "usage_overrides",
     )
@@ -63,8 +70,7 @@ class Answered:
         """The id that the caller sees, where it is ours to give."""
         self.complete = False
         """Whether the caller was told all of a stream, up to its last event."""
-        self.produced = 0
-        """Bytes of the answer so far, for an estimate where the upstream tells no usage."""
+        self._counter = state.counter
 
     @property
     def report(self) -> Report:
@@ -104,21 +110,56 @@ class Answered:
         """Return what turns thinking into text in a stream, or the reverse; None where the channel asks for neither."""
         return thoughts.turner(self.attempt.channel.thinking, self.report)
 
-    def estimate_missing(self) -> None:
-        """Where the upstream told no usage: a token for each four bytes, and the row says that it is an estimate."""
-        outcome = self.outcome
-        used = outcome.usage
-        if used.get("input_total") or used.get("output_total") or (outcome.error and not self.produced):
+    def count_missing(self, said: Said) -> None:
+        """What the upstream did not tell of the usage is counted here, and the row says so.
+
+        Of an answer that broke off, or that the caller left, the upstream has told nothing or only how it began.
+        """
+        outcome, used = self.outcome, self.outcome.usage
+        whole = outcome.ended == "done"
+        if (used.get("output_total") and whole) or (whole and used.get("input_total") and not said.text()):
             return
-        sent, got = len(self.call.raw) // _BYTES_PER_TOKEN, self.produced // _BYTES_PER_TOKEN
-        outcome.usage = {
-            "input_fresh": sent,
-            "input_total": sent,
-            "output_text": got,
-            "output_total": got,
-            "total": sent + got,
-        }
-        outcome.usage_source = "estimated"
+        output = self._counter.text(said.text())
+        if used.get("output_total", 0) >= output.tokens and used.get("input_total"):
+            return
+        if not used.get("input_total"):
+            if outcome.error is not None and not output.tokens:
+                return
+            sent = self._counter.request(self.call.body)
+            how = "counted" if (sent.how, output.how) == ("counted", "counted") else "estimated"
+            used = {**used, "input_fresh": sent.tokens, "input_total": sent.tokens}
+        else:
+            how = output.how
+        got = max(output.tokens, used.get("output_total", 0))
+        told = got - used.get("reasoning", 0) if used.get("reasoning", 0) <= got else got
+        outcome.usage = {**used, "output_text": told, "output_total": got, "total": used["input_total"] + got}
+        outcome.usage_source = how
+
+
+class Whole:
+    """An answer that came whole, for counting what it says."""
+
+    def __init__(self, answered: Answered, body: dict[str, Any]) -> None:
+        self._answered = answered
+        self._body = body
+
+    def text(self) -> str:
+        """All that the answer says."""
+        answered = self._answered
+        decode = answered.attempt.format.decode_response
+        if decode is None:
+            return ""
+        try:
+            decoded = decode([], self._body, answered.headers, answered.request, answered.ctx)
+        except MappingError:
+            return ""
+        return texts(decoded.get("parts") or ())
+
+
+def texts(parts: Iterable[Any]) -> str:
+    """What an answer's parts say, one after another: words, thoughts and calls."""
+    found = [part.get(name) for part in parts if isinstance(part, dict) for name in ("name", "text", "arguments")]
+    return "\n".join(text for text in found if isinstance(text, str) and text)
 
 
 def through_hub(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.ledger.pricing import Book, Rule
+    from engine.ledger.reserve import Reservation
     from engine.program import Alias, Endpoint, Format, Program
     from engine.relay.resolve import Reader
     from engine.relay.table import LiveChannel
@@ -44,6 +45,8 @@ class Call:
     hub: dict[str, Any] | None = None
     thread: Thread | None = None
     """What it goes on from, in a format whose answers are kept."""
+    reservation: Reservation | None = None
+    """What is held of the account's balance until the call is settled."""
     book: Book | None = None
     rule: Rule | None = None
     """What it is charged by; nothing for a model without a price, where a Policy allows that."""

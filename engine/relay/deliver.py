@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import MappingError
 from engine.hub import usage
-from engine.relay.answers import Answered, through_hub
+from engine.relay.answers import Answered, Whole, through_hub
 from engine.relay.call import Reply
 from engine.relay.dialect import JSON
 from engine.relay.losses import loss_header
@@ -64,7 +64,7 @@ def deliver(
         settle(state, call, outcome)
         return reply
     stream: Stream = (Through if out.same and not out.turned else Across)(answered, _pump(answered, answer), kind)
-    pieces = _guarded(state, answered, stream.run(), handle, unwatch)
+    pieces = _guarded(state, answered, stream, handle, unwatch)
     first = next(pieces)  # what fails before it raises UpstreamFailure, and another channel can be tried
     headers = [("content-type", stream.content_type), *_SSE_HEADERS, *_returned(answered), *loss_header(outcome.report)]
     return Reply(200, headers, stream=_from(first, pieces))
@@ -88,13 +88,21 @@ def _pump(answered: Answered, answer: Answer) -> Iterator[bytes | None]:
 
 
 def _guarded(
-    state: RelayState, answered: Answered, pieces: Iterator[bytes], handle: Handle, unwatch: Callable[[], None]
+    state: RelayState, answered: Answered, stream: Stream, handle: Handle, unwatch: Callable[[], None]
 ) -> Iterator[bytes]:
-    """The caller's bytes; however the stream ends, the upstream's connection is given up and the call settled once."""
+    """The caller's bytes; however the stream ends, the upstream's connection is given up and the call settled once.
+
+    The piece that completes the answer is held until the call is in the journal.
+    """
     outcome = answered.outcome
     ended = False
     try:
-        yield from pieces
+        for piece in stream.run():
+            if stream.ending and not outcome.settled:
+                stream.note()
+                answered.count_missing(stream)
+                settle(state, answered.call, outcome)
+            yield piece
         ended = True
     except UpstreamFailure:
         ended = True
@@ -106,8 +114,8 @@ def _guarded(
             outcome.ended = "client_gone"
         if outcome.ended == "client_gone" and answered.complete:
             outcome.ended = "done"  # who leaves at the last event has all there is
-        if not (outcome.error and outcome.first_byte is None):
-            answered.estimate_missing()
+        if not (outcome.error and outcome.first_byte is None) and not outcome.settled:
+            answered.count_missing(stream)
             settle(state, answered.call, outcome)
 
 
@@ -138,8 +146,7 @@ def _whole(state: RelayState, answered: Answered, answer: Answer) -> Reply:
     rules = attempt.format.usage
     counts = rules.at([], body) if rules.at else None
     outcome.usage = usage.normalise(counts, rules.counts, answered.usage_overrides) if counts else {}
-    answered.produced = len(raw)
-    answered.estimate_missing()
+    answered.count_missing(Whole(answered, body))
     if call.stream:
         return _replayed(answered, body)
     if answered.out.same and not answered.out.turned:
@@ -170,7 +177,7 @@ def _gathered(answered: Answered, pump: Iterator[bytes | None], kind: str = "sse
     """A streamed answer to a caller who wanted it whole."""
     stream = Across(answered, pump, kind)
     body = stream.gather()
-    answered.estimate_missing()
+    answered.count_missing(stream)
     return Reply(
         200, [("content-type", JSON), *_returned(answered), *loss_header(answered.outcome.report)], dumps(body)
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
 from engine.storage import accounts
+from engine.storage.database import StorageError
 
 if TYPE_CHECKING:
     from engine.relay.call import Call
@@ -35,6 +36,8 @@ class KeyCache:
         self._db = db
         self._salt = os.urandom(16)
         self._held: dict[bytes, tuple[float, Account | None]] = {}
+        self.patience = 0.0
+        """Seconds for which a key that was known is believed while the database is away."""
 
     def find(self, key: str) -> Account | None:
         """Return the account of a bare key, or None."""
@@ -43,7 +46,12 @@ class KeyCache:
         now = time.monotonic()
         if held is not None and now < held[0]:
             return held[1]
-        account = accounts.find_key(self._db, key)
+        try:
+            account = accounts.find_key(self._db, key)
+        except StorageError:
+            if held is None or now > held[0] + self.patience:
+                raise
+            return held[1]
         if len(self._held) >= _BOUND:
             self._held.clear()
         self._held[digest] = (now + REMEMBER, account)

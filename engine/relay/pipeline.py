@@ -60,16 +60,20 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
         groups = state.choices.groups(call.account)
         reading, group = resolve(call.reader, state.table, call.account, call.asked, groups)
         price(state, call, reading)
-        admit(call.account)
+        call.reservation = admit(state, call, call.account, group)
         tries = attempts(call, state.table, reading, group, state.tries)
         return _try(state, call, prefer(call, tries), outcome)
     except UpstreamFailure as ex:
         outcome.error = ex.error
-        settle(state, call, outcome)
+        settle(state, call, outcome, before_output=True)
         raise
     except CallError as ex:
         outcome.error = dialect.error_of(ex)
-        settle(state, call, outcome)
+        settle(state, call, outcome, before_output=True)
+        raise
+    except BaseException:
+        if call.reservation is not None:
+            call.reservation.settle()
         raise
 
 
@@ -89,6 +93,7 @@ def _try(state: RelayState, call: Call, tries: list[Attempt], outcome: Outcome) 
             return deliver(state, call, attempt, out, answer, handle, outcome, ended)
         except UpstreamFailure as ex:
             ended()
+            outcome.usage = outcome.usage if state.terms.failed_pays else {}
             if number == len(tries) or handle.aborted or ex.error["meaning"] not in retried:
                 raise
             log.info("call %s: channel %s failed (%s), trying another", call.request_id, attempt.channel.name, ex)

@@ -1,17 +1,25 @@
-"""Settle: what a finished call used becomes one log entry, whoever ended it. The charge will be made here."""
+"""Settle: what a finished call used becomes a charge and one ledger entry, before its last bytes leave.
+
+Whatever way a call ends, it is settled once: what was held for it is free again, and what it cost is in the journal.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.storage.logs import CONSUME, ERROR, LogRow
+from engine.ledger.amounts import ZERO
+from engine.ledger.pricing import Charge
+from engine.storage.log_rows import CONSUME, ERROR, LogRow
+from engine.storage.posting import Entry
 
 if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call, Report
     from engine.relay.state import RelayState
 
+log = logging.getLogger(__name__)
 _LOSSES = 50
 
 
@@ -29,35 +37,90 @@ class Outcome:
     ended: str = "done"
     """How it ended: done, cut, timeout, client_gone, error."""
     error: dict[str, Any] | None = None
+    settled: bool = False
 
 
-def settle(state: RelayState, call: Call, outcome: Outcome) -> None:
-    """Hand the call's entry to the log writer. Never blocks, never fails a call."""
-    failed = outcome.error is not None and not outcome.usage
-    if failed and not state.settings.error_log_enabled:
+def settle(state: RelayState, call: Call, outcome: Outcome, *, before_output: bool = False) -> None:
+    """Charge the call and put it into the journal, once. Never waits for the database, never fails a call.
+
+    ``before_output``: it failed before the caller had a byte of an answer.
+    """
+    if outcome.settled:
         return
+    outcome.settled = True
+    failed = outcome.error is not None and (before_output or not outcome.usage)
+    charge = _charge(state, call, outcome, failed)
+    quota = charge.quota if charge is not None else 0
+    held = call.reservation
+    if held is not None:
+        held.settle(quota)
+    if failed and not quota and not state.settings.error_log_enabled:
+        return
+    account, attempt = call.account, outcome.attempt
+    state.ledger.put(
+        Entry(
+            request_id=call.request_id,
+            created_at=call.now,
+            user_id=account.user_id if account else 0,
+            token_id=account.token_id if account else 0,
+            channel_id=attempt.channel.id if attempt else 0,
+            quota=quota,
+            counted=bool(quota) or not failed,
+            source=outcome.usage_source if outcome.usage else "",
+            row=_row(call, outcome, failed and not quota, quota, charge.other() if charge is not None else {}),
+        )
+    )
+
+
+def _charge(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Charge | None:
+    """What the policy and the price make of it; nothing when it is free or has no price book."""
+    account, attempt, book = call.account, outcome.attempt, call.book
+    terms = state.terms
+    if account is None or attempt is None or book is None or not outcome.usage:
+        return None
+    if (failed and not terms.failed_pays) or (outcome.ended == "client_gone" and not terms.left_pays):
+        return None
+    try:
+        made = book.charge(
+            call.rule,
+            outcome.usage,
+            group=attempt.group,
+            user_group=account.user_group,
+            channel=attempt.channel.name,
+            request=call.body,
+            now=call.now,
+        )
+    except Exception:  # a price that can't be worked out must not lose the call: the estimate is what was agreed to
+        log.exception("call %s can't be priced; its reservation stands as its price", call.request_id)
+        return Charge(call.reservation.amount if call.reservation else 0, ZERO, "", "", failed="see the log")
+    if made.failed and call.reservation is not None:
+        return replace(made, quota=call.reservation.amount)
+    return made
+
+
+def _row(call: Call, outcome: Outcome, refused: bool, quota: int, priced: dict[str, Any]) -> LogRow:
     account, attempt, usage = call.account, outcome.attempt, outcome.usage
-    row = LogRow(
+    return LogRow(
         user_id=account.user_id if account else 0,
         username=account.username if account else "",
         token_id=account.token_id if account else 0,
         token_name=account.token_name if account else "",
         model_name=call.asked,
         channel_id=attempt.channel.id if attempt else 0,
-        type=ERROR if failed else CONSUME,
-        content=outcome.error["message"] if failed and outcome.error else "",
+        type=ERROR if refused else CONSUME,
+        content=outcome.error["message"] if refused and outcome.error else "",
+        quota=quota,
         prompt_tokens=usage.get("input_total", 0),
         completion_tokens=usage.get("output_total", 0),
         use_time=int(time.monotonic() - call.started),
         is_stream=call.stream,
         group=attempt.group if attempt else "",
-        ip=call.ip if failed else "",
+        ip=call.ip if refused else "",
         request_id=call.request_id,
         upstream_request_id=outcome.upstream_id[:128],
         created_at=call.now,
-        other=_other(call, outcome),
+        other={**priced, **_other(call, outcome)},
     )
-    state.logs.put(row)
 
 
 def _other(call: Call, outcome: Outcome) -> dict[str, Any]:

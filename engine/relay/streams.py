@@ -15,7 +15,7 @@ from engine.errors import MappingError
 from engine.hub import replay
 from engine.hub import usage as usages
 from engine.hub.assembler import Assembler
-from engine.relay.answers import Answered, decode_whole, encode_whole
+from engine.relay.answers import Answered, decode_whole, encode_whole, texts
 from engine.relay.dialect import error_body
 from engine.relay.upstream import UpstreamFailure
 from engine.transport import faults, framing
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from engine.program import Format
 
 Pump = Iterator[bytes | None]
+_SEEN_BYTES = 1024 * 1024
 _GARBAGE = "the provider sent an event that is no JSON"
 
 
@@ -32,8 +33,21 @@ class Stream(Protocol):
 
     content_type: str
 
+    @property
+    def ending(self) -> bool:
+        """The piece just given completes the answer, properly or by an error event."""
+        ...
+
     def run(self) -> Iterator[bytes]:
         """Give the caller's bytes."""
+        ...
+
+    def note(self) -> None:
+        """Put what was learned into the call's outcome."""
+        ...
+
+    def text(self) -> str:
+        """All that the answer said so far."""
         ...
 
 
@@ -131,12 +145,18 @@ class Through:
         self._final = answered.call.format.stored.final if answered.call.format.stored else None
         self._sent = False
         self._ended = not (stream.ends.get("marker") or stream.ends.get("finish"))
+        self._late = not stream.ends.get("marker")
+        """A finish reason ends it, and usage may still follow: only what comes last is known to complete it."""
+        self._finishing = False
+        self._seen: list[bytes] = []
+        self._seen_bytes = 0
+        self.ending = False
 
     def run(self) -> Iterator[bytes]:
         """Give complete events as they came."""
         outcome = self._answered.outcome
         try:
-            yield from self._passed()
+            yield from self._last_held(self._passed()) if self._late else self._passed()
             if not self._ended:
                 raise faults.TransportError("cut", "its stream ended without its last event")
             if self._reframed:
@@ -147,9 +167,51 @@ class Through:
                 return
             yield self._broken(transport_error(ex))
         finally:
-            self._answered.complete = self._ended and bool(self._ends) and outcome.error is None
-            if self._tally.changed:
-                outcome.usage = self._tally.settle()
+            self.note()
+
+    def note(self) -> None:
+        """Put usage into the outcome, and whether the answer is whole."""
+        outcome = self._answered.outcome
+        self._answered.complete = self._ended and bool(self._ends) and outcome.error is None
+        if self._tally.changed:
+            outcome.usage = self._tally.settle()
+
+    def text(self) -> str:
+        """What the events said, read only now; of a long answer its beginning stands for all."""
+        answered, found = self._answered, []
+        decoder = framing.decoder(answered.attempt.format.stream.framing | {"type": self._kind})  # type: ignore[union-attr]
+        for name, raw in decoder.feed(b"".join(self._seen)) + decoder.finish():
+            try:
+                said = self._decode([], name, _json(raw), answered.headers, answered.request, answered.ctx) or ()
+            except (MappingError, ValueError):
+                continue
+            found += [event.get("fields") or event for event in said if event["type"].startswith("part")]
+        return texts(found)
+
+    def _last_held(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        held = b""
+        try:
+            for piece in pieces:
+                if held:
+                    yield held
+                    held = b""
+                if self._finishing:
+                    held, self._finishing = piece, False
+                else:
+                    yield piece
+        except faults.TransportError:
+            if held:
+                yield held
+            raise
+        if held:
+            self.ending = True
+            yield held
+
+    def _keep_seen(self, piece: bytes) -> None:
+        """PERF: a reference is kept, no copy; most answers tell their usage and nobody reads it again."""
+        if self._seen_bytes < _SEEN_BYTES:
+            self._seen_bytes += len(piece)
+            self._seen.append(piece)
 
     def _passed(self) -> Iterator[bytes]:
         splitter = framing.splitter(self._kind)
@@ -164,7 +226,7 @@ class Through:
                 continue
             complete, events = splitter.feed(piece)
             if complete:
-                self._answered.produced += len(complete)
+                self._keep_seen(complete)
                 out = self._scan(complete, events)
                 if out:
                     self._sent = True
@@ -176,6 +238,7 @@ class Through:
     def _broken(self, error: dict[str, Any]) -> bytes:
         outcome = self._answered.outcome
         outcome.error, outcome.ended = error, ended_word(error)
+        self.ending = True
         if not self._sent:
             raise UpstreamFailure(error)
         return self._encoder.error(error)
@@ -188,7 +251,8 @@ class Through:
 
     def _marked(self, event: bytes) -> bytes:
         if any(mark in event for mark in self._ends):
-            self._ended = True
+            self._ended = self._finishing = True
+            self.ending = self.ending or not self._late
         if not self._reframed and not any(mark in event for mark in self._marks):
             return event
         decoder = framing.decoder(self._answered.attempt.format.stream.framing | {"type": self._kind})  # type: ignore[union-attr]
@@ -227,7 +291,7 @@ class Through:
             "message": error.get("message") or "the provider failed",
         }
         outcome.error, outcome.ended = error, "error"
-        self._ended = True
+        self._ended = self.ending = True
         if not self._sent:
             raise UpstreamFailure(error)
 
@@ -266,7 +330,7 @@ class Across:
         try:
             yield from self._told_pieces()
         finally:  # the caller may leave at any piece
-            self._note()
+            self.note()
         tail = self._encoder.done() if self._assembler.error is None else b""
         if tail:
             yield self._opened() + tail
@@ -285,6 +349,15 @@ class Across:
             if out:
                 yield self._opened() + out
 
+    @property
+    def ending(self) -> bool:
+        """The piece just given completes the answer."""
+        return self._assembler.complete or self._assembler.error is not None
+
+    def text(self) -> str:
+        """What the answer said so far."""
+        return texts(self._assembler.everything())
+
     def _keep(self) -> None:
         """Keep the answer, before the caller hears that it is complete and may go on from it."""
         self._kept = True
@@ -294,7 +367,7 @@ class Across:
         """Take the stream to its end and return the caller's body for the whole answer."""
         for _ in self._pieces():
             pass
-        self._note()
+        self.note()
         if self._assembler.error is not None:
             raise UpstreamFailure(self._assembler.error)
         body = encode_whole(self._answered, self._assembler)
@@ -308,7 +381,7 @@ class Across:
         yield self._encode(self._assembler.close(cut=False))
         if not self._kept:
             self._keep()
-        self._note()
+        self.note()
         yield self._encoder.done()
 
     def _opened(self) -> bytes:
@@ -324,7 +397,6 @@ class Across:
                 if piece is None:
                     yield None
                     continue
-                self._answered.produced += len(piece)
                 out = self._fed(decoder.feed(piece))
                 yield out + self._told(self._turned([{"type": "end"}])) if decoder.done else out
             out = self._fed(decoder.finish())
@@ -370,7 +442,7 @@ class Across:
             message["id"] = self._answered.own_id
         return self._encoder.encode(emitted, message)
 
-    def _note(self) -> None:
+    def note(self) -> None:
         """Put what the assembler learned into the call's outcome."""
         outcome, assembler = self._answered.outcome, self._assembler
         self._answered.complete = assembler.complete and assembler.error is None

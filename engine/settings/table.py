@@ -151,6 +151,12 @@ class Settings:
     sync_frequency: int = _DATA(
         "SYNC_FREQUENCY", 60, kinds.POSITIVE, "Seconds between reloads of channels and options."
     )
+    journal_sync: bool = _DATA(
+        "GATEWRIGHT_JOURNAL_SYNC",
+        False,
+        kinds.SWITCH,
+        "Each finished call waits until the disk has its journal line; else a power cut may lose up to 1 s of them.",
+    )
     error_log_enabled: bool = _DATA(
         "ERROR_LOG_ENABLED", False, kinds.SWITCH, "Refused and failed calls become log rows too."
     )
