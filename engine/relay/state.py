@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine import paths
 from engine.cluster.holds import Holds
 from engine.cluster.store import EmbeddedStore
 from engine.errors import CallError
@@ -29,6 +28,7 @@ from engine.relay.router import ProgramRouter
 from engine.relay.secrets import Secrets
 from engine.storage import channels, options
 from engine.storage.database import Database, open_database
+from engine.storage.logdb import open_logs
 from engine.transport import leg, proxied
 from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
@@ -52,14 +52,15 @@ class RelayState:
     ) -> None:
         self.settings = settings
         self.db = db
+        self.log_db = open_logs(settings, db)
         self.status = status
         self.program = program
         self.started = time.time()
         self.keys = KeyCache(db)
         self.holds = Holds(settings.data / "holds")
-        self.ledger = Ledger(db, settings.data / "journal", self.holds, sync=settings.journal_sync)
+        self.ledger = Ledger(db, settings.data / "journal", self.holds, sync=settings.journal_sync, log_db=self.log_db)
         self.reserves = Reserves(db, self.holds, away=lambda: self.ledger.away)
-        self.counter = Counter((settings.data / "vocabularies", paths.VOCABULARIES))
+        self.counter = Counter(settings.vocabulary_directories)
         self.ledger.start()
         self.store = EmbeddedStore(settings.data / "state.db")
         self.guard = Guard(settings.egress_allow)
@@ -164,6 +165,8 @@ class RelayState:
         self.store.close()
         self.holds.close()
         self.answers.store.close()
+        if self.log_db is not self.db:
+            self.log_db.close()
         self.db.close()
 
 

@@ -219,6 +219,11 @@ class Settings:
         return self.data / "programs"
 
     @property
+    def vocabulary_directories(self) -> tuple[Path, ...]:
+        """Where vocabularies for counting tokens are looked for."""
+        return (self.data / "vocabularies", paths.VOCABULARIES)
+
+    @property
     def secret_directory(self) -> Path:
         """The only directory from which documents may read secret files."""
         return self.secret_dir or self.data / "secrets"
