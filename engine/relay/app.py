@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
 
@@ -234,10 +234,12 @@ class Root:
     on_head = on_get
 
 
-def create_app(state: RelayState) -> Any:
-    """Return the WSGI application of a worker."""
+def create_app(state: RelayState, more: Iterable[tuple[str, object]] = ()) -> Any:
+    """Return the WSGI application of a worker; ``more`` are fixed routes of other rooms."""
     app = falcon.App(router=cast(CompiledRouter, Gateway(state)))
     app.add_route("/", Root())
     app.add_route("/healthz", Health(state))
     app.add_route("/readyz", Ready(state))
+    for path, resource in more:
+        app.add_route(path, resource)
     return app

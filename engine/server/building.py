@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from engine import api
 from engine.program import Program
 from engine.relay import app as relay_app
 from engine.relay import state as relay_state
@@ -27,4 +28,4 @@ class State(Protocol):
 def relay(settings: Settings, program: Program, status: Callable[[], dict[str, Any]]) -> tuple[State, Any]:
     """State and WSGI app of a worker; after the fork, as it opens connections."""
     state = relay_state.build(settings, program, status)
-    return state, relay_app.create_app(state)
+    return state, relay_app.create_app(state, api.routes(state))

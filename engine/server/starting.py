@@ -19,6 +19,7 @@ from engine.server.application import Gateway, StartError
 from engine.server.children import Child, ChildError, in_child
 from engine.settings import Settings
 from engine.storage.database import open_database
+from engine.storage.logdb import open_logs
 from engine.storage.people import first_start
 
 KEY_FILE = "first.key"
@@ -93,6 +94,9 @@ def bring_up(settings: Settings, first: First) -> None:
         db = open_database(settings)
         try:
             made = first_start(db)
+            logs = open_logs(settings, db, migrate=True)
+            if logs is not db:
+                logs.close()
         finally:
             db.close()
         return json.dumps([made.username, made.password, made.key] if made else []).encode()

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, Engine, NullPool, Select, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from engine.storage import migrations
+from engine.storage import migrations, slow
 from engine.storage.dsn import StorageError, Target, resolve
 
 __all__ = ["Database", "DatabaseSettings", "Query", "StorageError", "connect", "open_database"]
@@ -47,6 +47,8 @@ class DatabaseSettings(Protocol):
     def sql_max_open_conns(self) -> int: ...
     @property
     def sql_max_lifetime(self) -> int: ...
+    @property
+    def sql_slow_threshold_ms(self) -> int: ...
 
 
 class Query:
@@ -87,6 +89,7 @@ class Database:
         self.label = target.label
         self.columns: Columns = {}
         self.prepared: dict[str, Query] = {}
+        self.slow_ms = 0
         self._target = target
         self._reader = reader
         self._writer = writer
@@ -109,7 +112,11 @@ class Database:
         """Run a compiled read and give its rows; a connection that had died is replaced once."""
         try:
             if self.kind == "sqlite":
-                return self._mine().execute(sql, values).fetchall()
+                began = time.monotonic()
+                rows = self._mine().execute(sql, values).fetchall()
+                if self.slow_ms:
+                    slow.told(began, self.slow_ms, sql)
+                return rows
             try:
                 return self._remote(sql, values)
             except DBAPIError as error:
@@ -184,6 +191,12 @@ class Database:
         with self._writer.begin() as connection:
             return work(connection)
 
+    def watch(self, slow_ms: int) -> None:
+        """Have statements logged that take longer than this; 0 logs none."""
+        self.slow_ms = slow_ms
+        for engine in {self._reader, self._writer}:
+            slow.watch(engine, slow_ms)
+
     def look(self) -> None:
         """Note which columns the tables have; called after the schema was brought up."""
         with self.read() as connection:
@@ -221,6 +234,7 @@ def open_database(settings: DatabaseSettings, *, migrate: bool = True) -> Databa
         if migrate:
             migrations.bring_up(db)
         db.look()
+        db.watch(settings.sql_slow_threshold_ms)
     except BaseException:
         db.close()
         raise

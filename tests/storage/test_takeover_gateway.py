@@ -122,6 +122,12 @@ def _serves(gateway: Gateway, program: str, upstream: Upstream) -> None:
     assert sent.json["model"] == "sent-a"
     assert sent.headers["authorization"] == "Bearer up-secret"
     assert ask(gateway, takeover.LIMITED).status_code == 200
+    headers = {"authorization": f"Bearer sk-{takeover.LIMITED}"}
+    limit = requests.get(gateway.base + "/v1/dashboard/billing/subscription", headers=headers, timeout=20).json()
+    assert limit["hard_limit_usd"] == pytest.approx(takeover.HUGE / 500_000, rel=1e-6)
+    rows = requests.get(gateway.base + "/api/log/token", headers=headers, timeout=20).json()["data"]
+    assert rows[-1]["username"] == "李雷"
+    assert len(rows) in (50, 51, 1000)
     refused = {takeover.EXPIRED: 401, takeover.OFF: 401, takeover.GONE: 401, takeover.OF_DELETED: 403}
     if program != "one-api-0.5":  # whose keys have no such limits
         refused[takeover.OUTSIDE] = 403
@@ -161,3 +167,33 @@ def _reads_as_before(db: Database, before: dict[str, set[str]], kind: str, progr
             text("SELECT COUNT(*) FROM logs WHERE type = 2 AND created_at < 1790000000")
         ).scalar()
         assert count in (50, EARLIER_ROWS)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_log_rows_go_to_a_database_of_their_own(
+    empty: Settings, sheets: Path, upstream: Upstream, tmp_path: Path
+) -> None:
+    main = connect(resolve("", "", empty.data))
+    takeover.build(main, "new-api-2026-08", sheets, upstream.base, 0)
+    (empty.data / "first.key").write_text("sk-" + takeover.ROOT_KEY)
+    dsn = f"sqlite:///{tmp_path / 'logs.db'}"
+    env = {"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}", "LOG_SQL_DSN": dsn}
+    gateway = Gateway(empty.data, env=env)
+    logs = connect(resolve(dsn, "", empty.data))
+    try:
+        gateway.ready()
+        assert ask(gateway, takeover.LIMITED).status_code == 200
+        rows = written(logs, {"username", "quota", "type"}, 1)
+        assert [(row["username"], row["type"]) for row in rows] == [("李雷", 2)]
+        headers = {"authorization": f"Bearer sk-{takeover.LIMITED}"}
+        seen = requests.get(gateway.base + "/api/log/token", headers=headers, timeout=20).json()["data"]
+        assert [row["model_name"] for row in seen] == ["chat-a"]
+        with main.read() as connection:
+            assert connection.execute(text("SELECT COUNT(*) FROM logs WHERE type = 2")).scalar() == 0
+            left = connection.execute(text("SELECT remain_quota FROM tokens WHERE id = 2")).scalar()
+        assert left == takeover.HUGE - rows[0]["quota"]
+    finally:
+        gateway.stop()
+        logs.close()
+        main.close()

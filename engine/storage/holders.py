@@ -1,0 +1,121 @@
+"""What the holder of a key may know of it: its figures, and its newest log rows as users see them.
+
+``find(db, key)`` reads afresh, for databases of every age; ``log_rows`` hides what concerns the operator alone. Whether
+the caller may ask is not decided here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import column, null, select
+from sqlalchemy import table as sql_table
+
+from engine.storage.accounts import Account, comma, find_key
+from engine.storage.database import Database
+from engine.storage.tables.own import log_extra
+
+_HIDDEN = ("admin_info", "audit_info", "po", "upstream_model_name", "channel", "release", "request_conversion")
+_TEXTS = frozenset(
+    ("content", "username", "token_name", "model_name", "channel_name", "group", "ip", "request_id", "other")
+)
+_LOG_COLUMNS = (
+    *("id", "user_id", "created_at", "type", "content", "username", "token_name", "model_name", "quota"),
+    *("prompt_tokens", "completion_tokens", "use_time", "is_stream", "channel_id", "channel_name", "token_id", "group"),
+    *("ip", "request_id", "upstream_request_id", "other"),
+)
+_BATCH = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A key with the figures of its own and of its user, in quota units."""
+
+    account: Account
+    used: int
+    user_used: int
+    limited: bool
+    limits: tuple[str, ...]
+
+
+def find(db: Database, bare_key: str) -> Holder | None:
+    """The holder of a key; nothing when the key is unknown or deleted."""
+    account = find_key(db, bare_key)
+    if account is None:
+        return None
+    token = _row(db, "tokens", account.token_id, ["used_quota", "model_limits_enabled", "model_limits", "models"])
+    user = _row(db, "users", account.user_id, ["used_quota"])
+    if token is None or user is None:
+        return None
+    used, enabled, limits, models = token
+    listed = limits if enabled else models
+    return Holder(account, used or 0, user[0] or 0, account.model_limits is not None, tuple(comma(listed)))
+
+
+def _row(db: Database, name: str, which: int, wanted: list[str]) -> tuple[Any, ...] | None:
+    there = db.columns.get(name, frozenset())
+    own = sql_table(name, column("id"), *(column(c) for c in wanted))
+    chosen = select(*(own.c[c] if c in there else null() for c in wanted)).select_from(own).where(own.c.id == which)
+    with db.read() as connection:
+        found = connection.execute(chosen).first()
+    return None if found is None else tuple(found)
+
+
+def log_rows(db: Database, account: Account, most: int = 1000) -> list[dict[str, Any]]:
+    """The newest log rows of a key, numbered from 1, without what concerns the operator alone."""
+    there = db.columns.get("logs", frozenset())
+    own = sql_table("logs", *(column(name) for name in _LOG_COLUMNS if name in there))
+    if "token_id" in there:
+        chosen = select(own).where(own.c.token_id == account.token_id)
+    else:  # older programs noted the key's name only
+        mine = (own.c.user_id == account.user_id, own.c.token_name == account.token_name)
+        chosen = select(own).where(*mine)
+    with db.read() as connection:
+        found = connection.execute(chosen.order_by(own.c.id.desc()).limit(most)).mappings().all()
+    rows = [dict(row) for row in found]
+    if "other" not in there:
+        _add_extra(db, rows)
+    return [_shown(row, number) for number, row in enumerate(rows, 1)]
+
+
+def _add_extra(db: Database, rows: list[dict[str, Any]]) -> None:
+    """What our own table holds for a log table that has no ``other``."""
+    asked = [row["request_id"] for row in rows if row.get("request_id")]
+    if log_extra.name not in db.columns:
+        return
+    held: dict[str, str] = {}
+    for start in range(0, len(asked), _BATCH):
+        part = asked[start : start + _BATCH]
+        with db.read() as connection:
+            found = connection.execute(
+                select(log_extra.c.request_id, log_extra.c.other).where(log_extra.c.request_id.in_(part))
+            )
+            held |= {row[0]: row[1] for row in found}
+    for row in rows:
+        row["other"] = held.get(row.get("request_id") or "", "")
+
+
+def _shown(row: dict[Any, Any], number: int) -> dict[str, Any]:
+    values: dict[str, Any] = {name: row.get(name) for name in _LOG_COLUMNS}
+    for name in _LOG_COLUMNS:
+        if name == "is_stream":
+            values[name] = bool(values[name])
+        elif name in _TEXTS:
+            values[name] = values[name] or ""
+        else:
+            values[name] = values[name] or 0
+    values |= {"id": number, "channel_id": 0, "channel_name": "", "upstream_request_id": ""}
+    values["other"] = _public(values["other"])
+    return {"channel" if name == "channel_id" else name: value for name, value in values.items()}
+
+
+def _public(text: str) -> str:
+    try:
+        other = orjson.loads(text) if text else None
+    except orjson.JSONDecodeError:
+        return ""
+    if not isinstance(other, dict):
+        return ""
+    return orjson.dumps({name: value for name, value in other.items() if name not in _HIDDEN}).decode()

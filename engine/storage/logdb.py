@@ -1,0 +1,46 @@
+"""The database of the log rows: the main one, or a second one where LOG_SQL_DSN names it.
+
+``open_logs(settings, db)`` gives it open; with ``migrate`` it first makes the log table and our own beside it where
+they are missing (whoever starts the server does, workers do not). The main database keeps its own log table unread.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from engine.storage import migrations
+from engine.storage.additions import create
+from engine.storage.database import Database, DatabaseSettings, connect
+from engine.storage.dsn import StorageError, resolve
+from engine.storage.tables.core import logs
+from engine.storage.tables.own import log_extra
+
+
+class LogSettings(DatabaseSettings, Protocol):
+    """What is read of the settings."""
+
+    @property
+    def log_sql_dsn(self) -> str: ...
+
+
+def open_logs(settings: LogSettings, db: Database, *, migrate: bool = False) -> Database:
+    """The database of the log rows; ``db`` itself unless another is named. Close it only if it is another."""
+    dsn = settings.log_sql_dsn.strip()
+    if not dsn:
+        return db
+    try:
+        target = resolve(dsn, settings.sqlite_path, Path(settings.data))
+        opened = connect(target, settings.sql_max_idle_conns, settings.sql_max_open_conns, settings.sql_max_lifetime)
+    except StorageError as error:
+        raise StorageError(str(error).replace("SQL_DSN", "LOG_SQL_DSN")) from None
+    try:
+        if migrate:
+            with opened.read() as connection, migrations.locked(connection):
+                opened.write(lambda inner: len(create(inner, [logs, log_extra])))
+        opened.look()
+        opened.watch(settings.sql_slow_threshold_ms)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
