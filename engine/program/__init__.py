@@ -12,7 +12,8 @@ code object; ``data`` is a tree of plain values in which a function is written a
     format     {name, dialect, passthroughAs, keys, credentials, headers, shape, modelAt: [dotted],
                 endpoints: [{operation, method, path, aliases, when: {header: name} or a list of such, model: dotted,
                              stream: dotted | bool, framing: {}, framingBy: {query, values, default}}],
-                request: {schema, decode: fn, encode: fn, droppable: [], reads: [], hubReads: []},
+                request: {schema, decode: fn, encode: fn, droppable: [], reads: [], hubReads: [],
+                          foreign: {marks: [], clean: fn}},
                 response: {decode: fn, encode: fn},
                 stream: {framing, marks, parts, ends, oneOpen, accepts, items, ping, decode: fn, encode: {event: fn},
                          usageRequest: {path: [], chunkWhen: fn}, starts, needsSum},
@@ -29,13 +30,13 @@ code object; ``data`` is a tree of plain values in which a function is written a
     channel    {name, provider, models, groups, priority, weight, credential, modelMapping, baseUrl, format, thinking,
                 enabled}
 
-Arguments after ``_r``: request.decode (body, path, query, header, ctx) and encode (request, ctx); response.decode
-(body, header, request, ctx) and encode (response, request, ctx); stream.decode (event, data, header, request, ctx),
-encode (event, part, item, message, request, ctx) and chunkWhen (data); usage.at (body); error.decode, rule.when and
-errorBody (status, header, body); error.encode (error, ctx); models.list (models, ctx) and get (model, ctx);
-countTokens.decode (body, ctx) and encode (count, ctx); those of ``stored`` as in ``parts``; a provider's patch (model,
-body, format); an alias's model (name), hub (name, request) and patch (name, body), where ``name`` is the map of the
-pattern's named groups. Only name, and what a thing can't be without, must be present in ``data``; the rest may lack.
+Arguments after ``_r``: request.decode (body, path, query, header, ctx), encode (request, ctx) and foreign.clean (body);
+response.decode (body, header, request, ctx) and encode (response, request, ctx); stream.decode (event, data, header,
+request, ctx), encode (event, part, item, message, request, ctx) and chunkWhen (data); usage.at (body); error.decode,
+rule.when and errorBody (status, header, body); error.encode (error, ctx); models.list (models, ctx) and get (model,
+ctx); countTokens.decode (body, ctx) and encode (count, ctx); those of ``stored`` as in ``parts``; a provider's patch
+(model, body, format); an alias's model (name), hub (name, request) and patch (name, body), where ``name`` is the map of
+the pattern's named groups. Only name, and what a thing can't be without, must be present in ``data``.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from engine.program.parts import (
     Endpoint,
     ErrorRule,
     ErrorRules,
+    Foreign,
     Format,
     Hop,
     Program,
@@ -69,6 +71,7 @@ __all__ = [
     "Endpoint",
     "ErrorRule",
     "ErrorRules",
+    "Foreign",
     "Format",
     "Function",
     "Hop",

@@ -22,6 +22,7 @@ from engine.program.parts import (
     Endpoint,
     ErrorRule,
     ErrorRules,
+    Foreign,
     Format,
     Hop,
     Program,
@@ -133,6 +134,7 @@ class _Builder:
             request_reads=frozenset(request.get("reads") or ()),
             droppable=frozenset(request.get("droppable") or ()),
             hub_reads=frozenset(request.get("hubReads") or ()),
+            foreign=self.foreign(request.get("foreign")),
         )
 
     def endpoint(self, format_name: str, data: dict[str, Any]) -> Endpoint:
@@ -171,6 +173,11 @@ class _Builder:
         if data is None:
             return None
         return UsageRequest(tuple(data["path"]), self.function(data.get("chunkWhen")))
+
+    def foreign(self, data: dict[str, Any] | None) -> Foreign | None:
+        if data is None:
+            return None
+        return Foreign(tuple(mark.encode() for mark in data["marks"]), self.functions[data["clean"]])
 
     def stored(self, data: dict[str, Any] | None) -> Stored | None:
         if data is None:

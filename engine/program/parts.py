@@ -140,6 +140,15 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """What other formats' models made: how a body that holds some is known, and how it is taken out."""
+
+    marks: tuple[bytes, ...]
+    clean: Function
+    """(_r, body) -> the members of the body that are to be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """A wire format: where it is served and how each of its messages maps to the hub and back."""
 
@@ -169,6 +178,7 @@ class Format:
     request_reads: frozenset[str]
     droppable: frozenset[str]
     hub_reads: frozenset[str]
+    foreign: Foreign | None = None
 
 
 @dataclass(frozen=True, slots=True)

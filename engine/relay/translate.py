@@ -61,6 +61,9 @@ def _through(call: Call, attempt: Attempt) -> Outbound:
     out = Outbound(b"", True)
     before: dict[str, Any] = call.body
     body = spoken(call, attempt, out.report)
+    foreign = call.format.foreign
+    if foreign is not None and any(mark in call.raw for mark in foreign.marks):
+        body = {**body, **foreign.clean(out.report, body)}
     if attempt.model != call.asked and body.get("model") == call.asked:
         body = {**body, "model": attempt.model}
     if attempt.alias is not None:

@@ -251,3 +251,32 @@ def test_each_call_leaves_one_log_row(gateway, one):
     assert other["channel"] == "p-chat"
     assert other["frt"] >= 0
     assert other["release"]
+
+
+FOREIGN_THOUGHT = {
+    "claude": (
+        "claude-model",
+        "messages",
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "t", "signature": "gw1s|other/m|x"}]},
+    ),
+    "responses": (
+        "responses-model",
+        "input",
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gw1s|other/m|x"},
+    ),
+    "gemini": (
+        "gemini-model",
+        "contents",
+        {"role": "model", "parts": [{"text": "", "thoughtSignature": "Z3cxc3xvdGhlci9tfHg="}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", FOREIGN_THOUGHT)
+def test_what_another_providers_model_signed_does_not_go_to_a_provider_of_the_callers_format(gateway, one, dialect):
+    one.script = lambda say: say.whole({})
+    model, field, thought = FOREIGN_THOUGHT[dialect]
+    path, body = body_of(dialect, model, future_field={"deep": 1.0})
+    said = body[field] if isinstance(body[field], list) else [{"role": "user", "content": "hi"}]
+    gateway.post(path, {**body, field: [*said, thought, *said]})
+    assert one.got[-1].json == {**body, field: [*said, *said]}
