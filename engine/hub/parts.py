@@ -41,7 +41,7 @@ def _fits(name: str, value: Json) -> bool:
     """Whether a field holds what its name promises; what doesn't is as good as absent."""
     if name in _TEXTUAL:
         return isinstance(value, str)
-    return isinstance(value, list) if name == "citations" else value is not None
+    return isinstance(value, list) if name in ("citations", "logprobs") else value is not None
 
 
 def valid_json(text: str) -> bool:
@@ -96,8 +96,9 @@ class OpenPart:
         for name, value in fields.items():
             if name not in _STREAMED and name != "type" and _fits(name, value):
                 self.data[name] = value
-        if "citations" in self.data:
-            self.data["citations"] = list(self.data["citations"])
+        for name in ("citations", "logprobs"):
+            if name in self.data:
+                self.data[name] = list(self.data[name])
         self._begin(fields)
         self.fast = self.field
         """The field whose fragments need no care; empty when arguments must be unwrapped first."""
@@ -147,6 +148,11 @@ class OpenPart:
         for patch in patches if isinstance(patches, list) else ():
             self.patched = self.patched or Patched()
             self.patched.apply(patch)
+        logprobs = event.get("logprobs")
+        if isinstance(logprobs, list) and logprobs:
+            self.data.setdefault("logprobs", []).extend(logprobs)
+            if fragments:
+                fragments[0]["logprobs"] = logprobs
         fragments.extend(self._cite(event))
         for name in ("signature", "encrypted"):
             opaque = event.get(name)
@@ -175,6 +181,8 @@ class OpenPart:
         fragments: list[Event] = []
         if self.pieces and self.fast:
             fragments.append({"type": "part_delta", self.field: "".join(self.pieces)})
+            if "logprobs" in self.data:
+                fragments[0]["logprobs"] = list(self.data["logprobs"])
         fragments.extend({"type": "part_delta", "citation": citation} for citation in self.data.get("citations", ()))
         if self.data.get("signature"):
             fragments.append({"type": "part_delta", "signature": self.data["signature"]})

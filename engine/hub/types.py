@@ -104,6 +104,7 @@ class PartFields(TypedDict, total=False):
     native: Json
     text: str
     citations: list[Citation]
+    logprobs: list[Json]
     source: Source
     detail: str
     format: str
