@@ -29,13 +29,6 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-def missing(what: str) -> NoReturn:
-    """Say that the machine lacks what a test needs: a failure with CI=true, elsewhere a skip."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 def free_port() -> int:
     """Return a loopback port that nobody listens on."""
     with socket.socket() as probe:
