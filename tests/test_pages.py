@@ -23,14 +23,13 @@ COMMAND = re.compile(r"\bgatewright ([a-z]+)(?: ([a-z]+))?")
 BLOCKS = FENCE.findall((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_documents_of_the_readme_compile_and_pass_their_own_tests(block, tmp_path, monkeypatch):
+def test_documents_of_the_readme_compile_and_pass_their_own_tests(tmp_path, monkeypatch):
     monkeypatch.setenv("GATEWRIGHT_DATA", str(tmp_path))
-    path = tmp_path / "page.yaml"
-    path.write_text(block, encoding="utf-8")
-    for command in ["lint", "test"] if "\ntests:" in block else ["lint"]:
-        ran = CliRunner().invoke(main, [command, str(path)])
-        assert ran.exit_code == 0, f"{command} of\n{block}\n{ran.output}"
+    path = tmp_path / "readme.yaml"
+    path.write_text("---\n".join(BLOCKS), encoding="utf-8")
+    ran = CliRunner().invoke(main, ["test", str(path)])
+    assert ran.exit_code == 0, ran.output
+    assert "0 failed" in ran.output
 
 
 def test_the_readme_shows_a_first_provider_in_three_lines():
