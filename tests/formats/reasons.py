@@ -21,7 +21,7 @@ LISTED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("openai.responses", "request"): [
         ("^store$", "nothing is stored at the vendor unless the caller says so"),
         ("^include$", "encrypted reasoning is asked for, as nothing is stored"),
-        (r"^reasoning\.summary$", "thoughts are asked for where the model is to think: another format's client can show them"),
+        (r"^reasoning\.summary$", "thoughts are asked for where the model is to think, so that they can be shown"),
         ("^stream$", "`false` is said where it was left out"),
         ("^previous_response_id$", "state is the gateway's own matter: what went before stands in the input"),
         ("^instructions$", "empty instructions are none"),

@@ -94,3 +94,10 @@ def test_a_reference_that_leads_nowhere_is_reported() -> None:
     report: list[tuple[str, str]] = []
     assert made({"$ref": "https://x/y"}, report, refs="inline") == {}
     assert report
+
+
+def test_a_keyword_that_is_lost_is_told_unless_it_says_nothing_of_the_values() -> None:
+    report: list[tuple[str, str]] = []
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "minProperties": 1}
+    assert made(schema, report, allow=["type"]) == {"type": "object"}
+    assert [path for path, _ in report] == ["tools[0].schema.minProperties"]

@@ -20,6 +20,8 @@ _SINGLES = frozenset(
 )
 _DATA = frozenset({"enum", "const", "default", "examples", "example", "required"})
 _WALKING = frozenset({"refs", "allow", "drop", "rename", "nullable", "types", "const", "additional"})
+_ABOUT = frozenset({"$schema", "$id", "$comment"})
+"""Keywords that say nothing of the values: no loss."""
 MAX_DEPTH = 64
 MAX_NODES = 20_000
 RECURSION = 3
@@ -104,7 +106,8 @@ class _Dialect:
                 continue
             name = renames.get(key, key)
             if not self.takes(name):
-                self.work.report(f"{self.path}.{key}", "a schema keyword that the target does not know was dropped")
+                if key not in _ABOUT:
+                    self.work.report(f"{self.path}.{key}", "a schema keyword that the target does not know was dropped")
                 continue
             made[name] = self._value(key, value, trail, depth)
         if made.get("required") == []:
