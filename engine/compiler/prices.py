@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from engine.compiler.diagnostics import Fault
 from engine.compiler.positions import Path
 from engine.compiler.sets import Definition, Definitions
+from engine.program.formula import ExpressionError, compiled
 
 Named = Callable[[Definition], dict[str, Any]]
 _FACTORS = ("groups", "userGroups", "channels", "tools")
@@ -108,6 +109,11 @@ class _Rule:
         ways = [key for key in ("model", "price", "expression") if key in ratio] if isinstance(ratio, dict) else []
         if isinstance(ratio, dict) and len(ways) != 1:
             self._fault("wrong-value", "`ratio` takes exactly one of model, price and expression", "ratio")
+        elif isinstance(ratio, dict) and isinstance(ratio.get("expression"), str):
+            try:
+                compiled(ratio["expression"])
+            except ExpressionError as ex:
+                self._fault("bad-expression", str(ex), "ratio", "expression")
         if "ratio" not in entry and not costs:
             expected = f"one of {', '.join(_COSTS)}, ratio"
             self._fault("missing-key", "the rule has no price; write a price of 0 if it is free", expected=expected)

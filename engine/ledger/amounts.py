@@ -8,23 +8,12 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
+from engine.program.prices import decimal
+
 EXACT = Context(prec=120, rounding=ROUND_HALF_UP)
 ZERO, ONE, MILLION = Decimal(0), Decimal(1), Decimal(1_000_000)
 
 multiply, add, subtract, divide = EXACT.multiply, EXACT.add, EXACT.subtract, EXACT.divide
-
-
-def decimal(value: Any) -> Decimal | None:
-    """A number or its text as an exact decimal; a float by the digits that it is written with; else nothing."""
-    if isinstance(value, Decimal):
-        return value if value.is_finite() else None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        made = Decimal(repr(value) if isinstance(value, float) else value)
-    except ArithmeticError:
-        return None
-    return made if made.is_finite() else None
 
 
 def positive(value: Any) -> Decimal | None:

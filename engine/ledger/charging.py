@@ -14,8 +14,9 @@ from typing import Any
 
 from engine.hub.usage import SUBSETS
 from engine.ledger import ratios
-from engine.ledger.amounts import MILLION, ONE, ZERO, add, decimal, divide, multiply, plain, positive
+from engine.ledger.amounts import MILLION, ONE, ZERO, add, divide, multiply, plain, positive
 from engine.ledger.rules import Adjustment, Picture, Price, Rule
+from engine.program.prices import decimal
 
 _THOUSAND, _TWO = Decimal(1000), Decimal(2)
 _NONE: Mapping[str, Any] = {}

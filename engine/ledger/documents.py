@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from engine.ledger import rules
-from engine.ledger.amounts import ONE, ZERO, decimal, divide, multiply, positive
-from engine.ledger.expressions import compiled
+from engine.ledger.amounts import ONE, ZERO, divide, multiply, positive
 from engine.ledger.ratios import ratio_prices
 from engine.ledger.rules import Adjustment, Factors, Function, Picture, Price, Ratio, Rule
+from engine.program.formula import compiled
+from engine.program.prices import decimal
 
 if TYPE_CHECKING:
     from engine.program import Priced

@@ -14,9 +14,9 @@ from typing import Any
 from engine.filters.patterns import pattern
 from engine.ledger import rules
 from engine.ledger.amounts import ONE, positive
-from engine.ledger.expressions import ExpressionError, compiled
 from engine.ledger.ratios import ratio_prices
 from engine.ledger.rules import Factors, Function, Picture, Ratio, Rule
+from engine.program.formula import ExpressionError, compiled
 
 QUOTA_PER_UNIT = Decimal(500_000)
 _WRITE = Decimal("1.25")

@@ -21,10 +21,10 @@ from engine.filters.patterns import pattern
 from engine.ledger import documents, rules
 from engine.ledger.amounts import ZERO, add, divide, multiply, plain, rounded, rounded_up
 from engine.ledger.charging import Bill, Scene, bill
-from engine.ledger.expressions import ExpressionError
 from engine.ledger.facts import facts
 from engine.ledger.options import Options
 from engine.ledger.rules import Factors, Rule
+from engine.program.formula import ExpressionError
 
 if TYPE_CHECKING:
     from engine.program import Priced, Program
@@ -172,6 +172,17 @@ class Book:
         told = facts(rule, bills[0][1], bills[0][2], rule.share(scene.user_group, scene.group, scene.channel))
         usd = divide(exact, self.unit)
         return Charge(quota, usd, rule.name, rule.place, tuple(lines), told, factors)
+
+    def trial(self, rule: Rule, request: Any, now: float, headers: Mapping[str, str] | None = None) -> str:
+        """Why the rule can't price a request, if it can't; only an expression may fail."""
+        if rule.expression is None:
+            return ""
+        usage = {"input_total": 1000, "input_fresh": 1000, "output_total": 100, "output_text": 100}
+        try:
+            rule.expression.run(usage, request, headers or _NOTHING, now)
+        except ExpressionError as ex:
+            return str(ex)
+        return ""
 
     def estimate(
         self,

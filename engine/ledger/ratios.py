@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from engine.ledger.amounts import MILLION, ONE, ZERO, add, decimal, divide, multiply, plain, rounded, subtract
+from engine.ledger.amounts import MILLION, ONE, ZERO, add, divide, multiply, plain, rounded, subtract
 from engine.ledger.rules import Price, Ratio, Rule
+from engine.program.prices import decimal
 
 WRITE_1H = divide(Decimal(6), Decimal("3.75"))
 """Writing for an hour, to writing for five minutes; fixed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -62,3 +63,16 @@ def build(data: Mapping[str, Any] | None) -> Prices:
         for item in data.get("rules") or ()
     ]
     return Prices(tuple(rules), tuple(data.get("common") or ()), data.get("ratios") or _NONE)
+
+
+def decimal(value: Any) -> Decimal | None:
+    """A number or its text as an exact decimal; a float by the digits that it is written with; else nothing."""
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        made = Decimal(repr(value) if isinstance(value, float) else value)
+    except ArithmeticError:
+        return None
+    return made if made.is_finite() else None

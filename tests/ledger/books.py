@@ -70,9 +70,9 @@ def book(*documents: str, options: dict[str, Any] | None = None, shipped: bool =
 def prices(rules: str, more: str = "") -> str:
     """A Price document of these rules."""
     lines = "\n".join(f"    {line}" for line in rules.strip().splitlines())
-    above = "\n".join(f"  {line}" for line in more.strip().splitlines())
+    above = "".join(f"  {line}\n" for line in more.strip().splitlines())
     head = "apiVersion: gatewright/v1\nkind: Price\nmetadata: {name: own}\nspec:\n"
-    return f"{head}{above}\n  models:\n{lines}\n"
+    return f"{head}{above}  models:\n{lines}\n"
 
 
 def shipped_sources() -> list[Source]:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from engine.ledger.amounts import ONE, decimal
+from engine.program.prices import decimal
 
 _TOKEN = re.compile(r"""\s*(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
                     r"""|(\|\||&&|==|!=|<=|>=|\*\*|\?\?|[-+*/%<>!?:(),]))""")  # fmt: skip
@@ -57,7 +57,7 @@ class Expression:
         scene = Scene(counts(usage, self.names), body, header, now)
         try:
             value = decimal(self.value(scene))
-            factor = decimal(self.multiplier(scene)) if self.multiplier else ONE
+            factor = decimal(self.multiplier(scene)) if self.multiplier else Decimal(1)
         except (ArithmeticError, TypeError, ValueError, AttributeError, KeyError, OSError) as ex:
             raise ExpressionError(f"the price expression failed: {ex}") from ex
         if value is None or factor is None or value * factor < 0:
@@ -92,9 +92,7 @@ def compiled(text: str) -> Expression:
     names: set[str] = set()
     value = _Parser(head, names).whole()
     multiplier = _Parser(tail, names).whole() if bar and tail.strip() else None
-    made = Expression(text, value, multiplier, frozenset(names))
-    made.run({"input_total": 1000, "output_total": 100}, {}, {}, 0.0)
-    return made
+    return Expression(text, value, multiplier, frozenset(names))
 
 
 class _Parser:
