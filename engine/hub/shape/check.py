@@ -11,13 +11,21 @@ from math import isnan
 from typing import Any
 
 from engine.errors import Refusal
+from engine.hub.shape import structure
 from engine.hub.shape.work import Work
 from engine.hub.types import Part
 
 _TEXTS = ("text", "id", "name", "arguments", "signature", "signature_of", "encrypted", "format")
 _SOURCE = ("url", "data", "id", "mime", "text")
+_CONTENT = ("url", "data", "id", "text")
 _MAPS = ("sampling", "reasoning", "output", "tool_choice", "metadata", "cache")
 _NUMBERS = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "seed")
+_FLAGS = ("parallel_tools", "stream", "store")
+_PLAIN = ("user", "service_tier", "previous")
+_ROLES = frozenset({"system", "user", "assistant", "tool"})
+_CALLERS = frozenset({"tool_call", "thinking", "server_call"})
+"""Kinds that only a model's own turn can hold."""
+_MEDIA = frozenset({"image", "audio", "video", "file"})
 MAX_NESTED = 8
 """How deep parts may hold parts."""
 
@@ -26,8 +34,13 @@ def check(work: Work) -> None:
     """Refuse what has the wrong type."""
     request = work.request
     for number, message in enumerate(work.messages):
+        role = message.get("role")
+        if role not in _ROLES:
+            raise Refusal(f"messages[{number}].role", "must be a role")
         for index, part in enumerate(message["parts"]):
             _part(part, number, (index,))
+            if role != "assistant" and part.get("type") in _CALLERS:
+                raise Refusal(_path(number, (index,)), f"is a {part['type']}, which only the model's turns can hold")
     for name in _MAPS:
         if request.get(name) is not None and not isinstance(request[name], dict):
             raise Refusal(name, "must be an object")
@@ -39,10 +52,15 @@ def check(work: Work) -> None:
     _texts("tool_choice.names", (request.get("tool_choice") or {}).get("names"))
     for index, tool in enumerate(request.get("tools") or ()):
         _tool(tool, f"tools[{index}]")
+    for name in _FLAGS:
+        _flag(name, request.get(name))
+    _text_members(request, _PLAIN)
+    _text_members(request.get("cache") or {}, ("key", "ttl", "mode", "content"), "cache")
+    _text_members(request.get("reasoning") or {}, ("effort", "summary"), "reasoning")
     output = request.get("output") or {}
-    if not isinstance(output.get("schema"), dict | bool | None):
-        raise Refusal("output.schema", "must be a JSON Schema")
+    structure.check(output.get("schema"), "output.schema")
     _text_members(output, ("type", "name", "description"), "output")
+    _flag("output.strict", output.get("strict"))
 
 
 def _path(number: int, trail: tuple[int, ...]) -> str:
@@ -61,6 +79,10 @@ def _part(part: Part, number: int, trail: tuple[int, ...]) -> None:
         if not isinstance(source, dict):
             raise Refusal(f"{_path(number, trail)}.source", "must be an object")
         _text_members(source, _SOURCE, f"{_path(number, trail)}.source")
+    if part.get("type") in _MEDIA and not any((source or {}).get(name) for name in _CONTENT):
+        raise Refusal(f"{_path(number, trail)}.source", "is empty; send the content, its address or its id")
+    if part.get("type") == "tool_call" and not part.get("name"):
+        raise Refusal(f"{_path(number, trail)}.name", "is missing; a call names its tool")
     inner = part.get("parts")
     if inner is not None:
         if not isinstance(inner, list):
@@ -75,14 +97,19 @@ def _tool(tool: Any, path: str) -> None:
     _text_members(tool, ("kind", "name", "description", "format"), path)
     if tool.get("kind", "function") in ("function", "custom") and not tool.get("name"):
         raise Refusal(f"{path}.name", "a tool needs a name")
-    if not isinstance(tool.get("schema"), dict | bool | None):
-        raise Refusal(f"{path}.schema", "must be a JSON Schema")
+    structure.check(tool.get("schema"), f"{path}.schema")
+    _flag(f"{path}.strict", tool.get("strict"))
 
 
-def _text_members(holder: Mapping[str, Any], names: tuple[str, ...], path: str) -> None:
+def _text_members(holder: Mapping[str, Any], names: tuple[str, ...], path: str = "") -> None:
     for name in names:
         if holder.get(name) is not None and not isinstance(holder[name], str):
-            raise Refusal(f"{path}.{name}", "must be text")
+            raise Refusal(f"{path}.{name}".lstrip("."), "must be text")
+
+
+def _flag(path: str, value: Any) -> None:
+    if value is not None and not isinstance(value, bool):
+        raise Refusal(path, "must be true or false")
 
 
 def _number(path: str, value: Any) -> None:

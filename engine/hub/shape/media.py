@@ -71,6 +71,8 @@ def _fitted(part: Part, rule: dict[str, Any], path: str, work: Work, fetched: di
     if not isinstance(source, dict):
         raise Refusal(path, "names no source")
     if source.get("url"):
+        if ":" not in source["url"]:
+            raise Refusal(f"{path}.source.url", "is no address; send a URL or a data URL")
         how = rule.get("url", "keep")
         if how == "refuse":
             raise Refusal(f"{path}.source.url", "the provider's format takes no addresses; send the content as base64")

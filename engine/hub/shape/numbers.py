@@ -2,7 +2,8 @@
 
 Declared per name: ``{min, max, from_max, default, over}``. ``from_max`` scales from a wider range; without it a value
 outside is set to the nearest end. ``default`` is a number, or a table of model pattern to number. For lists (stop
-sequences) ``max`` is how many there may be: more is refused, or with ``over: cut`` the rest is dropped.
+sequences) ``max`` is how many there may be: more is refused, or with ``over: cut`` the rest is dropped; ``blank: drop``
+leaves out entries of nothing but space.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ def _default(default: Any, work: Work) -> Any:
 
 
 def _few(value: list[Any], rule: dict[str, Any], path: str, work: Work) -> list[Any]:
+    if rule.get("blank") == "drop" and not all(map(str.strip, value)):
+        work.report(path, "the target takes none of space only; left out")
+        value = [one for one in value if one.strip()]
     most = rule.get("max")
     if most is None or len(value) <= most:
         return value

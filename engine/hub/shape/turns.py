@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import Any
 
+from engine.errors import Refusal
 from engine.hub.shape.work import Work
 from engine.hub.types import Part
 
@@ -22,7 +23,7 @@ _NO_RESULT = "no result was given for this call"
 def fit(work: Work) -> None:
     """Arrange the conversation."""
     rules: dict[str, Any] = work.rules.get("turns") or {}
-    turns = _split_results(work.messages)
+    turns = _once(_split_results(work.messages), work)
     turns = _systems(turns, rules, work)
     turns = _without_empty(turns, rules, work)
     if rules.get("results_follow_calls"):
@@ -53,6 +54,27 @@ def _split_results(turns: list[Turn]) -> list[Turn]:
         if rest:
             split.append({**turn, "parts": rest})
     return split
+
+
+def _once(turns: list[Turn], work: Work) -> list[Turn]:
+    """A result that was given twice goes to the target once: there are clients that repeat them on resuming."""
+    kept: list[Turn] = []
+    seen: set[Any] = set()
+    for number, turn in enumerate(turns):
+        if turn["role"] == "assistant":
+            seen.clear()
+        elif turn["role"] == "tool":
+            parts: list[Part] = []
+            for part in turn["parts"]:
+                if part.get("id") is None or part["id"] not in seen:
+                    parts.append(part)
+                    seen.add(part.get("id"))
+            if len(parts) != len(turn["parts"]):
+                work.report(f"messages[{number}]", "a second result of one call was left out")
+                turn = {**turn, "parts": parts}
+        if turn["parts"] or turn["role"] != "tool":
+            kept.append(turn)
+    return kept
 
 
 def _systems(turns: list[Turn], rules: dict[str, Any], work: Work) -> list[Turn]:
@@ -131,8 +153,10 @@ def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
             continue
         arranged.append(turn)
         calls = [part for part in turn["parts"] if part.get("type") == "tool_call"]
-        if turn["role"] != "assistant" or not calls or index == len(turns) - 1:
+        if turn["role"] != "assistant" or not calls:
             continue
+        if index == len(turns) - 1:
+            raise Refusal("messages", f"end with the call {calls[0]['id']}, which has no result; send its result too")
         answers: list[Part] = []
         for call in calls:
             answer = _answer(index, results[call["id"]], taken)
