@@ -47,6 +47,10 @@ class Shelf:
     held: dict[Hashable, Compiled] = field(default_factory=dict)
     sharing: Sharing = field(default_factory=Sharing)
 
+    def copy(self) -> Shelf:
+        """A shelf with the same on it, to put more on."""
+        return Shelf(list(self.functions), set(self.taken), dict(self.held), self.sharing)
+
     def free(self, text: str) -> str:
         """An identifier like the text that nothing else has."""
         base = re.sub(r"[^A-Za-z0-9]", "_", text)
