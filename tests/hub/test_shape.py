@@ -90,6 +90,15 @@ def test_results_follow_their_calls_at_once() -> None:
     assert "call 1" in report[0][1]
 
 
+def test_a_result_that_is_given_twice_goes_once_and_an_id_may_come_again_in_a_later_turn() -> None:
+    first = [turn("assistant", call("1")), turn("tool", result("1", "a"), result("1", "b"))]
+    later = [turn("assistant", call("1")), turn("tool", result("1", "c"))]
+    made, report = shaped({"messages": [turn("user", "q"), *first, turn("user", "again"), *later]}, {})
+    told = [part["parts"][0]["text"] for each in made["messages"] for part in each["parts"] if "parts" in part]
+    assert told == ["a", "c"]
+    assert [path for path, _ in report] == ["messages[2]"]
+
+
 def test_an_orphan_result_is_refused_by_its_path() -> None:
     rules = {"turns": {"results_follow_calls": True}}
     with pytest.raises(Refusal, match=r"messages\[0\]\.parts\[0\]"):
