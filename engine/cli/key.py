@@ -1,4 +1,4 @@
-"""Make, list and revoke the keys that clients send."""
+"""Make, list, change and revoke the keys that clients send."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from engine import settings
 from engine.cli._common import FAULTS, as_json, print_json
-from engine.storage import keys
+from engine.storage import changes, keys
 from engine.storage.database import Database, StorageError, open_database
 
 _STATUS = {1: "enabled", 2: "disabled", 3: "expired", 4: "used up"}
@@ -26,7 +26,7 @@ def database() -> Database:
 
 @click.group()
 def command() -> None:
-    """Make, list and revoke the keys that clients send."""
+    """Make, list, change and revoke the keys that clients send."""
 
 
 @command.command()
@@ -100,4 +100,57 @@ def revoke(which: str, json_: bool) -> None:
     elif not done:
         click.echo("there is no such key; gatewright key list shows all", err=True)
     if not done:
+        raise SystemExit(FAULTS)
+
+
+@command.command()
+@click.argument("which")
+@click.option("--enable/--disable", "enabled", default=None, help="Let it in or keep it out.")
+@click.option("--group", help="Group to use; empty = the user's.")
+@click.option("--quota", type=int, help="Quota units that shall be left.")
+@click.option("--unlimited", is_flag=True, help="No bound.")
+@click.option("--days", type=float, help="Days until it expires, from now.")
+@click.option("--never-expires", is_flag=True, help="No expiry.")
+@click.option("--model", "models", multiple=True, help="A model it may use (may be repeated); replaces the list.")
+@click.option("--any-model", is_flag=True, help="All models.")
+@click.option(
+    "--network", "networks", multiple=True, help="An address or network (may be repeated); replaces the list."
+)
+@click.option("--any-network", is_flag=True, help="From anywhere.")
+@as_json
+def change(
+    which: str,
+    enabled: bool | None,
+    group: str | None,
+    quota: int | None,
+    unlimited: bool,
+    days: float | None,
+    never_expires: bool,
+    models: tuple[str, ...],
+    any_model: bool,
+    networks: tuple[str, ...],
+    any_network: bool,
+    json_: bool,
+) -> None:
+    """Change a key, given by its id or by itself; what isn't named stays."""
+    wanted = changes.KeyChange(
+        enabled=enabled,
+        group=group,
+        quota=quota,
+        unlimited=True if unlimited else None,
+        expires=-1 if never_expires else None if days is None else int(time.time() + days * 86400),
+        models=() if any_model else models or None,
+        networks=() if any_network else networks or None,
+    )
+    db = database()
+    try:
+        done = changes.change_key(db, int(which) if which.isdigit() and len(which) < 19 else which, wanted)
+    except StorageError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        db.close()
+    if json_:
+        print_json({"changed": done})
+    if not done:
+        click.echo("there is no such key; gatewright key list shows all", err=True)
         raise SystemExit(FAULTS)

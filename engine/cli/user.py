@@ -1,12 +1,14 @@
-"""Make the people to whom keys belong."""
+"""Make, list and change the people to whom keys belong."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import click
 
-from engine.cli._common import as_json, print_json
+from engine.cli._common import as_json, print_json, usage
 from engine.cli.key import database
-from engine.storage import people
+from engine.storage import changes, people
 from engine.storage.database import StorageError
 from engine.storage.keys import random_text
 
@@ -15,7 +17,7 @@ _ROLES = {"user": 1, "admin": 10, "root": 100}
 
 @click.group()
 def command() -> None:
-    """Make the people to whom keys belong."""
+    """Make, list and change the people to whom keys belong."""
 
 
 @command.command()
@@ -42,3 +44,79 @@ def create(name: str, role: str, group: str, quota: int, password: str | None, j
     click.echo(f"user {made}: {name} ({role})")
     if shown:
         click.echo(f"password: {chosen}")
+
+
+@command.command("list")
+@as_json
+def list_(json_: bool) -> None:
+    """Show the users, by id."""
+    db = database()
+    try:
+        found = changes.list_users(db)
+    finally:
+        db.close()
+    if json_:
+        print_json([dataclasses.asdict(user) for user in found])
+        return
+    roles = {number: name for name, number in _ROLES.items()}
+    for user in found:
+        state = "enabled" if user.status == 1 else "disabled"
+        left = f"{user.quota} left, {user.used_quota} used, {user.request_count} requests"
+        click.echo(
+            f"{user.id:>6}  {user.username:<20}  {roles.get(user.role, '-'):<5}  {state:<8}  {user.group}  {left}"
+        )
+
+
+@command.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Keep the user NAME out: all its keys are refused at once."""
+    _change(name, enabled=False)
+
+
+@command.command()
+@click.argument("name")
+def enable(name: str) -> None:
+    """Let the user NAME in again."""
+    _change(name, enabled=True)
+
+
+@command.command()
+@click.argument("name")
+@click.argument("group")
+def group(name: str, group: str) -> None:
+    """Move the user NAME to GROUP."""
+    _change(name, group=group)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--add", type=int, help="Quota units to add; negative ones are taken.")
+@click.option("--set", "to", type=int, help="Quota units that shall be left.")
+@click.option("--reason", default="command line", show_default=True, help="Noted beside the change.")
+@as_json
+def quota(name: str, add: int | None, to: int | None, reason: str, json_: bool) -> None:
+    """Change the balance of the user NAME, and note why."""
+    if (add is None) == (to is None):
+        usage("give one of --add and --set")
+    db = database()
+    try:
+        left = changes.change_quota(db, name, add=add or 0, to=to, reason=reason)
+    except StorageError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        db.close()
+    if json_:
+        print_json({"quota": left})
+    else:
+        click.echo(f"{name}: {left} quota units left")
+
+
+def _change(name: str, *, enabled: bool | None = None, group: str | None = None) -> None:
+    db = database()
+    try:
+        changes.change_user(db, name, enabled=enabled, group=group)
+    except StorageError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        db.close()

@@ -82,7 +82,7 @@ def create_key(
     networks: Iterable[str] = (),
 ) -> NewKey:
     """Make a key for a user, by name or id. ``quota`` of nothing is unlimited; ``expires`` is a Unix time."""
-    key, limits, allowed = random_text(_LENGTH), ",".join(models), "\n".join(_checked(networks))
+    key, limits, allowed = random_text(_LENGTH), ",".join(models), "\n".join(checked(networks))
     for what, text in (("name", name), ("group", group), ("network list", allowed)):
         if len(text) > _BOUNDED:
             raise StorageError(f"the key's {what} is {len(text)} characters long; the column holds {_BOUNDED}")
@@ -106,7 +106,7 @@ def create_key(
     _expressible(db, {"model_limits": limits, "allow_ips": allowed, "group": group})
 
     def work(connection: Connection) -> int:
-        values = present(db, tokens, {**row, "user_id": _user_id(db, connection, user)})
+        values = present(db, tokens, {**row, "user_id": user_id(db, connection, user)})
         return new_id(connection.execute(insert(tokens).values(values)))
 
     return NewKey(db.write(work), name, f"sk-{key}")
@@ -120,7 +120,8 @@ def _expressible(db: Database, wanted: dict[str, str]) -> None:
         )
 
 
-def _checked(entries: Iterable[str]) -> list[str]:
+def checked(entries: Iterable[str]) -> list[str]:
+    """Addresses and networks, or a refusal that names the one that is none."""
     found = []
     for entry in entries:
         try:
@@ -131,7 +132,8 @@ def _checked(entries: Iterable[str]) -> list[str]:
     return found
 
 
-def _user_id(db: Database, connection: Connection, user: str | int) -> int:
+def user_id(db: Database, connection: Connection, user: str | int) -> int:
+    """The id of a user who is there, by name or id."""
     chosen = select(users.c.id).where(users.c.id == user if isinstance(user, int) else users.c.username == user)
     if "deleted_at" in db.columns.get("users", ()):
         chosen = chosen.where(users.c.deleted_at.is_(None))

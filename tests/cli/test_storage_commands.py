@@ -67,3 +67,50 @@ def test_a_password_in_a_dsn_is_not_shown() -> None:
     assert found.exit_code == 1
     assert "127.0.0.1:9" in found.output
     assert "hidden-word" not in found.output
+
+
+def test_a_user_is_listed_disabled_and_given_quota() -> None:
+    run("user", "create", "ann", "--quota", "5")
+    assert json.loads(run("user", "quota", "ann", "--add", "10", "--json").output) == {"quota": 15}
+    assert run("user", "quota", "ann", "--set", "3", "--reason", "correction").output == "ann: 3 quota units left\n"
+    assert run("user", "quota", "ann").exit_code == 2
+    assert run("user", "disable", "ann").exit_code == 0
+    assert run("user", "group", "ann", "vip").exit_code == 0
+    (ann,) = json.loads(run("user", "list", "--json").output)
+    assert (ann["username"], ann["status"], ann["quota"], ann["group"]) == ("ann", 2, 3, "vip")
+    assert "disabled" in run("user", "list").output
+    assert run("user", "enable", "ann").exit_code == 0
+    assert run("user", "disable", "bob").exit_code == 1
+
+
+def test_a_keys_bounds_are_changed(data: Path) -> None:
+    run("user", "create", "ann")
+    key = run("key", "create", "laptop", "--user", "ann").output.strip()
+    words = ("--quota", "9", "--model", "a", "--network", "10.0.0.0/8", "--disable", "--days", "1")
+    assert run("key", "change", key, *words).exit_code == 0
+    db = open_database(Settings(data=data))
+    try:
+        account = accounts.find_key(db, key[3:])
+        assert account is not None
+        assert (account.remain_quota, account.unlimited, account.status) == (9, False, 2)
+        assert account.model_limits == {"a"}
+        assert account.expires > 0
+    finally:
+        db.close()
+    assert run("key", "change", "1", "--any-model", "--any-network", "--unlimited", "--enable").exit_code == 0
+    assert run("key", "change", "77", "--enable").exit_code == 1
+    assert run("key", "change", "1", "--network", "nonsense").exit_code == 1
+
+
+def test_codes_are_made_redeemed_and_switched_off() -> None:
+    run("user", "create", "ann")
+    one, two = json.loads(run("code", "create", "gift", "--quota", "500", "--count", "2", "--json").output)
+    assert run("code", "redeem", one, "--user", "ann").output == "500 quota units for ann\n"
+    again = run("code", "redeem", one, "--user", "ann")
+    assert (again.exit_code, "used already" in again.output) == (1, True)
+    (left,) = json.loads(run("code", "list", "--status", "unused", "--json").output)
+    assert left["key"] == two
+    assert run("code", "disable", str(left["id"])).exit_code == 0
+    assert run("code", "disable", str(left["id"])).exit_code == 1
+    assert run("code", "remove", str(left["id"])).exit_code == 0
+    assert one in run("code", "list").output

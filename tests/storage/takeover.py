@@ -70,6 +70,9 @@ def build(db: Database, program: str, sheets: Path, base: str, log_rows: int = 2
         for table, rows in content(program, db.kind, base).items():
             for row in rows if table in there else ():
                 put(connection, table, row, there[table])
+            if db.kind == "postgresql" and table in there and "id" in there[table]:
+                counter = f"pg_get_serial_sequence('{table}', 'id')"
+                connection.execute(text(f"SELECT setval({counter}, (SELECT MAX(id) FROM {table}))"))
         return 0
 
     db.write(fill)
