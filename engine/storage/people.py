@@ -102,6 +102,10 @@ def _insert(db: Database, connection: Connection, row: dict[str, object]) -> int
     return new_id(connection.execute(insert(users).values(present(db, users, row))))
 
 
+_FIRST_QUOTA = 100_000_000
+"""Quota units that the first administrator begins with, as in the reference: priced models work at once."""
+
+
 def _taken(db: Database, username: str) -> bool:
     with db.read() as connection:
         return connection.execute(select(users.c.id).where(users.c.username == username)).first() is not None
@@ -114,7 +118,7 @@ def first_start(db: Database) -> FirstStart | None:
             return None
     username, password = "root", random_text(16)
     try:
-        user = create_user(db, username, password, role=ROOT, display_name="Root User")
+        user = create_user(db, username, password, role=ROOT, quota=_FIRST_QUOTA, display_name="Root User")
     except StorageError:
         if _taken(db, username):  # another process was first
             return None
