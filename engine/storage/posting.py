@@ -19,6 +19,7 @@ from engine.storage import log_rows
 from engine.storage.database import Database
 from engine.storage.log_rows import LogRow, insert_many
 from engine.storage.tables.ledger import ledger, opening
+from engine.storage.tables.own import grants
 
 _LEDGER = [column.name for column in ledger.columns]
 _ASKED = 256
@@ -148,8 +149,9 @@ def _open(connection: Connection, db: Database, holder: str, ids: list[int]) -> 
     )
     before = {row[0] for row in noted}
     now = int(time.time())
-    rows = [[holder, row[0], row[1], row[2], row[3], now] for row in found if row[0] not in before]
-    insert_many(connection, opening.name, ["holder", "holder_id", "quota", "used", "requests", "noted_at"], rows)
+    granted = connection.exec_driver_sql(f"SELECT COALESCE(MAX(id), 0) FROM {grants.name}").scalar()  # noqa: S608
+    rows = [[holder, row[0], row[1], row[2], row[3], granted, now] for row in found if row[0] not in before]
+    insert_many(connection, opening.name, [column.name for column in opening.columns], rows)
 
 
 def _count(connection: Connection, db: Database, holder: str, sums: Sums) -> None:

@@ -28,6 +28,8 @@ opening = table(
     whole("quota", 0, nullable=False),
     whole("used", 0, nullable=False),
     whole("requests", 0, nullable=False),
+    whole("granted", 0, nullable=False),
     whole("noted_at", 0, nullable=False),
 )
-"""What a user, a key or a channel stood at when its first charge of ours was made: older sums are not ours to prove."""
+"""What a user, a key or a channel stood at when its first charge of ours was made: older sums are not ours to prove.
+``granted`` is the last of the grants that the balance had in it then."""

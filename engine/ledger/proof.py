@@ -1,0 +1,98 @@
+"""Proves the books: users, keys, channels and log rows agree with the ledger to the unit, or what differs is listed.
+
+Sums count from the opening balance that was noted before a holder's first charge; what differed before is listed
+apart, as it is another program's. Takes the databases and the journals' directory, gives a ``Proof``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.ledger import journal
+from engine.storage import audit
+from engine.storage.audit import Holder
+from engine.storage.database import Database
+
+_WORDS = ("balance", "used", "requests")
+_LISTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What should be, and what is."""
+
+    holder: str
+    id: int | str
+    what: str
+    expected: int
+    found: int | None
+
+
+@dataclass(slots=True)
+class Proof:
+    """``differences`` is empty when all agree. ``waiting`` are calls in journals, which no sum has yet."""
+
+    calls: int = 0
+    charged: int = 0
+    users: int = 0
+    tokens: int = 0
+    channels: int = 0
+    waiting: int = 0
+    refused: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    older: list[Difference] = field(default_factory=list)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every sum is what it should be."""
+        return not self.differences and not self.refused
+
+
+def verify(db: Database, log_db: Database, journals: Path) -> Proof:
+    """Compare everything; changes nothing."""
+    sums = audit.sums(db)
+    proof = Proof(sums.calls, sums.charged)
+    counts = {"user": 0, "token": 0, "channel": 0}
+    for holder in sums.holders:
+        counts[holder.kind] += 1
+        proof.differences += _compared(holder)
+    proof.users, proof.tokens, proof.channels = counts["user"], counts["token"], counts["channel"]
+    for request, charged, rows, said in audit.unmatched(db, log_db):
+        if rows != 1:
+            proof.differences.append(Difference("log", request, "rows", 1, rows))
+        else:
+            proof.differences.append(Difference("log", request, "quota", charged, said))
+        if len(proof.differences) >= _LISTED:
+            break
+    proof.older = _older(sums.holders, audit.log_sums(log_db))
+    proof.waiting = sum(1 for path in journals.glob("*.log") for _ in journal.entries(path)) if journals.is_dir() else 0
+    refused = journals / "refused.jsonl"
+    proof.refused = sum(1 for _ in journal.entries(refused)) if refused.exists() else 0
+    return proof
+
+
+def _compared(holder: Holder) -> list[Difference]:
+    if holder.row is None:
+        return []  # the row was deleted; its charges stay in the ledger
+    if holder.opened is None:
+        return [Difference(holder.kind, holder.id, "opening", 1, None)]
+    quota, used, requests = holder.opened
+    should: tuple[Any, ...] = (quota - holder.charged + holder.granted, used + holder.charged, requests + holder.calls)
+    return [
+        Difference(holder.kind, holder.id, what, expected, found)
+        for what, expected, found in zip(_WORDS, should, holder.row, strict=True)
+        if found is not None and found != expected
+    ]
+
+
+def _older(holders: list[Holder], logged: dict[int, int]) -> list[Difference]:
+    """What users had used before our first charge, beside what older log rows say."""
+    found = []
+    for holder in holders:
+        if holder.kind == "user" and holder.opened is not None:
+            before = logged.get(holder.id, 0) - holder.charged
+            if before != holder.opened[1]:
+                found.append(Difference("user", holder.id, "used before", before, holder.opened[1]))
+    return found
