@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from engine.cli import _common
+from engine.cli import _common, _pricing
 from engine.compiler.diagnostics import nearest
 from engine.program import Format, Program
 from engine.relay import resolve, route, table
@@ -19,9 +20,28 @@ from engine.relay.table import LiveChannel, Table
 @click.option("--key", "group", default="default", metavar="GROUP", help="The group of the key that asks (default).")
 @click.option("--from", "source", metavar="FORMAT", help="The format that the caller speaks; the first if left out.")
 @click.option("--body", "body_file", type=click.File("rb"), help="The request, to see which patches apply.")
+@click.option("--price", is_flag=True, help="Tell what it costs and why, instead of which way it goes.")
+@click.option("--usage", "usage_file", type=click.File("rb"), help="A usage, in our buckets or the caller's format.")
+@click.option("--user-group", default="", metavar="GROUP", help="The group of the user, for the price.")
+@click.option("--channel", default="", metavar="NAME", help="The channel that serves, for the price.")
+@click.option("--at", type=click.DateTime(), help="When, in UTC, for the price; now if left out.")
+@click.option("--database", is_flag=True, help="Price by the options of the configured database too.")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @_common.as_json
-def command(model: str, group: str, source: str | None, body_file: Any, paths: tuple[Path, ...], json_: bool) -> None:
+def command(
+    model: str,
+    group: str,
+    source: str | None,
+    body_file: Any,
+    price: bool,
+    usage_file: Any,
+    user_group: str,
+    channel: str,
+    at: datetime | None,
+    database: bool,
+    paths: tuple[Path, ...],
+    json_: bool,
+) -> None:
     """Explain the way of a request by the documents alone (PATHS are put on top of them).
 
     Channels of the database are not looked at.
@@ -29,7 +49,14 @@ def command(model: str, group: str, source: str | None, body_file: Any, paths: t
     program = _common.runnable(paths, json_=json_).program()
     caller = _caller(program, source)
     body = _common.read_json(body_file) if body_file else {"model": model}
-    told = explain(program, model, group, caller, body if isinstance(body, dict) else {})
+    body = body if isinstance(body, dict) else {}
+    if price:
+        usage = _pricing.usage_of(_common.read_json(usage_file) if usage_file else None, caller)
+        book, now = _pricing.book(program, database=database), at.replace(tzinfo=UTC).timestamp() if at else None
+        told = _pricing.explain(program, book, model, usage, body, (group, user_group, channel), now)
+        (_common.print_json if json_ else _pricing.show)(told)
+        raise SystemExit(_common.OK if told["rule"] else _common.FAULTS)
+    told = explain(program, model, group, caller, body)
     if json_:
         _common.print_json(told)
     else:
