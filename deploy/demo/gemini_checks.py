@@ -242,6 +242,8 @@ def check(found: dict[str, Any], model: str, options: Options) -> None:
     for index, tool in enumerate(found.get("tools") or []):
         for place, own in enumerate(tool.get("functionDeclarations") or []):
             _check_function(own, f"tools[{index}].function_declarations[{place}]")
+    if not options.any_model:
+        _check_combination(found)
     for index, content in enumerate(contents):
         _check_content(content, f"contents[{index}]", options)
     _check_turns(turns(contents))
@@ -265,6 +267,17 @@ def _check_config(config: dict[str, Any]) -> None:
         raise invalid("You can only set only one of thinking budget and thinking level.")
     if config.get("responseSchema") and config.get("responseMimeType") not in ("application/json", "text/x.enum"):
         raise invalid("* GenerateContentRequest.generation_config.response_mime_type: must be application/json\n")
+
+
+def _check_combination(found: dict[str, Any]) -> None:
+    """Functions and the vendor's own tools go together only where the caller takes the latter's calls too."""
+    kinds = {name for tool in found.get("tools") or [] for name in tool}
+    told = (found.get("toolConfig") or {}).get("includeServerSideToolInvocations")
+    if "functionDeclarations" in kinds and len(kinds) > 1 and not told:
+        raise invalid(
+            "Please enable tool_config.include_server_side_tool_invocations to use Built-in tools with Function"
+            " calling."
+        )
 
 
 def _check_function(own: dict[str, Any], where: str) -> None:

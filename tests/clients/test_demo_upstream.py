@@ -519,6 +519,10 @@ GEMINI_REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"contents": [_USER], "foo": 1}, 'Unknown name "foo": Cannot find field.'),
     ({"contents": [_USER], "generationConfig": {"maxTokens": 1}}, "Unknown name \"maxTokens\" at 'generation_config'"),
     ({"contents": []}, "contents is not specified"),
+    (
+        {"contents": [_USER], "tools": [{"functionDeclarations": [{"name": "f"}]}, {"googleSearch": {}}]},
+        "include_server_side_tool_invocations",
+    ),
     ({"contents": [{"role": "assistant", "parts": [{"text": "x"}]}]}, "valid role: user, model"),
     ({"contents": [_USER, _BACK]}, "function response turn comes immediately after a function call turn"),
     ({"contents": [_CALL, _BACK]}, "function call turn comes immediately after a user turn"),
