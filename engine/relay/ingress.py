@@ -6,6 +6,7 @@ Refuses with 400, 413, 415. Knows nothing of accounts or channels.
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
@@ -48,7 +49,7 @@ def too_large(limit: int) -> CallError:
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """Return the JSON object that ``raw`` holds."""
+    """Return the JSON object that ``raw`` holds; half characters, which no other format can carry, become U+FFFD."""
     if not raw:
         raise CallError("bad_request", "the request body is empty; send a JSON object")
     try:
@@ -60,12 +61,23 @@ def parse(raw: bytes) -> dict[str, Any]:
     return body
 
 
+_DIGITS = 40
+
+
 def _parse_leniently(raw: bytes) -> Any:
     def refuse(name: str) -> NoReturn:
-        raise CallError("bad_request", f"the request body is not valid JSON: {name} is no JSON number")
+        raise CallError("bad_request", f"the request body is not valid JSON: {name[:_DIGITS]} is no JSON number")
+
+    def whole(text: str) -> int:
+        return int(text) if len(text) <= _DIGITS else refuse(text)
+
+    def broken(text: str) -> float:
+        found = float(text)
+        return found if isfinite(found) else refuse(text)
 
     try:
-        return json.loads(raw.decode("utf-8"), parse_constant=refuse)
+        found = json.loads(raw.decode("utf-8"), parse_constant=refuse, parse_int=whole, parse_float=broken)
+        return _without_halves(found)
     except UnicodeDecodeError as ex:
         raise CallError("bad_request", f"the request body is not valid UTF-8 at byte {ex.start}") from None
     except json.JSONDecodeError as ex:
@@ -74,6 +86,14 @@ def _parse_leniently(raw: bytes) -> Any:
         ) from None
     except RecursionError:
         raise CallError("bad_request", "the request body is nested too deep") from None
+
+
+def _without_halves(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_without_halves(key): _without_halves(inner) for key, inner in value.items()}
+    return [_without_halves(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _kind(value: Any) -> str:

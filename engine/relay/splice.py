@@ -93,7 +93,10 @@ def _member_spans(raw: bytes) -> dict[str, tuple[int, int, int]] | None:
         elif first == 0x3A and value_at < 0:
             value_at = token.end()
         elif name is not None and value_at >= 0 and (first == 0x2C or depth == 0):
-            key = orjson.loads(name[0])
+            try:
+                key = orjson.loads(name[0])
+            except ValueError:  # half a character, which bodies are rid of when they are parsed
+                return None
             if key in spans:
                 return None
             end = token.start()

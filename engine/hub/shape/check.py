@@ -7,7 +7,7 @@ members are text, numbers or lists, and nothing of what they mean.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isnan
+from math import isfinite
 from typing import Any
 
 from engine.errors import Refusal
@@ -19,7 +19,9 @@ _TEXTS = ("text", "id", "name", "arguments", "signature", "signature_of", "encry
 _SOURCE = ("url", "data", "id", "mime", "text")
 _CONTENT = ("url", "data", "id", "text")
 _MAPS = ("sampling", "reasoning", "output", "tool_choice", "metadata", "cache")
-_NUMBERS = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "seed")
+_NUMBERS = ("temperature", "top_p", "min_p", "frequency_penalty", "presence_penalty")
+_WHOLE = ("max_tokens", "reasoning.budget", "sampling.top_k", "sampling.seed", "sampling.top_logprobs")
+_BOUND = 2**63
 _FLAGS = ("parallel_tools", "stream", "store")
 _PLAIN = ("user", "service_tier", "previous")
 _ROLES = frozenset({"system", "user", "assistant", "tool"})
@@ -46,8 +48,8 @@ def check(work: Work) -> None:
             raise Refusal(name, "must be an object")
     for name in _NUMBERS:
         _number(f"sampling.{name}", (request.get("sampling") or {}).get(name))
-    _number("max_tokens", request.get("max_tokens"))
-    _number("reasoning.budget", (request.get("reasoning") or {}).get("budget"))
+    for name in _WHOLE:
+        _whole(work, name)
     _texts("stop", request.get("stop"))
     _texts("tool_choice.names", (request.get("tool_choice") or {}).get("names"))
     for index, tool in enumerate(request.get("tools") or ()):
@@ -113,8 +115,25 @@ def _flag(path: str, value: Any) -> None:
 
 
 def _number(path: str, value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or isnan(value)):
+    if value is None or value.__class__ is int:
+        return
+    if not isinstance(value, float) or not isfinite(value):
         raise Refusal(path, "must be a number")
+
+
+def _whole(work: Work, path: str) -> None:
+    """A count; one written as 7.0 is 7."""
+    *above, name = path.split(".")
+    holder = work.request.get(above[0]) if above else work.request
+    value = (holder or {}).get(name)
+    if value is None or (value.__class__ is int and -_BOUND <= value < _BOUND):
+        return
+    if holder is None or value.__class__ is not float or not value.is_integer() or abs(value) >= _BOUND:
+        raise Refusal(path, "must be a whole number")
+    if above:
+        work.request[above[0]] = {**holder, name: int(value)}
+    else:
+        work.request[name] = int(value)
 
 
 def _texts(path: str, value: Any) -> None:
