@@ -162,9 +162,9 @@ class _Layout:
         self.linked.faults.append(fault)
 
     def policy(self) -> dict[str, Any]:
-        """All policies merged, in the order of their names."""
+        """All policies merged: the operator's own over the shipped ones, and in the order of their names."""
         merged: dict[str, Any] = {}
-        for definition in self.definitions.of("Policy"):
+        for definition in sorted(self.definitions.of("Policy"), key=lambda item: item.layer):
             merged = extends.merge(merged, definition.spec)
         return merged
 

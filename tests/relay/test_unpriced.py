@@ -1,0 +1,92 @@
+"""A model without a price is refused in the caller's dialect, unless a Policy allows it; one with a price is not."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import requests
+
+from tests.relay.conftest import provider
+from tests.relay.scripted import Upstream
+from tests.support import Gateway
+
+ANSWER = (
+    b'{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":'
+    b'{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1}}'
+)
+PRICE = """
+apiVersion: gatewright/v1
+kind: Price
+metadata: {name: own}
+spec:
+  models:
+    - {names: [priced], tokens: {input: 2, output: 8}}
+    - {names: [broken], ratio: {expression: 'p * param("factor")'}}
+"""
+ALLOW = "apiVersion: gatewright/v1\nkind: Policy\nmetadata: {name: allow}\nspec: {unpriced: allow}\n"
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    made = Upstream()
+    made.script = lambda say: say.whole(ANSWER)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory, upstream):
+    documents = provider("p", upstream.base, "openai.chat", "priced", "unheard-of", "broken") + "\n---" + PRICE
+    gateway = Gateway(
+        tmp_path_factory.mktemp("strict"),
+        specs={"all.yaml": documents},
+        env={"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}"},
+        priced=True,
+    )
+    try:
+        yield gateway.ready()
+    finally:
+        gateway.stop()
+
+
+def call(gateway, model, path="/v1/chat/completions", **more):
+    body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], **more}
+    headers = {"authorization": f"Bearer {gateway.key}"}
+    return requests.post(gateway.base + path, json=body, headers=headers, timeout=10)
+
+
+def test_a_model_with_a_price_is_served(strict):
+    assert call(strict, "priced").status_code == 200
+
+
+def test_a_model_without_one_is_refused_before_anything_is_sent(strict, upstream):
+    upstream.got.clear()
+    answer = call(strict, "unheard-of")
+    assert answer.status_code == 403
+    error = answer.json()["error"]
+    assert (error["code"], error["param"]) == ("model_price_error", "model")
+    for words in ("'unheard-of' has no price", "Price document", "ModelRatio", "unpriced: allow"):
+        assert words in error["message"]
+    assert not upstream.got
+
+
+def test_the_refusal_is_told_in_the_callers_dialect(strict):
+    answer = call(strict, "unheard-of", "/v1/messages")
+    assert answer.status_code == 403
+    assert answer.json()["error"]["type"] == "permission_error"
+
+
+def test_a_price_that_cannot_be_told_refuses_the_call(strict):
+    answer = call(strict, "broken")
+    assert answer.status_code == 403
+    assert "all.yaml" in answer.json()["error"]["message"]
+    assert call(strict, "broken", factor=2).status_code == 200
+
+
+def test_a_policy_that_allows_it_holds_without_a_restart(strict):
+    strict.write_spec("allow.yaml", ALLOW)
+    end = time.monotonic() + 15
+    while (answer := call(strict, "unheard-of")).status_code != 200 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert answer.status_code == 200
