@@ -31,6 +31,7 @@ class Answered:
     __slots__ = (
         "_counter",
         "_limit",
+        "_live",
         "_memory",
         "attempt",
         "call",
@@ -65,12 +66,18 @@ class Answered:
         ping = call.format.stream.ping if call.format.stream else {}
         self.ping_every = float(ping.get("every") or state.ping_every) if state.ping_every else 0.0
         self._memory = state.memory
+        self._live = state.live
         self._limit = state.stream_bytes
         self.own_id = thread.own_id(call, attempt)
         """The id that the caller sees, where it is ours to give."""
         self.complete = False
         """Whether the caller was told all of a stream, up to its last event."""
         self._counter = state.counter
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker has to stop, and ended the call for that."""
+        return self._live.stopping
 
     @property
     def report(self) -> Report:

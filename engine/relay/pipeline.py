@@ -85,7 +85,7 @@ def _try(state: RelayState, call: Call, tries: list[Attempt], outcome: Outcome) 
         outcome.attempt = call.attempt = attempt
         outcome.tried.append(attempt.channel.name)
         handle = Handle()
-        ended = call.watch(handle.abort) if call.watch else _nothing
+        ended = state.live.enter(handle, call.watch(handle.abort) if call.watch else _nothing)
         try:
             out = translate(call, attempt, state.fetch, recall)
             outcome.report = out.report

@@ -22,6 +22,7 @@ from engine.ledger.terms import terms
 from engine.relay import stored, table
 from engine.relay.choices import Choices
 from engine.relay.identify import KeyCache
+from engine.relay.live import Live
 from engine.relay.remember import Memory
 from engine.relay.resolve import Reader
 from engine.relay.router import ProgramRouter
@@ -71,6 +72,7 @@ class RelayState:
             idle=settings.streaming_timeout,
             total=settings.relay_timeout,
         )
+        self.live = Live()
         self.router = ProgramRouter()
         self.answers = stored.opened(settings.data, program.policy, None)
         self._memory_space = self.store.space("thought")
@@ -155,6 +157,10 @@ class RelayState:
             why = f"{url[:200]} can't be fetched: {ex}; send the file's bytes instead"
             raise CallError("bad_request", why) from None
         return kind, data
+
+    def drain(self) -> None:
+        """End what is still open, with a word to each caller; the worker's time is over."""
+        self.live.stop()
 
     def close(self) -> None:
         """Write out what is waiting, and let go of connections."""

@@ -86,6 +86,8 @@ class Encoder:
 
     def ping(self) -> bytes:
         """What keeps proxies awake in this format; nothing where any byte would be an error."""
+        if self._answered.call.framing.get("type") == "json-array":
+            return self._frame.ping()
         if self._ping.get("comment") is not None:
             return self._frame.ping(comment=self._ping["comment"])
         if self._ping.get("data") is not None:
@@ -108,6 +110,12 @@ class Encoder:
 
 def transport_error(ex: faults.TransportError) -> dict[str, Any]:
     """Return the hub error for a connection that broke in the middle of an answer."""
+    if ex.kind == "aborted":
+        return {
+            "meaning": "unavailable",
+            "message": "the gateway is stopping; send the request again",
+            "code": "stopping",
+        }
     meaning = "timeout" if ex.kind.endswith("timeout") else "cut"
     return {"meaning": meaning, "message": f"the provider's answer broke off: {ex}", "code": ex.kind}
 
@@ -162,7 +170,7 @@ class Through:
             if self._reframed:
                 yield self._encoder.done()
         except faults.TransportError as ex:
-            if ex.kind == "aborted":
+            if ex.kind == "aborted" and not self._answered.stopping:
                 outcome.ended = "client_gone"
                 return
             yield self._broken(transport_error(ex))
@@ -404,7 +412,7 @@ class Across:
                 out += self._told(self._turner.close())
             yield out + self._encode(assembler.close())
         except faults.TransportError as ex:
-            if ex.kind == "aborted":
+            if ex.kind == "aborted" and not self._answered.stopping:
                 self._answered.outcome.ended = "client_gone"
                 return
             if self._turner and self._sent:

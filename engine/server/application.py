@@ -126,6 +126,11 @@ class Gateway(BaseApplication):  # type: ignore[misc]
             except Exception:  # the database may be away for a while; what is held goes on
                 self.log.exception("channels and options can't be read again")
 
+    def drain(self) -> None:
+        """Shortly before a stopping worker's time is over."""
+        if self.state is not None:
+            self.state.drain()
+
     def close(self) -> None:
         """At a worker's end: what waits is written."""
         if self.state is not None:

@@ -21,6 +21,9 @@ class State(Protocol):
     def refresh(self) -> None:
         """Read what the database says again."""
 
+    def drain(self) -> None:
+        """End the calls that are still open, with a word to their callers."""
+
     def close(self) -> None:
         """Write out what waits."""
 

@@ -29,6 +29,8 @@ from engine.server.slowpath import StrictParser
 
 EAGER = 262_144
 """A body up to this length is read before the app is called; a longer one is read by the app."""
+_LAST_WORDS = 3
+"""Seconds before the end of a stopping worker in which open streams are told so."""
 _QUIET = frozenset((errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF, errno.ESHUTDOWN))
 
 
@@ -52,10 +54,15 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             beat.kill()
 
     def _beat(self) -> None:
+        stopped = 0
+        last_words = max(self.cfg.graceful_timeout - _LAST_WORDS, 0)
         while True:
             gevent.sleep(1.0)
             self.clock.draining = not self.alive
             self.clock.beat()
+            stopped = 0 if self.alive else stopped + 1
+            if stopped > last_words and hasattr(self.app, "drain"):
+                self.app.drain()
 
     def init_process(self) -> None:
         """After the fork: what every request's environ has in common."""

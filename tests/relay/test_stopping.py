@@ -1,0 +1,106 @@
+"""Signs of life while an upstream is silent, and a word to every open stream when the gateway must stop."""
+
+import json
+import threading
+import time
+
+import pytest
+import requests
+
+from tests.relay.conftest import provider
+from tests.relay.scripted import Upstream
+from tests.relay.test_passing import body_of
+from tests.relay.test_streaming import TEXT, ask, error_in, events
+from tests.support import Gateway
+
+POLICY = """
+apiVersion: gatewright/v1
+kind: Policy
+metadata: {name: own}
+spec: {unpriced: allow, pings: {every: 1}}
+"""
+DIALECTS = ("chat", "responses", "claude", "gemini")
+
+
+@pytest.fixture
+def upstream():
+    made = Upstream()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gateway(tmp_path, upstream):
+    documents = [provider("p", upstream.base, "openai.chat", "chat-model"), POLICY]
+    env = {"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}", "SHUTDOWN_TIMEOUT_SECONDS": "4"}
+    running = Gateway(tmp_path, specs={"test.yaml": "---".join(documents)}, env=env)
+    try:
+        yield running.ready()
+    finally:
+        running.stop()
+        assert "Traceback" not in running.output, running.output
+
+
+def test_silence_is_bridged_in_each_format_and_told_to_nobody_as_content(gateway, upstream):
+    def script(say):
+        say.events(*TEXT[:2], end=False)
+        time.sleep(2.6)
+        for event in [*TEXT[2:], b"data: [DONE]\n\n"]:
+            say.chunk(event)
+        say.end()
+
+    upstream.script = script
+    answers = {}
+
+    def call(dialect):
+        answers[dialect] = ask(gateway, dialect).content
+
+    def array():
+        path, body = body_of("gemini")
+        answers["array"] = gateway.post(path.replace(":generate", ":streamGenerate"), body).content
+
+    threads = [threading.Thread(target=call, args=(dialect,)) for dialect in DIALECTS] + [
+        threading.Thread(target=array)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers["chat"].count(b": ping\n\n") == 2
+    assert answers["claude"].count(b'event: ping\ndata: {"type":"ping"}\n\n') == 2
+    assert b"ping" not in answers["gemini"]
+    assert b"ping" not in answers["array"]
+    assert len(json.loads(answers["array"])) >= 2
+    for said in answers.values():
+        assert b"lo" in said
+
+
+def test_open_streams_are_told_that_the_gateway_stops_and_it_does_in_time(gateway, upstream):
+    def script(say):
+        say.events(*TEXT[:2], end=False)
+        say.wait_until_left(20)
+
+    upstream.script = script
+    told, threads = {}, []
+
+    def call(dialect):
+        answer = ask(gateway, dialect)
+        told[dialect] = error_in(dialect, events(answer))
+
+    for dialect in DIALECTS:
+        threads.append(threading.Thread(target=call, args=(dialect,)))
+        threads[-1].start()
+    for _ in range(100):
+        if len(upstream.got) == len(DIALECTS):
+            break
+        time.sleep(0.02)
+    time.sleep(0.3)
+    began = time.monotonic()
+    gateway.process.terminate()
+    for thread in threads:
+        thread.join(10)
+    assert told == dict.fromkeys(DIALECTS, "the gateway is stopping; send the request again")
+    gateway.process.wait(6)
+    assert time.monotonic() - began < 8
+    with pytest.raises(requests.ConnectionError):
+        requests.get(gateway.base + "/healthz", timeout=2)
