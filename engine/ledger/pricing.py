@@ -35,18 +35,21 @@ _NOTHING: Mapping[str, Any] = {}
 _DEFAULT_OUTPUT = 8192
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Charge:
-    """What a call costs. ``usd`` is exact; ``quota`` is it in whole units, rounded once."""
+    """What a call costs; never changed. ``usd`` is exact; ``quota`` is it in whole units, rounded once.
+
+    PERF: not frozen, which would cost as much as four buckets.
+    """
 
     quota: int
     usd: Decimal
     rule: str
     place: str
     lines: tuple[dict[str, Any], ...] = ()
-    ratios: dict[str, Any] = field(default_factory=dict)
+    ratios: Mapping[str, Any] = field(default_factory=dict)
     """The log row's keys of New API: model_ratio, group_ratio, completion_ratio and so on."""
-    factors: dict[str, str] = field(default_factory=dict)
+    factors: Mapping[str, str] = field(default_factory=dict)
     unpriced: bool = False
     failed: str = ""
     """Why the rule could not be applied; the reservation then stands as the price."""
@@ -58,7 +61,7 @@ class Charge:
         told: dict[str, Any] = {"rule": self.rule, "place": self.place, "usd": plain(self.usd)}
         told["lines"] = [{**line, "amount": plain(line["amount"])} for line in self.lines]
         if self.factors:
-            told["factors"] = self.factors
+            told["factors"] = dict(self.factors)
         if self.failed:
             told["failed"] = self.failed
         return {**self.ratios, "price": told}
@@ -135,17 +138,20 @@ class Book:
         moment = time.time() if now is None else now
         scene = Scene(group, user_group, str(channel), request, headers or _NOTHING, moment)
         try:
-            bills = self._bills(rule, usage, scene)
+            if usage.get("models"):
+                return self._several(rule, usage, self._bills(rule, usage, scene), scene)
+            one = bill(rule, usage, scene)
         except ExpressionError as ex:
             return Charge(0, ZERO, rule.name, rule.place, failed=str(ex))
-        return self._summed(rule, bills, scene)
+        share = rule.share(user_group, group, scene.channel)
+        exact = multiply(add(one.total, one.tools), share.factor)
+        told = facts(rule, usage, one, share)
+        quota = _units(exact, _least(rule, usage, exact, share.factor))
+        return Charge(quota, divide(exact, self.unit), rule.name, rule.place, tuple(one.lines), told, one.factors)
 
     def _bills(self, rule: Rule, usage: Mapping[str, Any], scene: Scene) -> list[tuple[Rule, Mapping[str, Any], Bill]]:
-        several = usage.get("models")
-        if not several:
-            return [(rule, usage, bill(rule, usage, scene))]
         made = []
-        for index, part in enumerate(several):
+        for index, part in enumerate(usage["models"]):
             named = part.get("model")
             own = (self.find(named, None, scene.now) if named and named != rule.model else rule) or rule
             beside = {key: usage[key] for key in ("calls", "meters", "factors") if index == 0 and key in usage}
@@ -155,23 +161,22 @@ class Book:
             made.append((own, part, one))
         return made
 
-    def _summed(self, rule: Rule, bills: list[tuple[Rule, Mapping[str, Any], Bill]], scene: Scene) -> Charge:
+    def _several(
+        self, rule: Rule, usage: Mapping[str, Any], bills: list[tuple[Rule, Mapping[str, Any], Bill]], scene: Scene
+    ) -> Charge:
         exact, least = ZERO, False
         lines: list[dict[str, Any]] = []
         factors: dict[str, str] = {}
-        for own, usage, one in bills:
+        for own, part, one in bills:
             factor = own.share(scene.user_group, scene.group, scene.channel).factor
             total = multiply(add(one.total, one.tools), factor)
             exact = add(exact, total)
-            least = least or total > 0 or (own.ratio is not None and _used(own, usage, factor))
+            least = least or _least(own, part, total, factor)
             lines += one.lines
             factors |= one.factors
-        quota = rounded(exact)
-        if quota == 0 and least and not (rule.ratio is not None and rule.call is not None):
-            quota = 1
-        told = facts(rule, bills[0][1], bills[0][2], rule.share(scene.user_group, scene.group, scene.channel))
+        told = facts(rule, usage, bills[0][2], rule.share(scene.user_group, scene.group, scene.channel))
         usd = divide(exact, self.unit)
-        return Charge(quota, usd, rule.name, rule.place, tuple(lines), told, factors)
+        return Charge(_units(exact, least), usd, rule.name, rule.place, tuple(lines), told, factors)
 
     def trial(self, rule: Rule, request: Any, now: float, headers: Mapping[str, str] | None = None) -> str:
         """Why the rule can't price a request, if it can't; only an expression may fail."""
@@ -216,10 +221,21 @@ class Book:
         return rounded_up(multiply(one.total, rule.share(user_group, group, str(channel)).factor))
 
 
-def _used(rule: Rule, usage: Mapping[str, Any], factor: Decimal) -> bool:
-    """New API's least charge: ratios that are not zero, and any tokens at all."""
+def _least(rule: Rule, usage: Mapping[str, Any], exact: Decimal, factor: Decimal) -> bool:
+    """Whether a charge that comes to nothing is one unit: what has a price and was used is never free.
+
+    With New API's ratios any tokens will do, and its prices per call and expressions have no least charge.
+    """
     ratio = rule.ratio
-    return bool(ratio and ratio.model and factor and ((usage.get("total") or 0) > 0))
+    if rule.expression is not None or (ratio is not None and ratio.price is not None):
+        return False
+    if ratio is not None:
+        return bool(ratio.model and factor and (usage.get("total") or 0) > 0)
+    return exact > 0
+
+
+def _units(exact: Decimal, least: bool) -> int:
+    return rounded(exact) or int(least)
 
 
 class _Shelf:

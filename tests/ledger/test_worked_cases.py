@@ -419,6 +419,8 @@ CASES = [
         expression('hour("Asia/Shanghai") < 8 ? p : p * 2'),
         inside(p=100),
     ),
+    Case("an expression has no least charge: 1 * 0.1 / 2", 0, "m", expression("p * 0.1"), inside(p=1)),
+    Case("... and rounds halves up: 1 * 1 / 2", 1, "m", expression("p"), inside(p=1)),
     Case(
         "functions: max(1, 2) * 100 / 2 + ceil(0.2) - floor(0.9) - abs(-1)",
         100,
