@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
+from engine.ledger.budgets import Exceeded
 
 if TYPE_CHECKING:
     from engine.ledger.reserve import Reservation
@@ -34,7 +35,20 @@ def admit(state: RelayState, call: Call, account: Account, group: str) -> Reserv
     exactly = amount and state.terms.enforce and state.counter.exact
     if exactly and state.reserves.least(*ids) < amount * state.terms.near:
         amount = _estimate(state, call, account, group, state.counter.request(call.body).tokens)
+    _budgets(state, call, account, amount)
     return state.reserves.hold(*ids, amount, state.terms)
+
+
+def _budgets(state: RelayState, call: Call, account: Account, quota: int) -> None:
+    """Hold the call's estimate of every budget that binds it."""
+    if not state.budgets.of(account):
+        return
+    tokens = len(call.raw) // _BYTES_PER_TOKEN + most_output(call.body, state.terms.max_tokens)
+    try:
+        call.budget = state.budgets.check(account, quota=quota, tokens=tokens, now=call.now)
+    except Exceeded as ex:
+        wait = max(1, ex.resets - call.now)
+        raise CallError("quota", f"{ex}; it begins anew in {wait} seconds", code="budget_exceeded", wait=wait) from None
 
 
 def _estimate(state: RelayState, call: Call, account: Account, group: str, input_tokens: int) -> int:

@@ -38,7 +38,7 @@ _OPERATIONS: dict[str, pipeline.Operation] = {
 }
 _CORS = (
     ("access-control-allow-origin", "*"),
-    ("access-control-expose-headers", "x-request-id, x-gatewright-loss, retry-after"),
+    ("access-control-expose-headers", "x-request-id, x-gatewright-loss, x-gatewright-budget, retry-after"),
 )
 _PREFLIGHT = (
     ("access-control-allow-methods", "GET, POST, PUT, DELETE, OPTIONS"),
@@ -131,6 +131,8 @@ def _answer(resp: falcon.Response, reply: Reply, call: Call) -> None:
     resp.status = reply.status
     request_id = call.request_id
     headers = [*reply.headers, *_CORS, ("x-request-id", request_id), ("x-oneapi-request-id", request_id)]
+    if call.budget is not None and call.budget.warnings:
+        headers.append(("x-gatewright-budget", "; ".join(call.budget.warnings)))
     headers += [(name, request_id) for name in call.format.headers.get("requestId") or ()]
     for name, value in headers:
         resp.set_header(name, value)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.ledger.budgets import Held
     from engine.ledger.pricing import Book, Rule
     from engine.ledger.reserve import Reservation
     from engine.program import Alias, Endpoint, Format, Program
@@ -42,6 +43,8 @@ class Call:
     """Starts to watch the caller's socket: takes what to do when the caller has gone, gives what ends the watch."""
     account: Account | None = None
     attempt: Attempt | None = None
+    budget: Held | None = None
+    """What it holds of the budgets of its key and user."""
     hub: dict[str, Any] | None = None
     thread: Thread | None = None
     """What it goes on from, in a format whose answers are kept."""

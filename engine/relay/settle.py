@@ -10,12 +10,14 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import GatewrightError
 from engine.ledger.amounts import ZERO
 from engine.ledger.pricing import Charge
 from engine.storage.log_rows import CONSUME, ERROR, LogRow
 from engine.storage.posting import Entry
 
 if TYPE_CHECKING:
+    from engine.ledger.budgets import Held
     from engine.relay.call import Attempt, Call, Report
     from engine.relay.state import RelayState
 
@@ -54,6 +56,8 @@ def settle(state: RelayState, call: Call, outcome: Outcome, *, before_output: bo
     held = call.reservation
     if held is not None:
         held.settle(quota)
+    if call.budget is not None:
+        _count(state, call.budget, quota, outcome.usage)
     if failed and not quota and not state.settings.error_log_enabled:
         return
     account, attempt = call.account, outcome.attempt
@@ -70,6 +74,14 @@ def settle(state: RelayState, call: Call, outcome: Outcome, *, before_output: bo
             row=_row(call, outcome, failed and not quota, quota, charge.other() if charge is not None else {}),
         )
     )
+
+
+def _count(state: RelayState, held: Held, quota: int, usage: dict[str, Any]) -> None:
+    """Budgets learn what was used; the database has the exact count, so a failure here fails nothing."""
+    try:
+        state.budgets.add(held, quota=quota, tokens=usage.get("input_total", 0) + usage.get("output_total", 0))
+    except GatewrightError:
+        log.exception("shared state does not take the use of a budget")
 
 
 def _charge(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Charge | None:
@@ -142,6 +154,8 @@ def _other(call: Call, outcome: Outcome) -> dict[str, Any]:
     if outcome.usage:
         other["usage"] = {key: value for key, value in outcome.usage.items() if value and key != "raw"}
         other["usage_source"] = outcome.usage_source
+    if call.budget is not None and call.budget.warnings:
+        other["budget"] = list(call.budget.warnings)
     if outcome.report:
         other["losses"] = [list(loss) for loss in outcome.report[:_LOSSES]]
     if outcome.ended != "done":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cluster.holds import Holds
 from engine.cluster.store import EmbeddedStore
 from engine.errors import CallError
+from engine.ledger.budgets import Budgets
 from engine.ledger.commit import Ledger
 from engine.ledger.counting import Counter
 from engine.ledger.pricing import Book
@@ -59,11 +60,19 @@ class RelayState:
         self.started = time.time()
         self.keys = KeyCache(db)
         self.holds = Holds(settings.data / "holds")
-        self.ledger = Ledger(db, settings.data / "journal", self.holds, sync=settings.journal_sync, log_db=self.log_db)
+        self.store = EmbeddedStore(settings.data / "state.db")
+        self.budgets = Budgets(db, self.store.space("budgets"))
+        self.ledger = Ledger(
+            db,
+            settings.data / "journal",
+            self.holds,
+            sync=settings.journal_sync,
+            log_db=self.log_db,
+            beside=self.budgets.book,
+        )
         self.reserves = Reserves(db, self.holds, away=lambda: self.ledger.away)
         self.counter = Counter(settings.vocabulary_directories)
         self.ledger.start()
-        self.store = EmbeddedStore(settings.data / "state.db")
         self.guard = Guard(settings.egress_allow)
         self.pool = leg.Pool(self.guard, leg.Limits(idle_seconds=settings.relay_idle_conn_timeout))
         self.timeouts = leg.Timeouts(

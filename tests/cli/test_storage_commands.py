@@ -114,3 +114,16 @@ def test_codes_are_made_redeemed_and_switched_off() -> None:
     assert run("code", "disable", str(left["id"])).exit_code == 1
     assert run("code", "remove", str(left["id"])).exit_code == 0
     assert one in run("code", "list").output
+
+
+def test_budgets_are_set_listed_and_removed() -> None:
+    run("user", "create", "ann")
+    assert run("budget", "set", "--user", "ann", "--period", "month", "--quota", "500").exit_code == 0
+    assert run("budget", "set", "--key", "7", "--period", "day", "--tokens", "90", "--warn", "50").exit_code == 0
+    assert run("budget", "set", "--key", "7", "--user", "ann", "--period", "day", "--tokens", "1").exit_code == 2
+    assert run("budget", "set", "--user", "bob", "--period", "day", "--tokens", "1").exit_code == 1
+    listed = json.loads(run("budget", "list", "--json").output)
+    assert [(one["holder"], one["amount"], one["used"]) for one in listed] == [("user", 500, 0), ("key", 90, 0)]
+    assert "0 of 500 quota a month" in run("budget", "list").output
+    assert run("budget", "remove", str(listed[0]["id"])).exit_code == 0
+    assert run("budget", "remove", str(listed[0]["id"])).exit_code == 1

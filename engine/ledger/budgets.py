@@ -1,0 +1,154 @@
+"""Holds calls to the budgets of their key and user: what is used and what running calls may use, in shared state.
+
+``check`` holds an estimate before a call is sent, or raises ``Exceeded``; ``add`` gives it back and counts what the
+call used. Both are atomic across the workers of a machine. What is held by a process that died is free again after 15
+minutes; counts that shared state has lost are read from the database. Callers without a budget cost a look into a dict.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from engine.errors import GatewrightError
+from engine.storage import budgets
+from engine.storage.budgets import KEY, QUOTA, USER, Budget, Use
+from engine.storage.database import Database, StorageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from engine.storage.accounts import Account
+    from engine.storage.posting import Entry
+
+_REMEMBER = 3.0
+_WINDOW = 300
+_WINDOWS = 3
+_LATE = 20
+"""Seconds before a window is forgotten in which nothing is given back to it any more."""
+_logger = logging.getLogger("gatewright.ledger")
+
+
+class Space(Protocol):
+    """What is needed of shared state."""
+
+    def get(self, key: str) -> bytes | None: ...
+    def incr(self, key: str, by: int = 1, ttl: float | None = None) -> int: ...
+    def cas(self, key: str, old: bytes | None, new: bytes, ttl: float | None = None) -> bool: ...
+
+
+class Exceeded(GatewrightError):  # noqa: N818 - says what happened
+    """A budget is used up; ``resets`` is when its period ends (unix s)."""
+
+    def __init__(self, message: str, resets: int) -> None:
+        super().__init__(message)
+        self.resets = resets
+
+
+@dataclass(slots=True)
+class Held:
+    """What a running call holds of each budget. ``warnings`` say which are nearly used up."""
+
+    at: float
+    parts: list[tuple[Budget, int]]
+    warnings: tuple[str, ...] = ()
+
+
+_NOTHING = Held(0.0, [])
+
+
+class Budgets:
+    """One worker's door to the budgets."""
+
+    def __init__(self, db: Database, space: Space) -> None:
+        self._db = db
+        self._space = space
+        self._set: dict[tuple[str, int], tuple[Budget, ...]] = {}
+        self._until = 0.0
+
+    def of(self, account: Account) -> Sequence[Budget]:
+        """The budgets that bind this account's calls."""
+        now = time.monotonic()
+        if now >= self._until:
+            self._until = now + _REMEMBER
+            try:
+                self._set = budgets.load(self._db)
+            except StorageError as error:
+                _logger.warning("budgets are those of before: %s", error)
+        found = self._set
+        if not found:
+            return ()
+        return (*found.get((KEY, account.token_id), ()), *found.get((USER, account.user_id), ()))
+
+    def check(self, account: Account, *, quota: int, tokens: int, now: float) -> Held:
+        """Hold what a call may use, of every budget or of none."""
+        binding = self.of(account)
+        if not binding:
+            return _NOTHING
+        held = Held(now, [])
+        warnings = []
+        for budget in binding:
+            amount = max(0, quota if budget.unit == QUOTA else tokens)
+            held.parts.append((budget, amount))
+            total = self._used(budget, now) + self._hold(budget, amount, now)
+            if total > budget.amount or (amount == 0 and total >= budget.amount):
+                self.add(held, quota=0, tokens=0)
+                raise Exceeded(_told(budget, "is used up"), budgets.ends(budget.period, now))
+            if budget.soft_percent and total * 100 >= budget.amount * budget.soft_percent:
+                warnings.append(_told(budget, f"is used to {total * 100 // max(1, budget.amount)} percent"))
+        held.warnings = tuple(warnings)
+        return held
+
+    def add(self, held: Held, *, quota: int, tokens: int) -> None:
+        """Give back what a call held, and count what it used."""
+        now = time.time()
+        for budget, amount in held.parts:
+            window = int(held.at) // _WINDOW
+            if amount and now < (window + _WINDOWS) * _WINDOW - _LATE:
+                self._space.incr(_name("held", budget, window), -amount, self._ttl(window))
+            used = quota if budget.unit == QUOTA else tokens
+            name = _name("used", budget, budgets.begins(budget.period, held.at))
+            if used and self._space.get(name) is not None:
+                self._space.incr(name, used)
+        held.parts = []
+
+    def book(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        """Count entries durably, inside the transaction that books them."""
+        uses = []
+        for entry in entries:
+            tokens = entry.row.get("prompt_tokens", 0) + entry.row.get("completion_tokens", 0)
+            if entry.counted:
+                uses.append(Use(entry.user_id, entry.token_id, entry.quota, tokens, entry.created_at))
+        budgets.apply(connection, uses)
+
+    def _used(self, budget: Budget, now: float) -> int:
+        name = _name("used", budget, budgets.begins(budget.period, now))
+        found = self._space.get(name)
+        if found is None:
+            booked = budgets.used(self._db, budget, now)
+            until = budgets.ends(budget.period, now) + _WINDOW - now
+            self._space.cas(name, None, str(booked).encode(), until)
+            found = self._space.get(name) or str(booked).encode()
+        return int(found)
+
+    def _hold(self, budget: Budget, amount: int, now: float) -> int:
+        """Hold an amount; what is held in all."""
+        window = int(now) // _WINDOW
+        mine = self._space.incr(_name("held", budget, window), amount, self._ttl(window))
+        return mine + sum(int(self._space.get(_name("held", budget, window - back)) or 0) for back in (1, 2))
+
+    @staticmethod
+    def _ttl(window: int) -> float:
+        return max(1.0, (window + _WINDOWS) * _WINDOW - time.time())
+
+
+def _name(what: str, budget: Budget, part: int) -> str:
+    return f"{what}:{budget.holder}:{budget.holder_id}:{budget.period}:{budget.unit}:{budget.id}:{part}"
+
+
+def _told(budget: Budget, what: str) -> str:
+    whose = "this API key's" if budget.holder == KEY else "the user's"
+    return f"{whose} budget of {budget.amount} {budget.unit} a {budget.period} {what}"

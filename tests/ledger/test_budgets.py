@@ -1,0 +1,201 @@
+"""Budgets bind keys and users by day, week and month: exact in the database, atomic between workers."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.cluster.store import EmbeddedStore
+from engine.ledger.budgets import Budgets, Exceeded
+from engine.settings import Settings
+from engine.storage import accounts, budgets, keys, people
+from engine.storage.budgets import Budget, Use
+from engine.storage.database import Database, StorageError, open_database
+from engine.storage.posting import Entry, post
+
+NOW = time.time()
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(Settings(data=tmp_path))
+    people.create_user(opened, "ann", "correct horse")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    made = EmbeddedStore(tmp_path / "state.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def account(db: Database) -> accounts.Account:
+    found = accounts.find_key(db, keys.create_key(db, "ann", "k").key[3:])
+    assert found is not None
+    return found
+
+
+def worker(db: Database, store: EmbeddedStore) -> Budgets:
+    return Budgets(db, store.space("budgets"))
+
+
+def bound(db: Database, amount: int, *, holder: str = "key", period: str = "day", unit: str = "quota", soft: int = 80):
+    budgets.put(db, db, Budget(0, holder, 1, period, unit, amount, soft))
+
+
+def used(db: Database) -> dict[tuple[str, str], int]:
+    return {(one.holder, one.period): budgets.used(db, one, NOW) for all_ in budgets.load(db).values() for one in all_}
+
+
+def entry(request_id: str, quota: int, tokens: int = 0, token: int = 1, at: float = NOW, counted: bool = True) -> Entry:
+    row: Any = {"prompt_tokens": tokens, "completion_tokens": 0, "request_id": request_id, "user_id": 1}
+    row |= {"token_id": token, "created_at": int(at), "quota": quota}
+    return Entry(request_id, int(at), 1, token, 0, quota, counted, "upstream", row)
+
+
+def test_callers_without_a_budget_are_not_held_up(
+    db: Database, store: EmbeddedStore, account: accounts.Account
+) -> None:
+    held = worker(db, store).check(account, quota=10**12, tokens=10**12, now=NOW)
+    assert held.parts == []
+
+
+def test_a_used_up_budget_refuses_and_says_when_it_begins_anew(
+    db: Database, store: EmbeddedStore, account: accounts.Account
+) -> None:
+    bound(db, 100)
+    one = worker(db, store)
+    held = one.check(account, quota=60, tokens=0, now=NOW)
+    with pytest.raises(Exceeded, match="this API key's budget of 100 quota a day is used up") as refused:
+        one.check(account, quota=60, tokens=0, now=NOW)
+    assert 0 < refused.value.resets - NOW <= 25 * 3600
+    one.add(held, quota=30, tokens=5)
+    second = one.check(account, quota=70, tokens=0, now=NOW)
+    one.add(second, quota=70, tokens=0)
+    with pytest.raises(Exceeded):
+        one.check(account, quota=0, tokens=0, now=NOW)
+
+
+def test_a_warning_comes_before_the_end(db: Database, store: EmbeddedStore, account: accounts.Account) -> None:
+    bound(db, 1000, holder="user", unit="tokens", period="month", soft=50)
+    one = worker(db, store)
+    first = one.check(account, quota=0, tokens=400, now=NOW)
+    assert first.warnings == ()
+    one.add(first, quota=0, tokens=400)
+    assert one.check(account, quota=0, tokens=100, now=NOW).warnings == (
+        "the user's budget of 1000 tokens a month is used to 50 percent",
+    )
+
+
+def test_parallel_calls_of_several_workers_do_not_pass_it(
+    db: Database, store: EmbeddedStore, account: accounts.Account
+) -> None:
+    bound(db, 100)
+    workers = [worker(db, store) for _ in range(4)]
+    let_in: list[int] = []
+
+    def ask(one: Budgets) -> None:
+        for _ in range(25):
+            try:
+                one.check(account, quota=10, tokens=0, now=NOW)
+                let_in.append(1)
+            except Exceeded:
+                pass
+
+    threads = [threading.Thread(target=ask, args=(one,)) for one in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(let_in) == 10
+
+
+def test_what_a_dead_process_held_is_free_again_after_a_while(db: Database, tmp_path: Path, account) -> None:
+    bound(db, 100)
+    clock = [NOW]
+    store = EmbeddedStore(tmp_path / "clock.db", clock=lambda: clock[0])
+    one = worker(db, store)
+    one.check(account, quota=100, tokens=0, now=NOW)
+    clock[0] = NOW + 1000
+    if budgets.begins("day", NOW) == budgets.begins("day", clock[0]):
+        assert one.check(account, quota=100, tokens=0, now=clock[0]).parts
+    store.close()
+
+
+def test_counts_that_shared_state_lost_come_from_the_database(
+    db: Database, store: EmbeddedStore, account: accounts.Account
+) -> None:
+    bound(db, 100)
+    one = worker(db, store)
+    db.write(lambda connection: one.book(connection, [entry("r", 90)]))
+    store.space("budgets").clear()
+    with pytest.raises(Exceeded):
+        one.check(account, quota=20, tokens=0, now=NOW)
+    one.check(account, quota=5, tokens=0, now=NOW)
+
+
+def test_a_new_budget_starts_with_what_the_logs_say(db: Database) -> None:
+    yesterday = budgets.begins("month", NOW) - 100
+    entries = [entry("a", 7, 3), entry("b", 5, 2), entry("c", 1000, 9, at=yesterday), entry("d", 50, 1, token=2)]
+    db.write(lambda connection: len(post(connection, db, entries)))
+    bound(db, 100, period="month")
+    bound(db, 100, holder="user", period="month")
+    bound(db, 100, period="month", unit="tokens")
+    assert used(db)["key", "month"] == 5
+    assert used(db)["user", "month"] == 62
+    bound(db, 500, holder="user", period="month")
+    assert used(db)["user", "month"] == 62
+    assert [one.amount for all_ in budgets.load(db).values() for one in all_ if one.holder == "user"] == [500]
+
+
+def test_uses_are_counted_to_the_period_they_belong_to(db: Database) -> None:
+    for period in budgets.PERIODS:
+        bound(db, 100, period=period)
+    long_ago = NOW - 40 * 86400
+    uses = [
+        Use(1, 1, 5, 0, int(NOW)),
+        Use(1, 1, 6, 0, int(NOW)),
+        Use(1, 2, 9, 0, int(NOW)),
+        Use(1, 1, 50, 0, int(long_ago)),
+    ]
+    db.write(lambda connection: budgets.apply(connection, uses))
+    assert used(db) == {("key", "day"): 11, ("key", "week"): 11, ("key", "month"): 11}
+
+
+def test_periods_begin_at_midnight_on_monday_and_on_the_first() -> None:
+    now = datetime.datetime(2026, 12, 31, 15, 30).timestamp()
+    of = datetime.datetime.fromtimestamp
+    assert [of(budgets.begins(period, now)).isoformat(" ", "minutes") for period in budgets.PERIODS] == [
+        "2026-12-31 00:00",
+        "2026-12-28 00:00",
+        "2026-12-01 00:00",
+    ]
+    assert [of(budgets.ends(period, now)).isoformat(" ", "minutes") for period in budgets.PERIODS] == [
+        "2027-01-01 00:00",
+        "2027-01-04 00:00",
+        "2027-01-01 00:00",
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Budget(0, "group", 1, "day", "quota", 1, 0),
+        Budget(0, "key", 1, "year", "quota", 1, 0),
+        Budget(0, "key", 1, "day", "euro", 1, 0),
+        Budget(0, "key", 1, "day", "quota", -1, 0),
+        Budget(0, "key", 1, "day", "quota", 1, 101),
+    ],
+)
+def test_budgets_that_make_no_sense_are_refused(db: Database, wrong: Budget) -> None:
+    with pytest.raises(StorageError):
+        budgets.put(db, db, wrong)

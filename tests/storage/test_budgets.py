@@ -1,0 +1,35 @@
+"""The durable count of budgets on each engine, with parallel writers."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from engine.storage import budgets
+from engine.storage.budgets import Budget, Use
+from engine.storage.database import Database
+
+
+def test_parallel_counts_add_up(db: Database) -> None:
+    for holder in ("key", "user"):
+        budgets.put(db, db, Budget(0, holder, 1, "day", "quota", 1000, 80))
+    now = int(time.time())
+    failures: list[BaseException] = []
+
+    def count() -> None:
+        try:
+            for _ in range(10):
+                db.write(lambda connection: budgets.apply(connection, [Use(1, 1, 3, 0, now), Use(1, 2, 1, 0, now)]))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    found = budgets.load(db)
+    assert [budgets.used(db, found[holder, 1][0], now) for holder in ("key", "user")] == [120, 160]
+    assert budgets.remove(db, found["key", 1][0].id)
+    assert set(budgets.load(db)) == {("user", 1)}
