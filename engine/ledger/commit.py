@@ -79,8 +79,9 @@ class Ledger:
 
     def put(self, entry: Entry) -> None:
         """Keep a finished call: it is in the journal when this returns, or at least on its way into the database."""
+        entry = journal.sound(entry)
         try:
-            segment: Segment | None = self.journal.append(entry)
+            segment: Segment | None = self.journal.append(journal.line(entry))
         except OSError as error:
             _logger.critical("the journal can't be written (%s); no call begins until it can", error)
             segment = None

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import logging
 import os
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,18 @@ def line(entry: Entry) -> bytes:
     values = [_VERSION, *(getattr(entry, name) for name in _FIELDS)]
     try:
         raw = orjson.dumps(values, default=str)
-    except TypeError:  # a lone surrogate, which callers do send in names
-        raw = orjson.dumps(_sound(values), default=str)
+    except TypeError:
+        raw = json.dumps(values, default=str).encode()
     return b"%08x %b\n" % (zlib.crc32(raw), raw)
+
+
+def sound(entry: Entry) -> Entry:
+    """The entry with texts that can be written: callers do send lone surrogates in names."""
+    try:
+        orjson.dumps(entry.row, default=str)
+    except TypeError:
+        return replace(entry, row=_sound(entry.row))
+    return entry
 
 
 def _sound(value: Any) -> Any:
@@ -53,7 +63,10 @@ def parse(raw: bytes) -> Entry | None:
     try:
         if len(raw) < 10 or int(raw[:8], 16) != zlib.crc32(raw[9:]):
             return None
-        version, *values = orjson.loads(raw[9:])
+        try:
+            version, *values = orjson.loads(raw[9:])
+        except ValueError:
+            version, *values = json.loads(raw[9:])
         return Entry(*values) if version == _VERSION else None
     except (ValueError, TypeError):
         return None
@@ -84,12 +97,11 @@ class Journal:
         self.failing = False
         """The last append could not be written: no call should begin now."""
 
-    def append(self, entry: Entry) -> Segment:
-        """Keep an entry; raises ``OSError`` when the disk does not take it."""
+    def append(self, raw: bytes) -> Segment:
+        """Keep a line; raises ``OSError`` when the disk does not take it."""
         segment = self._current
         if segment.size >= self._rotate:
             segment = self._turn()
-        raw = line(entry)
         if segment.torn:
             raw = b"\n" + raw
         self._write(segment, raw)
