@@ -21,7 +21,7 @@ from engine.relay.send import send
 from engine.relay.settle import Outcome, settle
 from engine.relay.thread import prefer, take_up
 from engine.relay.translate import translate
-from engine.relay.upstream import RETRIED, UpstreamFailure
+from engine.relay.upstream import CREDENTIAL, RETRIED, UpstreamFailure
 from engine.storage.database import StorageError
 from engine.transport.leg import Handle
 
@@ -116,6 +116,11 @@ def _failed(call: Call, ex: UpstreamFailure) -> Reply:
     A provider that declares an error body of its own does not speak the format's.
     """
     attempt = call.attempt
+    told = CREDENTIAL.get(ex.error["meaning"])
+    if told is not None:
+        return dialect.error_reply(
+            call.format, {**ex.error, "message": told, "code": ex.error["meaning"]}, call.ctx(attempt)
+        )
     same = (
         attempt is not None
         and attempt.channel.provider.error_body is None

@@ -48,6 +48,13 @@ RETRIED = frozenset(
 """Meanings after which another channel is tried, unless a Policy lists its own: what hangs on account or service.
 
 Not a time-out: the first upstream may still be working, and would bill a second time."""
+_OURS = {"auth": "upstream_auth", "quota": "upstream_quota"}
+"""What a provider says of a credential, it says of the gateway's: the caller's own key is not at fault."""
+CREDENTIAL = {
+    "upstream_auth": "the provider refused the gateway's credential; the gateway's operator has to mend it",
+    "upstream_quota": "the gateway's account with the provider is used up; the gateway's operator has to mend it",
+}
+"""What callers are told of that; the provider's own words may show a part of the credential."""
 _SHOWN = 2000
 
 
@@ -81,10 +88,11 @@ def meaning_of(attempt: Attempt, status: int, headers: Mapping[str, str], body: 
     """Return what the error maps of provider and format make of an answer, None if it is none."""
     for rule in (*attempt.channel.provider.error_rules, *attempt.format.error.rules):
         if rule.matches(status, headers, body):
-            return rule.meaning
+            return _OURS.get(rule.meaning, rule.meaning)
     if status < 400:
         return None if status < 300 else "unknown"
-    return _BY_STATUS.get(status, "bad_request" if status < 500 else "unknown")
+    meaning = _BY_STATUS.get(status, "bad_request" if status < 500 else "unknown")
+    return _OURS.get(meaning, meaning)
 
 
 def error_from(attempt: Attempt, status: int, headers: Mapping[str, str], raw: bytes, meaning: str) -> dict[str, Any]:

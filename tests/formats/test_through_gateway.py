@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support import ROOT, Gateway, Running, free_port
+from tests.support import ROOT, Gateway, Running, free_port, missing
 
 RECORDED = Path(os.environ.get("GATEWRIGHT_RECORDED") or ROOT.parent / "shared" / "fixtures" / "recorded")
 REPLAY = RECORDED.parent / "replay_upstream.py"
@@ -34,10 +34,11 @@ PATHS = {
 EVERYTHING = bool(os.environ.get("GATEWRIGHT_NIGHTLY"))
 """All streams instead of a fixed sample (make nightly)."""
 
-if not RECORDED.is_dir():
-    if os.environ.get("CI") == "true":
-        raise RuntimeError(f"no recordings at {RECORDED}: set GATEWRIGHT_RECORDED")
-    pytest.skip("no recordings; GATEWRIGHT_RECORDED names where they are", allow_module_level=True)
+
+@pytest.fixture(autouse=True, scope="module")
+def _recordings():
+    if not RECORDED.is_dir():
+        missing(f"no recordings at {RECORDED}; GATEWRIGHT_RECORDED names where they are")
 
 
 def exchanges(fmt):

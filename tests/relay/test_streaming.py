@@ -407,6 +407,16 @@ class TestRetry:
         assert "slow down" in message_of(dialect, answer)
 
     @pytest.mark.parametrize("dialect", DIALECTS)
+    @pytest.mark.parametrize("status", [401, 402])
+    def test_a_refused_credential_is_the_gateways_and_no_word_of_it_goes_out(self, gateway, one, dialect, status):
+        message = "Incorrect API key provided: sk-abc***xyz"
+        one.script = lambda say: say.whole({"error": {"message": message, "type": "x"}}, status)
+        answer = gateway.post(*body_of(dialect))
+        assert answer.status_code == 502
+        assert "gateway" in message_of(dialect, answer)
+        assert "sk-abc" not in answer.text
+
+    @pytest.mark.parametrize("dialect", DIALECTS)
     def test_an_upstream_that_is_down_is_told_without_its_address(self, gateway, dialect):
         answer = gateway.post(*body_of(dialect, "down-model"))
         assert answer.status_code in (502, 503)
