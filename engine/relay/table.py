@@ -171,7 +171,7 @@ def _from_row(program: Program, row: ChannelRow) -> LiveChannel:
             "its param_override has operations, which are not supported yet; write them as requestPatches"
         )
     if row.faults:
-        raise LookupError(f"unreadable JSON in {', '.join(row.faults)}")
+        raise LookupError(f"can't be read: {', '.join(row.faults)}")
     disabled = row.multi.disabled if row.multi else frozenset()
     provider = program.providers[name]
     return LiveChannel(

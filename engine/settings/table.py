@@ -195,7 +195,11 @@ class Settings:
         "SESSION_SECRET", "", kinds.SECRET, "Key of sessions; empty = a random one at each start.", secret=True
     )
     crypto_secret: str = _KEYS(
-        "CRYPTO_SECRET", "", kinds.SECRET, "Key of cached names; empty = `SESSION_SECRET`.", secret=True
+        "CRYPTO_SECRET",
+        "",
+        kinds.SECRET,
+        "Secrets in the database are encrypted with it; empty = plain. See `gatewright secrets`.",
+        secret=True,
     )
 
     sources: tuple[tuple[str, str], ...] = ()

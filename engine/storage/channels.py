@@ -19,6 +19,7 @@ from engine.storage.database import Database
 from engine.storage.origin import NEW, row_numbering
 from engine.storage.tables.columns import read_json
 from engine.storage.tables.own import channel_origin, facts
+from engine.storage.vault import CHANNEL_KEY, SealedError
 
 ENABLED, BY_HAND, BY_PROGRAM = 1, 2, 3
 
@@ -78,7 +79,15 @@ def load(db: Database) -> list[ChannelRow]:
     with db.read() as connection:
         rows = connection.execute(select(own).order_by(own.c.id)).mappings().all()
     origin, notes = numbering(db), _notes(db)
-    return [_row(row, _numbering(row, origin, notes)) for row in map(dict, rows)]
+    return [_row(_opened(db, dict(row)), _numbering(dict(row), origin, notes)) for row in rows]
+
+
+def _opened(db: Database, row: dict[Any, Any]) -> dict[Any, Any]:
+    """The row with its secret as it is sent; one that can't be decrypted is a fault of this row alone."""
+    try:
+        return {**row, "key": db.vault.open(row.get("key") or "", CHANNEL_KEY)}
+    except SealedError as error:
+        return {**row, "key": "", "sealed": str(error)}
 
 
 def numbering(db: Database) -> str:
@@ -110,7 +119,7 @@ def _numbering(row: dict[Any, Any], origin: str, notes: dict[int, tuple[str, int
 
 
 def _row(row: dict[Any, Any], numbered: str) -> ChannelRow:
-    faults: list[str] = []
+    faults: list[str] = [row["sealed"]] if "sealed" in row else []
 
     def mapping(name: str) -> dict[str, Any]:
         value = row.get(name)

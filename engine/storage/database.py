@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from engine.storage import migrations, slow
 from engine.storage.dsn import StorageError, Target, resolve
+from engine.storage.vault import Vault
 
 __all__ = ["Database", "DatabaseSettings", "Query", "StorageError", "connect", "open_database"]
 
@@ -49,6 +50,8 @@ class DatabaseSettings(Protocol):
     def sql_max_lifetime(self) -> int: ...
     @property
     def sql_slow_threshold_ms(self) -> int: ...
+    @property
+    def crypto_secret(self) -> str: ...
 
 
 class Query:
@@ -90,6 +93,7 @@ class Database:
         self.columns: Columns = {}
         self.prepared: dict[str, Query] = {}
         self.slow_ms = 0
+        self.vault = Vault("")
         self._target = target
         self._reader = reader
         self._writer = writer
@@ -235,6 +239,7 @@ def open_database(settings: DatabaseSettings, *, migrate: bool = True) -> Databa
             migrations.bring_up(db)
         db.look()
         db.watch(settings.sql_slow_threshold_ms)
+        db.vault = Vault(settings.crypto_secret)
     except BaseException:
         db.close()
         raise

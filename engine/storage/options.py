@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy import select
 
 from engine.storage.database import Database
 from engine.storage.tables.core import options
+from engine.storage.vault import OPTION, SealedError
+
+_logger = logging.getLogger("gatewright.storage")
 
 
 def load(db: Database) -> dict[str, str]:
-    """All options; a missing row means the default, which is the reader's to know."""
+    """All options; a missing row means the default, which is the reader's to know; so does what can't be decrypted."""
     with db.read() as connection:
-        return {str(key): value or "" for key, value in connection.execute(select(options.c.key, options.c.value))}
+        rows = connection.execute(select(options.c.key, options.c.value)).all()
+    found: dict[str, str] = {}
+    for key, value in rows:
+        try:
+            found[str(key)] = db.vault.open(value or "", OPTION)
+        except SealedError as error:
+            _logger.warning("option %s is left out: %s", key, error)
+    return found

@@ -17,7 +17,7 @@ from engine.storage.database import Database, open_database
 from engine.storage.tables import METADATA
 from tests.support import missing
 
-TOUCHED = {"users", "tokens", "channels", "logs", "options", "setups", "redemptions"}
+TOUCHED = {"users", "tokens", "channels", "logs", "options", "setups", "redemptions", "two_fas"}
 SERVERS = {
     "mysql": os.environ.get("GATEWRIGHT_TEST_MYSQL", "root:@tcp(127.0.0.1:3306)/"),
     "postgresql": os.environ.get("GATEWRIGHT_TEST_POSTGRESQL", "postgres://postgres@127.0.0.1:5432/"),
