@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test nightly lint format docs bench agents lock wheel clean install install-dev
+.PHONY: soak help run test nightly lint format docs bench agents lock wheel clean install install-dev
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: install-dev  ## Measure speed
 
 agents: install-dev  ## Run real agents through the gateway (AGENTS='--agent claude'; needs node and npm)
 	$(BIN)/python -m tests.agents.run $(AGENTS)
+
+soak: install-dev  ## Kill workers, master and database servers during 10,000 calls, and prove the books (COUNT=10000)
+	$(BIN)/python -m tests.soak.soak --count $(or $(COUNT),10000)
 
 lock:  ## Make the lock files anew (needs uv: UV=path)
 	$(UV) $(LOCK) pyproject.toml deploy/build.in -o requirements.lock

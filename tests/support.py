@@ -104,9 +104,10 @@ class Gateway(Running):
         priced: bool = False,
         workers: int = 1,
         env: Mapping[str, str] | None = None,
+        port: int | None = None,
     ) -> None:
         self.data = data
-        self.port = free_port()
+        self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         for name, text in (specs or {}).items():
             self.write_spec(name, text)

@@ -24,7 +24,8 @@ def admitted(reserves, books, amount, times):
         try:
             held.append(reserves.hold(books.user, books.token, amount, TERMS))
         except CallError as error:
-            assert error.meaning == "quota"
+            if error.meaning != "quota":
+                raise
     return held
 
 

@@ -1,0 +1,102 @@
+"""Database servers of the soak's own, that may be killed: MariaDB and PostgreSQL, in a directory and on a port."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.support import free_port
+
+
+class Server:
+    """A server that can be killed and started again; ``dsn`` as Gatewright takes it."""
+
+    def __init__(self, kind: str, directory: Path) -> None:
+        self.kind = kind
+        self.port = free_port()
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        directory.mkdir(parents=True)
+        self._user = {"mysql": "mysql", "postgresql": "postgres"}[kind]
+        shutil.chown(directory, self._user)
+        self.prepare()
+        self.start()
+
+    @property
+    def dsn(self) -> str:
+        """Where it is."""
+        if self.kind == "mysql":
+            return f"soak:soak@tcp(127.0.0.1:{self.port})/soak"
+        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+
+    @staticmethod
+    def _binary(name: str) -> str:
+        found = shutil.which(name) or next(iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))), None)
+        assert found, f"{name} is not on this machine"
+        return found
+
+    def prepare(self) -> None:
+        """Make an empty cluster."""
+        data = self._directory / "data"
+        if self.kind == "mysql":
+            command = [
+                "mariadb-install-db",
+                "--no-defaults",
+                f"--datadir={data}",
+                "--auth-root-authentication-method=normal",
+            ]
+            subprocess.run([*command, f"--user={self._user}"], check=True, capture_output=True)
+            return
+        self._run([self._binary("initdb"), "-D", str(data), "-A", "trust", "-U", "postgres"])
+
+    def _run(self, command: list[str]) -> None:
+        subprocess.run(command, check=True, capture_output=True, user=self._user, cwd=self._directory)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        data = str(self._directory / "data")
+        if self.kind == "mysql":
+            command = [self._binary("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={self.port}"]
+            command += [
+                "--bind-address=127.0.0.1",
+                f"--socket={self._directory}/s.sock",
+                f"--pid-file={self._directory}/pid",
+            ]
+        else:
+            command = [self._binary("postgres"), "-D", data, "-p", str(self.port), "-k", str(self._directory)]
+            command += ["-c", "listen_addresses=127.0.0.1"]
+            (self._directory / "data" / "postmaster.pid").unlink(missing_ok=True)
+        self._process = subprocess.Popen(
+            command, user=self._user, cwd=self._directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        end = time.monotonic() + 60
+        while not self._ready():
+            assert time.monotonic() < end, f"{self.kind} does not start"
+            time.sleep(0.2)
+
+    def _ready(self) -> bool:
+        if self.kind == "mysql":
+            sql = "CREATE DATABASE IF NOT EXISTS soak; CREATE USER IF NOT EXISTS soak@'127.0.0.1' IDENTIFIED BY 'soak';"
+            sql += "GRANT ALL ON soak.* TO soak@'127.0.0.1';"
+            command = ["mariadb", "--no-defaults", f"--socket={self._directory}/s.sock", "-uroot", "-e", sql]
+        else:
+            command = ["psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-c", "SELECT 1"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def kill(self) -> None:
+        """Kill every process of it, as a power cut of the server would."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+            time.sleep(0.2)
+
+    def close(self) -> None:
+        """End it for good."""
+        self.kill()
