@@ -27,7 +27,7 @@ def rule(
 ) -> Rule:
     """The Rule of a document for a model; ``common`` are the levels of factors below the document's own."""
     data = priced.data
-    made = Rule(priced.title, priced.place, model, unit, data.get("source") or "", data.get("date") or "")
+    made = Rule(priced.title, _place(priced.place), model, unit, data.get("source") or "", data.get("date") or "")
     made.start, made.end = priced.start, priced.end
     made.levels = (rules.factors(data), rules.factors(data.get("shared") or {}), *common)
     made.adjustments = tuple(_adjustment(item, data, unit, functions) for item in data.get("adjust") or ())
@@ -48,6 +48,12 @@ def rule(
     made.characters = _each(data.get("characters"), divide(unit, _TEN_THOUSAND))
     made.pictures = tuple(_picture(item, unit) for item in data.get("pictures") or ())
     return made
+
+
+def _place(place: str) -> str:
+    """File and line as log rows show them: nothing of where an installation lies."""
+    head, found, rest = place.rpartition("/specs/")
+    return f"specs/{rest}" if found and head.startswith("/") else place
 
 
 def _by_ratio(made: Rule, data: Mapping[str, Any]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 import requests
@@ -58,6 +61,28 @@ def call(gateway, model, path="/v1/chat/completions", **more):
 
 def test_a_model_with_a_price_is_served(strict):
     assert call(strict, "priced").status_code == 200
+
+
+def test_the_log_row_says_what_was_charged_and_by_which_rule(strict):
+    assert call(strict, "priced").status_code == 200
+    end = time.monotonic() + 10
+    while not (rows := _rows(strict, "priced")) and time.monotonic() < end:
+        time.sleep(0.1)
+    quota, other = rows[-1][0], json.loads(rows[-1][1])
+    assert quota == 3 * 1 + 1 * 4
+    assert (other["model_ratio"], other["completion_ratio"], other["group_ratio"]) == (1, 4, 1)
+    price = other["price"]
+    assert price["rule"] == "Price/own"
+    assert price["place"] == "specs/all.yaml:17"
+    assert [(line["bucket"], line["units"], line["price"]) for line in price["lines"]] == [
+        ("input", 3, "2"),
+        ("output", 1, "8"),
+    ]
+
+
+def _rows(gateway, model):
+    with closing(sqlite3.connect(gateway.data / "gatewright.db")) as db:
+        return db.execute("SELECT quota, other FROM logs WHERE model_name = ? AND type = 2", (model,)).fetchall()
 
 
 def test_a_model_without_one_is_refused_before_anything_is_sent(strict, upstream):
