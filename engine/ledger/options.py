@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.ledger.rules import Factors, Function, Picture, Ratio, Rule
 from engine.program.formula import ExpressionError, compiled
 
 QUOTA_PER_UNIT = Decimal(500_000)
+SELF_USE = Decimal("37.5")
 _WRITE = Decimal("1.25")
 _MAPS = {
     "model": "ModelRatio",
@@ -67,6 +69,14 @@ class Options:
                 return made
         return None
 
+    def last_resort(self, model: str, common: Sequence[Factors]) -> Rule | None:
+        """Self-use mode: a model that nobody has a price for costs a ratio that is high on purpose."""
+        if (self.options.get("SelfUseModeEnabled") or "").strip().lower() != "true":
+            return None
+        made = Rule("options", "options:SelfUseModeEnabled", model, self.unit, levels=tuple(common))
+        ratio_prices(made, replace(self._ratio(model), model=SELF_USE))
+        return made
+
     def _by_expression(self, made: Rule, name: str) -> Rule | None:
         made.place = f"options:{_EXPRESSION}[{name!r}]"
         try:
@@ -87,7 +97,7 @@ class Options:
         infer = self.defaults.get("inferWrites")
         cost = self.functions[infer["cost"]] if infer and _matches(infer["match"], name) else None
         return Ratio(
-            model=table["model"][name],
+            model=table["model"].get(name),
             completion=self._completion(name),
             cache=self._given("cache", name, ONE),
             cache_write=self._given("cacheWrite", name, _WRITE),

@@ -115,7 +115,9 @@ class Book:
         made = [self._document(item, model, common) for item in self._own.find(model)]
         found = self.options.rule(model, common)
         made += [found] if found is not None else []
-        return made + [self._document(item, model, common) for item in self._shipped.find(model)]
+        made += [self._document(item, model, common) for item in self._shipped.find(model)]
+        last = self.options.last_resort(model, common)
+        return made if last is None else [*made, last]
 
     def _document(self, item: Priced, model: str, common: list[Factors]) -> Rule:
         return documents.rule(item, model, self.unit, self.functions, common)

@@ -23,7 +23,7 @@ _TOKEN = re.compile(r"""\s*(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*)|("
 _BINDING = {"||": 1, "or": 1, "&&": 2, "and": 2, "==": 3, "!=": 3, "<": 4, "<=": 4, ">": 4, ">=": 4,
             "+": 5, "-": 5, "*": 6, "/": 6, "%": 6}  # fmt: skip
 _COUNTS = ("p", "c", "len", "cr", "cc", "cc1h", "img", "ai", "img_o", "ao")
-_DEPTH, _LENGTH = 64, 8192
+_DEPTH, _LENGTH, _DIGITS = 64, 8192, 30
 
 Node = Callable[["Scene"], Any]
 
@@ -151,7 +151,10 @@ class _Parser:
     def primary(self) -> Node:
         kind, text = self.take()
         if kind == "number":
-            return _constant(Decimal(text))
+            number = Decimal(text)
+            if number and abs(number.adjusted()) > _DIGITS:
+                raise ExpressionError(f"the number {text} in the price expression is out of all proportion")
+            return _constant(number)
         if kind == "text":
             return _constant(re.sub(r"\\(.)", r"\1", text[1:-1]))
         if text == "(":

@@ -78,6 +78,8 @@ CASES = [
         inside(p=7),
     ),
     Case("any compaction", 14, "x-openai-compact", {"ModelRatio": {"*-openai-compact": 2}}, inside(p=7)),
+    Case("self-use: a model without a price is 37.5", 3750, "m", {"SelfUseModeEnabled": "true"}, inside(p=100)),
+    Case("... but one with a price has that", 100, "m", ONE | {"SelfUseModeEnabled": "true"}, inside(p=100)),
     # 2.1 Groups.
     Case("group 0.8", 800, "m", ONE | GROUPS, inside(p=1000), group="vip"),
     Case("a group without ratio is 1", 1000, "m", ONE | GROUPS, inside(p=1000), group="other"),
