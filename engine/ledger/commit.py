@@ -79,9 +79,12 @@ class Ledger:
 
     def put(self, entry: Entry) -> None:
         """Keep a finished call: it is in the journal when this returns, or at least on its way into the database."""
-        entry = journal.sound(entry)
         try:
-            segment: Segment | None = self.journal.append(journal.line(entry))
+            line = journal.line(entry)
+        except TypeError:
+            entry, line = journal.sound(entry)
+        try:
+            segment: Segment | None = self.journal.append(line)
         except OSError as error:
             _logger.critical("the journal can't be written (%s); no call begins until it can", error)
             segment = None
@@ -276,7 +279,7 @@ class Ledger:
                     raise
                 _logger.error("call %s can't be booked and was set aside: %s", entry.request_id, error)
                 with (self._directory / "refused.jsonl").open("ab") as file:
-                    file.write(journal.line(entry))
+                    file.write(journal.sound(entry)[1])
 
 
 def _logged(connection: Connection, db: Database, group: Sequence[Entry], doubt: bool) -> None:

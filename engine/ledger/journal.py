@@ -17,6 +17,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +28,23 @@ from engine.storage.posting import Entry
 _ROTATE_BYTES = 8 * 1024 * 1024
 _TRUNCATE_BYTES = 256 * 1024
 _VERSION = 1
-_FIELDS = tuple(field.name for field in fields(Entry))
+_values = attrgetter(*(field.name for field in fields(Entry)))
 _logger = logging.getLogger("gatewright.ledger")
 
 
 def line(entry: Entry) -> bytes:
-    """An entry as a line."""
-    values = [_VERSION, *(getattr(entry, name) for name in _FIELDS)]
-    try:
-        raw = orjson.dumps(values, default=str)
-    except TypeError:
-        raw = json.dumps(values, default=str).encode()
+    """An entry as a line; raises ``TypeError`` for what JSON does not hold."""
+    return _line(orjson.dumps([_VERSION, *_values(entry)], default=str))
+
+
+def sound(entry: Entry) -> tuple[Entry, bytes]:
+    """The entry with texts that can be written, and its line: callers do send lone surrogates in names."""
+    entry = replace(entry, row=_sound(entry.row))
+    return entry, _line(json.dumps([_VERSION, *_values(entry)], default=str).encode())
+
+
+def _line(raw: bytes) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(raw), raw)
-
-
-def sound(entry: Entry) -> Entry:
-    """The entry with texts that can be written: callers do send lone surrogates in names."""
-    try:
-        orjson.dumps(entry.row, default=str)
-    except TypeError:
-        return replace(entry, row=_sound(entry.row))
-    return entry
 
 
 def _sound(value: Any) -> Any:
