@@ -135,8 +135,10 @@ class Handler(BaseHTTPRequestHandler):
         else:
             raw = self.rfile.read(min(int(call.headers.get("content-length") or 0), _MOST))
         try:
-            return json.loads(raw)
-        except ValueError:
+            body = json.loads(raw, parse_constant=_no_number)
+            wire.compact(body).encode()  # half characters are no JSON
+            return body
+        except (ValueError, RecursionError):
             raise failure(call, 400, "We could not parse the JSON body of your request.") from None
 
     def _chunked(self) -> bytes:
@@ -185,6 +187,14 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+_DEEP = 20_000
+"""Levels of Python calls: what is nested as deep as JSON may be is read without a fault."""
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
+
+
 def _check_key(call: wire.Call) -> None:
     """Any key will do, and none; ``bad`` in one shows what a refused key looks like."""
     bearer = call.headers.get("authorization", "").removeprefix("Bearer ")
@@ -228,6 +238,7 @@ def main() -> None:
     parser.add_argument("--any-signature", action="store_true", help="take signatures that others made")
     parser.add_argument("--log", default="", help="file to which each call and its answer are appended, a line of JSON")
     chosen = parser.parse_args()
+    sys.setrecursionlimit(_DEEP)
     Handler.options = wire.Options(chosen.pace / 1000, chosen.any_model, chosen.any_signature, chosen.log)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))

@@ -140,14 +140,24 @@ def _reading(tools: list[tuple[str, dict[str, Any]]], path: str) -> tuple[str, d
     return None
 
 
+_NO_SCHEMA = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What comes of reading something as a schema that is none; vendors take it as it is, where it isn't strict."""
+
+
 def _needed(schema: dict[str, Any], text: str) -> dict[str, Any]:
     members = schema.get("properties") or {}
-    return {name: instance(members.get(name), text, schema) for name in schema.get("required") or []}
+    try:
+        return {name: instance(members.get(name), text, schema) for name in schema.get("required") or []}
+    except _NO_SCHEMA:
+        return {}
 
 
 def _arguments(schema: dict[str, Any], text: str, number: int) -> dict[str, Any]:
     places = _PLACE.findall(text)
-    made = instance(schema, f"in {places[number]} {text}" if number < len(places) else text)
+    try:
+        made = instance(schema, f"in {places[number]} {text}" if number < len(places) else text)
+    except _NO_SCHEMA:
+        return {}
     return made if isinstance(made, dict) else {}
 
 

@@ -304,7 +304,10 @@ def _check_schema(schema: Any, where: str) -> None:
             raise invalid(message, where)
     if isinstance(schema.get("type"), list):
         raise invalid(f"Invalid value at '{where}.type', Proto field is not repeating, cannot start list.", where)
-    for name, member in (schema.get("properties") or {}).items():
+    members = schema.get("properties") or {}
+    if not isinstance(members, dict):
+        raise invalid(f"Invalid value at '{where}.properties', expected a map.", where)
+    for name, member in members.items():
         _check_schema(member, f"{where}.properties[{name}]")
     _check_schema(schema.get("items"), f"{where}.items")
     for index, member in enumerate(schema.get("anyOf") or []):

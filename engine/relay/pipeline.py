@@ -20,7 +20,7 @@ from engine.relay.route import attempts
 from engine.relay.send import send
 from engine.relay.settle import Outcome, settle
 from engine.relay.thread import prefer, take_up
-from engine.relay.translate import translate
+from engine.relay.translate import Outbound, Recall, translate
 from engine.relay.upstream import CREDENTIAL, RETRIED, UpstreamFailure
 from engine.storage.database import StorageError
 from engine.transport.leg import Handle
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+_DEEP = "the request body is nested too deep"
 Operation = Callable[["RelayState", Call, dict[str, Any]], Reply]
 
 
@@ -42,6 +43,8 @@ def serve(operation: Operation, state: RelayState, call: Call, environ: dict[str
         return _failed(call, ex)
     except CallError as ex:
         return dialect.refuse(call, ex)
+    except RecursionError:
+        return dialect.refuse(call, CallError("bad_request", _DEEP))
     except StorageError:
         log.exception("call %s: the database failed", call.request_id)
         return dialect.refuse(call, CallError("unavailable", "the gateway's database is away; try again soon", wait=5))
@@ -87,7 +90,7 @@ def _try(state: RelayState, call: Call, tries: list[Attempt], outcome: Outcome) 
         handle = Handle()
         ended = state.live.enter(handle, call.watch(handle.abort) if call.watch else _nothing)
         try:
-            out = translate(call, attempt, state.fetch, recall)
+            out = _translated(call, attempt, state, recall)
             outcome.report = out.report
             answer = send(state, call, attempt, out, handle)
             return deliver(state, call, attempt, out, answer, handle, outcome, ended)
@@ -104,6 +107,13 @@ def _try(state: RelayState, call: Call, tries: list[Attempt], outcome: Outcome) 
             ended()
             raise
     raise AssertionError("attempts() gives at least one")
+
+
+def _translated(call: Call, attempt: Attempt, state: RelayState, recall: Recall | None) -> Outbound:
+    try:
+        return translate(call, attempt, state.fetch, recall)
+    except RecursionError:
+        raise CallError("bad_request", _DEEP) from None
 
 
 def _nothing() -> None:

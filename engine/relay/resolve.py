@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _BOUND = 10_000
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,18 @@ class Reader:
         return Reading(asked)
 
 
+def shown(name: str) -> str:
+    """A model's name as messages quote it: callers may send any text for one."""
+    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
+
+
 def resolve(reader: Reader, table: Table, account: Account, asked: str, groups: Sequence[str]) -> tuple[Reading, str]:
     """Return the reading of ``asked`` and the group that serves it."""
     reading = reader.read(asked)
     limits = account.model_limits
     if limits is not None and asked not in limits and reading.name not in limits:
         raise CallError(
-            "forbidden", f"this API key may not use the model {asked!r}", param="model", code="model_not_allowed"
+            "forbidden", f"this API key may not use the model {shown(asked)}", param="model", code="model_not_allowed"
         )
     for group in groups:
         if table.candidates(group, asked) or table.candidates(group, reading.name):
@@ -70,7 +76,7 @@ def resolve(reader: Reader, table: Table, account: Account, asked: str, groups: 
     hint = f"; did you mean {near!r}?" if near else "; the models endpoint lists what there is"
     raise CallError(
         "not_found",
-        f"no channel serves the model {asked!r} to this key's group{hint}",
+        f"no channel serves the model {shown(asked)} to this key's group{hint}",
         param="model",
         code="model_not_found",
     )

@@ -141,9 +141,12 @@ def hub_or_nothing(call: Call) -> dict[str, Any]:
 
 def _validate(source: Format, body: dict[str, Any]) -> None:
     schema = source.request_schema
-    if schema is None or schema.is_valid(body):
-        return
-    fault = next(iter(schema.iter_errors(body)))
+    try:
+        if schema is None or schema.is_valid(body):
+            return
+        fault = next(iter(schema.iter_errors(body)))
+    except ValueError:  # the validator's own bound on depth
+        raise RecursionError from None
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.instance_path).lstrip(".")
     raise CallError(
         "bad_request", f"{path or 'the body'}: {_short(fault.message)}", param=path or None, code="invalid_type"

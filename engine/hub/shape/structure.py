@@ -37,8 +37,11 @@ _MOST = 200
 
 def check(schema: Any, path: str) -> None:
     """Refuse what is no JSON Schema."""
-    if schema is None or _WANTED.is_valid(schema):
-        return
-    fault = next(iter(_WANTED.iter_errors(schema)))
+    try:
+        if schema is None or _WANTED.is_valid(schema):
+            return
+        fault = next(iter(_WANTED.iter_errors(schema)))
+    except ValueError:  # the validator's own bound on depth
+        raise Refusal(path, "is nested too deep") from None
     trail = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.instance_path)
     raise Refusal(f"{path}{trail}", f"is not as JSON Schema wants it: {fault.message[-_MOST:]}")

@@ -26,6 +26,8 @@ def fit(work: Work) -> None:
     turns = _once(_split_results(work.messages), work)
     turns = _systems(turns, rules, work)
     turns = _without_empty(turns, rules, work)
+    if work.messages and not turns:
+        raise Refusal("messages", "say nothing: every turn is empty")
     if rules.get("results_follow_calls"):
         turns = _results_after_calls(_merge(turns, {"assistant", "tool"}), work)
     if rules.get("results") == "in_user":
