@@ -44,7 +44,6 @@ CHAT: dict[str, Any] = {
         {
             "role": "assistant",
             "content": "Looking.",
-            "reasoning_content": "hm",
             "tool_calls": [
                 {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}},
                 {"id": "call_2", "type": "function", "function": {"name": "weather", "arguments": ""}},
@@ -75,7 +74,6 @@ CHAT: dict[str, Any] = {
     "user": "u1",
     "service_tier": "auto",
     "prompt_cache_key": "k",
-    "stream_options": {"include_usage": True},
     "stream": False,
 }
 
