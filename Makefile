@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: soak help run test nightly lint format docs bench agents lock wheel clean install install-dev
+.PHONY: soak help run test nightly lint format docs bench table agents lock wheel clean install install-dev
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,10 @@ test: install-dev  ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 nightly: install-dev  ## Run the long tests: every recorded stream, byte by byte
-	GATEWRIGHT_NIGHTLY=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/formats
+	GATEWRIGHT_NIGHTLY=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/formats tests/relay/test_bad_input.py
+
+table: install-dev  ## Print format x feature x pass over all recordings
+	$(BIN)/python -m pytest -s tests/formats/test_table.py
 
 lint: install-dev  ## Check style, types, specs, and that pages are current
 	$(BIN)/ruff check .

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Refusal
-from tests.formats import reasons, recorded, vendors
+from tests.formats import checks, reasons, recorded
 from tests.formats.recorded import FORMATS, Exchange
 from tests.support import missing
 
@@ -32,55 +31,30 @@ def test_recordings_are_present() -> None:
 
 @_named([item for item in ALL if item.request is not None])
 def test_request_survives_its_own_format(exchange: Exchange) -> None:
-    try:
-        sent = recorded.there_and_back(exchange)
-    except Refusal as refusal:
-        assert refusal.param in reasons.REFUSED  # noqa: PT017
-        return
-    assert not reasons.unexplained(exchange.format, "request", reasons.asked(exchange), sent)
+    checks.request_survives(exchange)
 
 
 @_named([item for item in ALL if item.status == 200 and item.stream is None])
 def test_response_survives_its_own_format(exchange: Exchange) -> None:
-    done = recorded.convey(exchange, "response", exchange.response, exchange.format)
-    assert not reasons.unexplained(exchange.format, "response", exchange.response, done.result)
+    checks.response_survives(exchange)
 
 
 @_named([item for item in ALL if item.status == 200 and item.stream is not None])
 def test_stream_survives_its_own_format(exchange: Exchange) -> None:
-    events = recorded.events(exchange)
-    once = recorded.convey(exchange, "stream", events, exchange.format)
-    twice = recorded.convey(exchange, "stream", once.result, exchange.format)
-    first, second = (dict(done.steps)["hub message"] for done in (once, twice))
-    assert not reasons.unexplained(exchange.format, "stream", reasons.parts(first), reasons.parts(second))
+    checks.stream_survives(exchange)
 
 
 @pytest.mark.parametrize(
     ("exchange", "target"), _PAIRS, ids=[f"{item.folder}:{item.id}->{name}" for item, name in _PAIRS]
 )
 def test_answer_reaches_every_format(exchange: Exchange, target: str) -> None:
-    if why := reasons.unparsed(exchange, target):
+    if why := checks.answer_reaches(exchange, target):
         pytest.skip(why)
-    answer = recorded.recorded_answer(exchange)
-    done = recorded.convey(exchange, "stream" if exchange.stream else "response", answer, target)
-    own = frozenset(vendors.members(answer)) if target == exchange.format else frozenset()
-    found = vendors.read(target, done.result, streamed=exchange.stream is not None, known=own)
-    wanted = vendors.of_hub(recorded.answer_parts(exchange), target)
-    if "any" in (found.finish, wanted.finish):
-        found.finish = wanted.finish = "any"
-    assert found == wanted
 
 
 @_named([item for item in ALL if item.status != 200])
 def test_error_keeps_its_meaning(exchange: Exchange) -> None:
-    rules = recorded.program().formats[exchange.format].error
-    meaning = next((rule.meaning for rule in rules.rules if rule.matches(exchange.status, {}, exchange.response)), None)
-    assert meaning not in (None, "unknown")
-    error = {**rules.decode([], exchange.status, {}, exchange.response), "meaning": meaning}
-    assert error["message"]
-    for name in FORMATS:
-        body = recorded.program().formats[name].error.encode([], error, {})
-        assert body["error"]["message"] == error["message"]
+    checks.error_means(exchange)
 
 
 # --- chunk boundaries ------------------------------------------------------------------------------

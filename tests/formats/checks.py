@@ -1,0 +1,103 @@
+"""What is asked of every recording, a function each: they raise AssertionError, or give the reason why not asked.
+
+The tests run them one by one; the table (`test_table.py`) runs them all and counts.
+"""
+
+from __future__ import annotations
+
+from engine.errors import CallError, Refusal
+from tests.formats import reasons, recorded, vendors
+from tests.formats.recorded import Exchange
+
+
+def request_survives(exchange: Exchange) -> str | None:
+    """A request through the hub and back to its own format is what it was."""
+    try:
+        sent = recorded.there_and_back(exchange)
+    except Refusal as refusal:
+        assert refusal.param in reasons.REFUSED, refusal  # noqa: PT017
+        return f"refused by name: {refusal.message}"
+    assert not reasons.unexplained(exchange.format, "request", reasons.asked(exchange), sent)
+    return None
+
+
+def response_survives(exchange: Exchange) -> str | None:
+    """A whole answer through the hub and back to its own format is what it was."""
+    done = recorded.convey(exchange, "response", exchange.response, exchange.format)
+    assert not reasons.unexplained(exchange.format, "response", exchange.response, done.result)
+    return None
+
+
+def stream_survives(exchange: Exchange) -> str | None:
+    """A stream through the hub and back says the same."""
+    once = recorded.convey(exchange, "stream", recorded.events(exchange), exchange.format)
+    twice = recorded.convey(exchange, "stream", once.result, exchange.format)
+    first, second = (dict(done.steps)["hub message"] for done in (once, twice))
+    assert not reasons.unexplained(exchange.format, "stream", reasons.parts(first), reasons.parts(second))
+    return None
+
+
+def answer_reaches(exchange: Exchange, target: str) -> str | None:
+    """The target's SDK parses the answer strictly, and finds the same text, calls, finish and usage."""
+    if why := reasons.unparsed(exchange, target):
+        return why
+    answer = recorded.recorded_answer(exchange)
+    done = recorded.convey(exchange, "stream" if exchange.stream else "response", answer, target)
+    own = frozenset(vendors.members(answer)) if target == exchange.format else frozenset()
+    found = vendors.read(target, done.result, streamed=exchange.stream is not None, known=own)
+    wanted = vendors.of_hub(recorded.answer_parts(exchange), target)
+    if "any" in (found.finish, wanted.finish):
+        found.finish = wanted.finish = "any"
+    assert found == wanted
+    return None
+
+
+def request_reaches(exchange: Exchange, target: str) -> str | None:
+    """The request is told in the target's words, or refused with the field that it has none for."""
+    try:
+        done = recorded.convey(exchange, "request", exchange.request, target)
+    except CallError as refusal:
+        assert refusal.param, refusal  # noqa: PT017
+        return f"refused by name: {refusal.message}"
+    assert done.result
+    return None
+
+
+def error_means(exchange: Exchange) -> str | None:
+    """An error has a meaning, and its words reach every format."""
+    rules = recorded.program().formats[exchange.format].error
+    meaning = next((rule.meaning for rule in rules.rules if rule.matches(exchange.status, {}, exchange.response)), None)
+    assert meaning not in (None, "unknown")
+    error = {**rules.decode([], exchange.status, {}, exchange.response), "meaning": meaning}
+    assert error["message"]
+    for name in recorded.FORMATS:
+        body = recorded.program().formats[name].error.encode([], error, {})
+        assert body["error"]["message"] == error["message"]
+    return None
+
+
+ERRORS = {
+    "test_tool_use_failed_error_streaming_with_text-0-e1a8d2": "bad_request",
+    "test_openrouter_stream_error-0-e24a9f": "bad_request",
+}
+"""Recorded streams that end in an error: what it means."""
+
+
+def stream_error_means(exchange: Exchange) -> str | None:
+    """An error in the middle of a stream has its meaning, and is told by the last event."""
+    done = recorded.convey(exchange, "stream", recorded.events(exchange), "openai.chat")
+    error = next(event for event in dict(done.steps)["hub events"] if event["type"] == "error")
+    assert error["meaning"] == ERRORS[exchange.id]
+    assert done.result[-1]["error"]["message"] == error["message"]
+    return None
+
+
+def conversation_survives(exchange: Exchange) -> str | None:
+    """Roles, texts, calls and thought come out as they went in; spelling of content and unknown hints aside."""
+    if exchange.id.startswith("test_openrouter_document_url"):
+        return "a file's address is refused where it can't be fetched"
+    done = recorded.convey(exchange, "request", exchange.request, exchange.format)
+    again = recorded.convey(exchange, "request", done.result, exchange.format)
+    first, second = dict(done.steps)["shaped hub request"], dict(again.steps)["shaped hub request"]
+    assert second["messages"] == first["messages"]
+    return None
