@@ -9,13 +9,13 @@ Nothing here yields. Knows numbers only: neither users nor money.
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from pathlib import Path
 
 from engine.errors import GatewrightError
@@ -55,6 +55,23 @@ class Want:
     key: int
     balance: int | None = None
     mark: Mark | None = None
+
+
+class _Stripe:
+    """One user's counters, for this thread of this process alone. PERF: half of what a generator would cost."""
+
+    __slots__ = ("_byte", "_fd", "_lock")
+
+    def __init__(self, lock: threading.Lock, fd: int, byte: int) -> None:
+        self._lock, self._fd, self._byte = lock, fd, byte
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        lockf(self._fd, LOCK_EX, 1, self._byte)
+
+    def __exit__(self, *_: object) -> None:
+        lockf(self._fd, LOCK_UN, 1, self._byte)
+        self._lock.release()
 
 
 class Holds:
@@ -237,29 +254,23 @@ class Holds:
         cells[base] = key
         return base
 
-    @contextmanager
-    def _striped(self, stripe: int) -> Iterator[None]:
-        with self._lock:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, stripe % _STRIPES)
-            try:
-                yield
-            finally:
-                fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, stripe % _STRIPES)
+    def _striped(self, stripe: int) -> _Stripe:
+        return _Stripe(self._lock, self._fd, stripe % _STRIPES)
 
     @contextmanager
     def _range(self, byte: int) -> Iterator[None]:
-        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, byte)
+        lockf(self._fd, LOCK_EX, 1, byte)
         try:
             yield
         finally:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, byte)
+            lockf(self._fd, LOCK_UN, 1, byte)
 
     def _try(self, byte: int) -> bool:
         try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+            lockf(self._fd, LOCK_EX | LOCK_NB, 1, byte)
         except OSError:
             return False
         return True
 
     def _let(self, byte: int) -> None:
-        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, byte)
+        lockf(self._fd, LOCK_UN, 1, byte)

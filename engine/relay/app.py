@@ -6,8 +6,8 @@ Health checks are fixed routes; every other route comes from the Format document
 from __future__ import annotations
 
 import ipaddress
+import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
@@ -101,7 +101,7 @@ class Gateway:
         reader = self._state.reader
         sock = environ.get("gunicorn.socket")
         return Call(
-            request_id=uuid.uuid4().hex,
+            request_id=fresh_id(),
             started=time.monotonic(),
             now=int(time.time()),
             reader=reader,
@@ -115,6 +115,11 @@ class Gateway:
             ),
             watch=None if sock is None else lambda on_gone: Watch(sock, on_gone).stop,
         )
+
+
+def fresh_id() -> str:
+    """A request id. Later ones sort after earlier ones, so that an index of them grows at its end."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 def _no_route(method: str, path: str, methods: tuple[str, ...]) -> CallError:
