@@ -116,13 +116,19 @@ class Ledger:
                 self._idle.wait(min(left, 0.05))
         return True
 
-    def close(self, timeout: float = 10.0) -> bool:
-        """Commit what is left and stop; what could not be committed stays in the journal."""
+    def rest(self, timeout: float = 10.0) -> bool:
+        """Commit what is left and stop, but keep the journal: calls that still end go there, for whoever replays it."""
         flushed = self.flush(timeout) if self._thread is not None else not self.waiting
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
+        self.journal.release()
+        return flushed
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """The same, where no call is left; the journal goes too, unless something could not be committed."""
+        flushed = self.rest(timeout)
         self.journal.close()
         return flushed
 

@@ -28,7 +28,7 @@ from engine.relay.remember import Memory
 from engine.relay.resolve import Reader
 from engine.relay.router import ProgramRouter
 from engine.relay.secrets import Secrets
-from engine.storage import channels, options
+from engine.storage import channels, options, upgrading
 from engine.storage.database import Database, open_database
 from engine.storage.logdb import open_logs
 from engine.transport import leg, proxied
@@ -128,6 +128,7 @@ class RelayState:
 
     def reload_rows(self) -> None:
         """Read the database's channels and options again."""
+        upgrading.notice(self.db)
         self.options = options.load(self.db)
         self.choices = Choices(self.options)
         self._rows = channels.load(self.db)
@@ -173,12 +174,11 @@ class RelayState:
 
     def close(self) -> None:
         """Write out what is waiting, and let go of connections."""
-        self.ledger.close()
+        self.ledger.rest()  # counters and journal stay open: calls that outlive their worker's time still end
         self.pool.close()
         for sender in self._proxied.values():
             sender.close()
         self.store.close()
-        self.holds.close()
         self.answers.store.close()
         if self.log_db is not self.db:
             self.log_db.close()

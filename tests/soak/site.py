@@ -92,10 +92,13 @@ class Site:
         self.user = create_user(self.db, "payer", "a long password", quota=quota)
         self.key = create_key(self.db, self.user, "k", quota=quota).key
         self.port = free_port()
+        self._said: list[str] = []
         self.gateway = self._start()
         self.kills: Counter[str] = Counter()
 
     def _start(self) -> Gateway:
+        if hasattr(self, "gateway"):
+            self._said.append(self.gateway.output)
         gateway = Gateway(
             self.directory / "data", specs={"counted.yaml": SPEC.format(base=self.upstream.base)}, workers=self.workers,
             env=self.env, port=self.port,
@@ -109,6 +112,10 @@ class Site:
             except requests.RequestException:
                 time.sleep(0.05)
         raise AssertionError(gateway.output)
+
+    def said(self) -> str:
+        """What all gateways so far have said."""
+        return "\n".join([*self._said, self.gateway.output])
 
     def worker_pids(self) -> list[int]:
         """Workers that run."""
