@@ -164,7 +164,19 @@ def _plain_gemini(body: Any) -> Any:
     return {**body, "tools": sorted(tools, key=lambda tool: next(iter(tool))), "systemInstruction": system}
 
 
+def _plain_chat(body: Any) -> Any:
+    """One text may be a list of one part."""
+    messages = [
+        {**message, "content": said[0]["text"]}
+        if isinstance(said := message.get("content"), list) and len(said) == 1 and set(said[0]) == {"type", "text"}
+        else message
+        for message in body["messages"]
+    ]
+    return {**body, "messages": messages}
+
+
 _PLAIN = {
+    ("openai.chat", "request"): _plain_chat,
     ("openai.responses", "request"): _plain_responses,
     ("openai.responses", "response"): _plain_response,
     ("gemini.generateContent", "request"): _plain_gemini,
