@@ -134,7 +134,7 @@ def refused(log, mark, begin):
     time.sleep(0.03)  # the demo notes a call once it is answered
     with log.open("rb") as lines:
         lines.seek(begin)
-        records = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        records = [json.loads(line) for line in lines if line.startswith(b'{"method"') and line.endswith(b"}\n")]
     asked = [(record, f"{record['path']} {record['body'].get('model')}") for record in records if record["body"]]
     return [record["answer"][:300] for record, model in asked if mark in model and record["status"] >= 400]
 
