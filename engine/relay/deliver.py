@@ -19,7 +19,8 @@ from engine.relay.losses import loss_header
 from engine.relay.send import failure
 from engine.relay.settle import Outcome, settle
 from engine.relay.splice import splice
-from engine.relay.streams import Across, Stream, Through
+from engine.relay.streams import Across, Stream
+from engine.relay.through import Through
 from engine.relay.translate import dumps
 from engine.relay.upstream import UpstreamFailure, error_from, meaning_of, parse
 from engine.transport import faults

@@ -81,8 +81,9 @@ def load(db: Database) -> dict[Holder, tuple[Budget, ...]]:
 
 
 def _listed(connection: Connection) -> list[Budget]:
-    names = ("id", "holder", "holder_id", "period", "unit", "amount", "soft_percent")
-    rows = connection.execute(select(*(budgets.c[name] for name in names)).order_by(budgets.c.id))
+    # PERF: 30 us; as a Core select it costs each commit of the ledger 200 more
+    columns = "id, holder, holder_id, period, unit, amount, soft_percent"
+    rows = connection.exec_driver_sql(f"SELECT {columns} FROM {budgets.name} ORDER BY id")  # noqa: S608 - our names
     return [Budget(*row) for row in rows]
 
 

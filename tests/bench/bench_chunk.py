@@ -16,7 +16,8 @@ from engine.hub import loss, shape
 from engine.relay.answers import Answered
 from engine.relay.call import Call
 from engine.relay.settle import Outcome
-from engine.relay.streams import Across, Through
+from engine.relay.streams import Across
+from engine.relay.through import Through
 
 FORMATS = ("openai.chat", "openai.responses", "anthropic.messages", "gemini.generateContent")
 CHUNKS = 400
