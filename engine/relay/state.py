@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cluster.holds import Holds
 from engine.cluster.store import EmbeddedStore
 from engine.errors import CallError
+from engine.ledger import counting
 from engine.ledger.budgets import Budgets
 from engine.ledger.commit import Ledger
 from engine.ledger.counting import Counter
@@ -183,6 +184,11 @@ class RelayState:
         if self.log_db is not self.db:
             self.log_db.close()
         self.db.close()
+
+
+def warm(settings: Settings) -> None:
+    """Load what all workers share; before the fork."""
+    counting.load(settings.vocabulary_directories)
 
 
 def build(settings: Settings, program: Program, status: Callable[[], dict[str, Any]]) -> RelayState:

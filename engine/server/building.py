@@ -28,6 +28,11 @@ class State(Protocol):
         """Write out what waits."""
 
 
+def warm(settings: Settings) -> None:
+    """In the master, before the fork: what workers share in memory."""
+    relay_state.warm(settings)
+
+
 def relay(settings: Settings, program: Program, status: Callable[[], dict[str, Any]]) -> tuple[State, Any]:
     """State and WSGI app of a worker; after the fork, as it opens connections."""
     state = relay_state.build(settings, program, status)

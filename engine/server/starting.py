@@ -55,7 +55,7 @@ def serve(settings: Settings, *, with_demo: bool = False) -> None:
         directories,
         building.relay,
         beside=beside,
-        meanwhile=lambda: bring_up(settings, first),
+        meanwhile=lambda: before_fork(settings, first),
         announce=lambda: announce(settings, first, with_demo),
     ).run()
 
@@ -85,6 +85,12 @@ def make_directories(settings: Settings) -> None:
             raise StartError(f"GATEWRIGHT_SPECS: {settings.specs} is no directory")
     except OSError as error:
         raise StartError(f"GATEWRIGHT_DATA: can't use {settings.data}: {error.strerror}") from None
+
+
+def before_fork(settings: Settings, first: First) -> None:
+    """What the master does while the documents are compiled."""
+    building.warm(settings)
+    bring_up(settings, first)
 
 
 def bring_up(settings: Settings, first: First) -> None:
