@@ -111,12 +111,14 @@ def calls(db: Database, log_db: Database, start: int, end: int) -> Iterator[dict
     quote = log_db.dialect.identifier_preparer.quote
     with db.read() as one, log_db.read() as other:
         mark = _mark(one)
-        result = one.execution_options(stream_results=True).exec_driver_sql(
-            f"SELECT {', '.join(names)} FROM {ledger.name} WHERE created_at >= {mark} AND created_at < {mark}"  # noqa: S608
-            " ORDER BY created_at, request_id",
-            (start, end),
+        last: tuple[int, str] = (start, "")
+        sql = (
+            f"SELECT {', '.join(names)} FROM {ledger.name} WHERE created_at < {mark}"  # noqa: S608 - our names
+            f" AND (created_at > {mark} OR (created_at = {mark} AND request_id > {mark}))"
+            f" ORDER BY created_at, request_id LIMIT {_CHUNK}"
         )
-        while part := [dict(zip(names, row, strict=True)) for row in result.fetchmany(_CHUNK)]:
+        while part := [dict(zip(names, row, strict=True)) for row in _all(one, sql, (end, last[0], last[0], last[1]))]:
+            last = (part[-1]["created_at"], part[-1]["request_id"])
             more: Mapping[str, Any] = {}
             if wanted:
                 marks = ", ".join([_mark(other)] * len(part))
