@@ -11,8 +11,8 @@ from math import isfinite
 from typing import Any
 
 from engine.errors import Refusal
-from engine.hub.shape import structure
-from engine.hub.shape.work import Work
+from engine.hub.shape import known, structure
+from engine.hub.shape.work import Seen, Work
 from engine.hub.types import Part
 
 _TEXTS = ("text", "id", "name", "arguments", "signature", "signature_of", "encrypted", "format")
@@ -20,7 +20,11 @@ _SOURCE = ("url", "data", "id", "mime", "text")
 _CONTENT = ("url", "data", "id", "text")
 _MAPS = ("sampling", "reasoning", "output", "tool_choice", "metadata", "cache")
 _NUMBERS = ("temperature", "top_p", "min_p", "frequency_penalty", "presence_penalty")
-_WHOLE = ("max_tokens", "reasoning.budget", "sampling.top_k", "sampling.seed", "sampling.top_logprobs")
+_WHOLE = (
+    ("", "max_tokens"),
+    ("reasoning", "budget"),
+    *(("sampling", name) for name in ("top_k", "seed", "top_logprobs")),
+)
 _BOUND = 2**63
 _FLAGS = ("parallel_tools", "stream", "store")
 _PLAIN = ("user", "service_tier", "previous")
@@ -28,48 +32,71 @@ _ROLES = frozenset({"system", "user", "assistant", "tool"})
 _CALLERS = frozenset({"tool_call", "thinking", "server_call"})
 """Kinds that only a model's own turn can hold."""
 _MEDIA = frozenset({"image", "audio", "video", "file"})
+_TEXT_MEMBERS = (("cache", ("key", "ttl", "mode", "content")), ("reasoning", ("effort", "summary")))
+_SOUND = known.Known[bool]()
 MAX_NESTED = 8
 """How deep parts may hold parts."""
 
 
 def check(work: Work) -> None:
     """Refuse what has the wrong type."""
-    request = work.request
+    request, seen = work.request, work.seen
     for number, message in enumerate(work.messages):
-        role = message.get("role")
-        if role not in _ROLES:
-            raise Refusal(f"messages[{number}].role", "must be a role")
-        for index, part in enumerate(message["parts"]):
-            _part(part, number, (index,))
-            if role != "assistant" and part.get("type") in _CALLERS:
-                raise Refusal(_path(number, (index,)), f"is a {part['type']}, which only the model's turns can hold")
+        _message(message, number, seen)
     for name in _MAPS:
         if request.get(name) is not None and not isinstance(request[name], dict):
             raise Refusal(name, "must be an object")
+    sampling = request.get("sampling") or {}
     for name in _NUMBERS:
-        _number(f"sampling.{name}", (request.get("sampling") or {}).get(name))
-    for name in _WHOLE:
-        _whole(work, name)
+        if name in sampling:
+            _number(f"sampling.{name}", sampling[name])
+    for above, name in _WHOLE:
+        _whole(request, above, name)
     _texts("stop", request.get("stop"))
     _texts("tool_choice.names", (request.get("tool_choice") or {}).get("names"))
-    for index, tool in enumerate(request.get("tools") or ()):
-        _tool(tool, f"tools[{index}]")
+    if request.get("tools"):
+        seen.tools = _tools(request["tools"])
     for name in _FLAGS:
         _flag(name, request.get(name))
     _text_members(request, _PLAIN)
-    _text_members(request.get("cache") or {}, ("key", "ttl", "mode", "content"), "cache")
-    _text_members(request.get("reasoning") or {}, ("effort", "summary"), "reasoning")
-    output = request.get("output") or {}
-    structure.check(output.get("schema"), "output.schema")
-    _text_members(output, ("type", "name", "description"), "output")
-    _flag("output.strict", output.get("strict"))
+    for name, members in _TEXT_MEMBERS:
+        if request.get(name):
+            _text_members(request[name], members, name)
+    output = request.get("output")
+    if output:
+        structure.check(output.get("schema"), "output.schema")
+        _text_members(output, ("type", "name", "description"), "output")
+        _flag("output.strict", output.get("strict"))
+
+
+def _message(message: dict[str, Any], number: int, seen: Seen) -> None:
+    role, parts = message.get("role"), message["parts"]
+    if role not in _ROLES:
+        raise Refusal(f"messages[{number}].role", "must be a role")
+    seen.roles.add(role)
+    if not parts:
+        seen.empty = True
+    for index, part in enumerate(parts):
+        # PERF: most parts are plain text, of which there is nothing else to ask.
+        if part.__class__ is dict and len(part) == 2 and part.get("type") == "text":
+            text = part.get("text")
+            if text.__class__ is str:
+                if not text:
+                    seen.empty = True
+                continue
+        _part(part, number, (index,), seen)
+        kind = part.get("type")
+        if role != "assistant" and kind in _CALLERS:
+            raise Refusal(_path(number, (index,)), f"is a {kind}, which only the model's turns can hold")
+        if kind == "tool_result" and role != "tool":
+            seen.strays = True
 
 
 def _path(number: int, trail: tuple[int, ...]) -> str:
     return f"messages[{number}]" + "".join(f".parts[{index}]" for index in trail)
 
 
-def _part(part: Part, number: int, trail: tuple[int, ...]) -> None:
+def _part(part: Part, number: int, trail: tuple[int, ...], seen: Seen) -> None:
     """PERF: the path is written only when there is something to refuse (a tenth of the time of shaping else)."""
     if not isinstance(part, dict) or len(trail) > MAX_NESTED:
         raise Refusal(_path(number, trail), "must be an object, nested no deeper than parts within a result")
@@ -90,7 +117,29 @@ def _part(part: Part, number: int, trail: tuple[int, ...]) -> None:
         if not isinstance(inner, list):
             raise Refusal(f"{_path(number, trail)}.parts", "must be a list")
         for index, one in enumerate(inner):
-            _part(one, number, (*trail, index))
+            _part(one, number, (*trail, index), seen)
+    _note(part, seen)
+
+
+def _note(part: Part, seen: Seen) -> None:
+    kind = part.get("type")
+    if kind != "text":
+        seen.kinds.add(kind)
+    elif not part.get("text"):
+        seen.empty = True
+    if "signature" in part or "encrypted" in part:
+        seen.signed = True
+
+
+def _tools(tools: list[Any]) -> bytes | None:
+    """Check the definitions, unless the same ones were right before; gives them as text."""
+    text = known.text_of(tools)
+    if text is None or not _SOUND.get(None, text):
+        for index, tool in enumerate(tools):
+            _tool(tool, f"tools[{index}]")
+        if text is not None:
+            _SOUND.put(None, text, True)
+    return text
 
 
 def _tool(tool: Any, path: str) -> None:
@@ -121,19 +170,18 @@ def _number(path: str, value: Any) -> None:
         raise Refusal(path, "must be a number")
 
 
-def _whole(work: Work, path: str) -> None:
+def _whole(request: dict[str, Any], above: str, name: str) -> None:
     """A count; one written as 7.0 is 7."""
-    *above, name = path.split(".")
-    holder = work.request.get(above[0]) if above else work.request
-    value = (holder or {}).get(name)
+    holder = request.get(above) if above else request
+    value = holder.get(name) if holder else None
     if value is None or (value.__class__ is int and -_BOUND <= value < _BOUND):
         return
     if holder is None or value.__class__ is not float or not value.is_integer() or abs(value) >= _BOUND:
-        raise Refusal(path, "must be a whole number")
+        raise Refusal(f"{above}.{name}".lstrip("."), "must be a whole number")
     if above:
-        work.request[above[0]] = {**holder, name: int(value)}
+        request[above] = {**holder, name: int(value)}
     else:
-        work.request[name] = int(value)
+        request[name] = int(value)
 
 
 def _texts(path: str, value: Any) -> None:

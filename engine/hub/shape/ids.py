@@ -15,6 +15,7 @@ from engine.hub.shape.work import Work, matches
 from engine.hub.types import Part
 
 _MADE_LENGTH = 24
+_CALLS = frozenset({"tool_call", "tool_result"})
 
 
 class _Calls:
@@ -28,20 +29,20 @@ class _Calls:
         self.answered: set[int] = set()
         self.renamed: dict[str, str] = {}
 
-    def call(self, part: Part, place: str) -> Part:
+    def call(self, part: Part, number: int, index: int) -> Part:
         """Take up a call; gives it with an id."""
         told = part.get("id")
-        named = {**part, "id": self.fit(told) if told else self.made(f"{place}/{part.get('name')}")}
+        named = {**part, "id": self.fit(told) if told else self.made(f"{number}/{index}/{part.get('name')}")}
         self.known[told or named["id"]] = named
         self.unanswered[str(part.get("name"))].append(named)
         return named
 
-    def result(self, part: Part, path: str) -> Part:
+    def result(self, part: Part, number: int, index: int) -> Part:
         """Take up a result; gives it with its call's id, name and kind."""
         told = part.get("id")
         call = self.known.get(told) if told else self._next(part.get("name"))
         if call is None:
-            return self._orphan(part, told, path)
+            return self._orphan(part, told, f"messages[{number}].parts[{index}]")
         self.answered.add(id(call))
         filled = {**part, "id": call["id"]}
         for key in ("name", "custom"):
@@ -87,11 +88,13 @@ class _Calls:
 
 def link(work: Work) -> None:
     """Give every call an id and every result its call's id and name."""
+    if not _CALLS & work.seen.kinds:
+        return
     calls = _Calls(work)
     for number, message in enumerate(work.messages):
         for index, part in enumerate(message["parts"]):
             kind = part.get("type")
             if kind == "tool_call":
-                message["parts"][index] = calls.call(part, f"{number}/{index}")
+                message["parts"][index] = calls.call(part, number, index)
             elif kind == "tool_result":
-                message["parts"][index] = calls.result(part, f"messages[{number}].parts[{index}]")
+                message["parts"][index] = calls.result(part, number, index)

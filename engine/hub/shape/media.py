@@ -27,11 +27,9 @@ _MAGIC = (
 def fit(work: Work) -> None:
     """Check and convert every medium of the conversation."""
     rules: dict[str, Any] | None = work.rules.get("media")
-    if not rules:
+    if not rules or not _KINDS & work.seen.kinds:
         return
     found = [place for place in work.places() if place[1][place[2]].get("type") in _KINDS]
-    if not found:
-        return
     fetched = _fetch(work, found, rules)
     for path, parts, index in found:
         part = parts[index]

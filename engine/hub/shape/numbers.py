@@ -8,6 +8,7 @@ leaves out entries of nothing but space.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from engine.errors import Refusal
@@ -19,20 +20,28 @@ _HOLDERS = {"budget": "reasoning", "max_tokens": "", "stop": ""}
 def fit(work: Work) -> None:
     """Bring every declared number into its range."""
     for name, rule in (work.rules.get("numbers") or {}).items():
-        *holders, key = name.split(".") if "." in name else [*filter(None, [_HOLDERS.get(name, "sampling")]), name]
-        holder = work.request.get(holders[0]) if holders else work.request
+        above, key, path = _place(name)
+        holder = work.request.get(above) if above else work.request
         value = holder.get(key) if isinstance(holder, dict) else None
-        path = ".".join([*holders, key])
+        if value is None and "default" not in rule:
+            continue
         fitted = _fitted(value, rule, path, work)
         if fitted is not value:
-            _put(work, holders, key, fitted)
+            _put(work, above, key, fitted)
 
 
-def _put(work: Work, holders: list[str], key: str, value: Any) -> None:
-    if not holders:
+@lru_cache(maxsize=256)
+def _place(name: str) -> tuple[str, str, str]:
+    """Member that holds it ("" for the request itself), key there, whole path."""
+    above, _, key = name.rpartition(".") if "." in name else (_HOLDERS.get(name, "sampling"), "", name)
+    return above, key, f"{above}.{key}".lstrip(".")
+
+
+def _put(work: Work, above: str, key: str, value: Any) -> None:
+    if not above:
         work.request[key] = value
         return
-    work.request[holders[0]] = {**(work.request.get(holders[0]) or {}), key: value}
+    work.request[above] = {**(work.request.get(above) or {}), key: value}
 
 
 def _fitted(value: Any, rule: dict[str, Any], path: str, work: Work) -> Any:

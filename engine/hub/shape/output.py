@@ -58,6 +58,7 @@ def _by_tool(work: Work, wanted: dict[str, Any]) -> bool:
     tool = {"kind": "function", "name": name, "description": text, "schema": schema}
     work.request["tool_choice"] = {"mode": "any"} if tools else {"mode": "tool", "names": [name]}
     work.request["tools"] = [*tools, tool]
+    work.seen.tools = None
     work.memo.output_tool = name
     _without_type(work, wanted)
     work.report("output", "the structured answer is given through a tool")

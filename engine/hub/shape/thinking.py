@@ -14,6 +14,7 @@ from engine.hub.shape.work import Work
 from engine.hub.types import Part
 
 _OPAQUE = frozenset({"unknown", "server_call", "server_result"})
+_CONCERNED = _OPAQUE | {"thinking"}
 _SIGNED = frozenset({"signature", "encrypted", "signature_of"})
 
 
@@ -31,14 +32,24 @@ def foreign(part: Part, work: Work) -> bool:
 
 def fit(work: Work) -> None:
     """Strip what is foreign; drop, keep or write out thinking as the target wants it."""
+    if not (work.seen.signed or _CONCERNED & work.seen.kinds):
+        return
+    work.seen.empty = True
     rules: dict[str, Any] = work.rules.get("thinking") or {}
     for number, message in enumerate(work.messages):
         kept: list[Part] = []
         for index, part in enumerate(_joined(message["parts"])):
+            if part.get("type") not in _CONCERNED and not _signed(part):
+                kept.append(part)
+                continue
             fitted = _fitted(part, rules, f"messages[{number}].parts[{index}]", work)
             if fitted is not None:
                 kept.append(fitted)
         message["parts"] = kept
+
+
+def _signed(part: Part) -> bool:
+    return "signature" in part or "encrypted" in part
 
 
 def _joined(parts: list[Part]) -> list[Part]:
@@ -62,8 +73,7 @@ def _fitted(part: Part, rules: dict[str, Any], path: str, work: Work) -> Part | 
     if kind in _OPAQUE and part.get("format") not in work.native:
         work.report(path, f"{kind} of {part.get('format') or 'an unknown format'} means nothing to the target; dropped")
         return None
-    signed = "signature" in part or "encrypted" in part
-    if signed and rules.get("foreign") != "keep" and (rules.get("signature") == "none" or foreign(part, work)):
+    if _signed(part) and rules.get("foreign") != "keep" and (rules.get("signature") == "none" or foreign(part, work)):
         work.report(path, "a signature that the target did not make was left out")
         part = {key: value for key, value in part.items() if key not in _SIGNED}
         if kind == "text" and not part.get("text"):

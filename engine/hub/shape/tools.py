@@ -8,15 +8,19 @@ that don't fit get new ones. Both are undone in the answer, see the memo.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import Refusal
 from engine.hub import naming
 from engine.hub.shape import schema as schemas
-from engine.hub.shape.work import Work, matches
+from engine.hub.shape.known import Known
+from engine.hub.shape.work import Memo, Work, matches
 from engine.hub.types import Part
 
 _MEMBER = "input"
+_CALLS = frozenset({"tool_call", "tool_result"})
 
 
 def fit(work: Work) -> None:
@@ -25,13 +29,53 @@ def fit(work: Work) -> None:
     if not rules:
         return
     names = _Names(rules.get("name") or {}, work)
-    dressed = _definitions(work, rules, names)
+    dressed = _defined(work, rules, names)
     _choice(work, names)
+    if not _CALLS & work.seen.kinds:
+        return
     takes_custom = "custom" in rules.get("kinds", ("custom",))
     for message in work.messages:
         for index, part in enumerate(message["parts"]):
             if part.get("type") in ("tool_call", "tool_result") and part.get("name"):
                 message["parts"][index] = _past(part, names, dressed, takes_custom)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What became of definitions at one target."""
+
+    tools: list[dict[str, Any]]
+    dressed: Collection[str]
+    lines: list[tuple[str, str]]
+    memo: Memo
+
+
+_MADE = Known[_Made]()
+
+
+def _defined(work: Work, rules: dict[str, Any], names: _Names) -> Collection[str]:
+    """The tools, as they were made for the same definitions before; gives the names of those dressed as functions."""
+    text = work.seen.tools
+    if text is None or "tools" not in work.request:
+        return _definitions(work, rules, names)
+    made = _MADE.get(rules, text)
+    if made is None:
+        alone = Work({"tools": work.request["tools"]}, work.rules, {}, [], ())
+        try:
+            dressed = _definitions(alone, rules, _Names(rules.get("name") or {}, alone))
+        except Refusal:
+            work.lines += alone.lines
+            raise
+        made = _Made(alone.request.get("tools") or [], dressed, alone.lines, alone.memo)
+        _MADE.put(rules, text, made)
+    for line in made.lines:
+        work.report(*line)
+    work.memo.names |= made.memo.names
+    work.memo.custom |= made.memo.custom
+    work.request["tools"] = list(made.tools)
+    if not made.tools:
+        del work.request["tools"]
+    return made.dressed
 
 
 class _Names:
@@ -134,7 +178,7 @@ def _choice(work: Work, names: _Names) -> None:
         work.request["tool_choice"] = {**choice, "names": [name for name in wanted if name in known]}
 
 
-def _past(part: Part, names: _Names, dressed: set[str], takes_custom: bool) -> Part:
+def _past(part: Part, names: _Names, dressed: Collection[str], takes_custom: bool) -> Part:
     """A call or result of the history, under the target's name and kind."""
     name = part["name"]
     undress = part.get("custom") and (name in dressed or not takes_custom)

@@ -16,6 +16,8 @@ from engine.hub.types import Part
 
 Turn = dict[str, Any]
 
+_MODEL = frozenset({"assistant", "tool"})
+_ALL = _MODEL | {"user"}
 _FIRST_TEXT = "."
 _NO_RESULT = "no result was given for this call"
 
@@ -23,18 +25,26 @@ _NO_RESULT = "no result was given for this call"
 def fit(work: Work) -> None:
     """Arrange the conversation."""
     rules: dict[str, Any] = work.rules.get("turns") or {}
-    turns = _once(_split_results(work.messages), work)
+    seen = work.seen
+    calls = "tool_call" in seen.kinds or "tool_result" in seen.kinds or "tool" in seen.roles
+    in_user = rules.get("results") == "in_user"
+    turns = work.messages
+    if seen.strays:
+        turns = _split_results(turns)
+    if calls:
+        turns = _once(turns, work)
     turns = _systems(turns, rules, work)
-    turns = _without_empty(turns, rules, work)
+    if seen.empty:
+        turns = _without_empty(turns, rules, work)
     if work.messages and not turns:
         raise Refusal("messages", "say nothing: every turn is empty")
-    if rules.get("results_follow_calls"):
-        turns = _results_after_calls(_merge(turns, {"assistant", "tool"}), work)
-    if rules.get("results") == "in_user":
+    if calls and rules.get("results_follow_calls"):
+        turns = _merge(turns, _MODEL)
+        turns = turns if _in_order(turns) else _results_after_calls(turns, work)
+    if calls and in_user:
         turns = [{**turn, "role": "user"} if turn["role"] == "tool" else turn for turn in turns]
-    roles = {"assistant", "tool"} | ({"user"} if rules.get("alternate") or rules.get("results") == "in_user" else set())
-    turns = _merge(turns, roles)
-    if rules.get("results") == "in_user":
+    turns = _merge(turns, _ALL if rules.get("alternate") or in_user else _MODEL)
+    if calls and in_user:
         turns = [_results_first(turn) for turn in turns]
     work.request["messages"] = _begin_right(turns, rules, work)
 
@@ -121,20 +131,22 @@ def _without_empty(turns: list[Turn], rules: dict[str, Any], work: Work) -> list
     return kept
 
 
-def _merge(turns: list[Turn], roles: set[str]) -> list[Turn]:
+def _merge(turns: list[Turn], roles: frozenset[str]) -> list[Turn]:
     """Neighbours of one role become one turn; a speaker's name keeps turns apart."""
     merged: list[Turn] = []
     grown = 0
+    before = None
     for turn in turns:
-        last = merged[-1] if merged else None
-        same = last is not None and last["role"] == turn["role"] and last.get("name") == turn.get("name")
-        if last is not None and same and turn["role"] in roles:
+        role = turn["role"]
+        if role == before and role in roles and merged[-1].get("name") == turn.get("name"):
+            last = merged[-1]
             if len(merged) != grown:
                 merged[-1] = last = {**last, "parts": list(last["parts"])}
                 grown = len(merged)
             last["parts"].extend(turn["parts"])
         else:
             merged.append(turn)
+        before = role
     return merged
 
 
@@ -171,6 +183,22 @@ def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
             answers.append(answer)
         arranged.append({"role": "tool", "parts": answers})
     return arranged
+
+
+def _in_order(turns: list[Turn]) -> bool:
+    """Whether each turn with calls has its results after it, one for each and in their order, and nothing else has."""
+    calls: list[Any] = []
+    for turn in turns:
+        parts = turn["parts"]
+        if turn["role"] == "tool":
+            if len(turn) != 2 or not calls or [part.get("id") for part in parts] != calls:
+                return False
+            calls = []
+        elif calls:
+            return False
+        elif turn["role"] == "assistant":
+            calls = [part["id"] for part in parts if part.get("type") == "tool_call"]
+    return not calls
 
 
 def _answer(after: int, results: deque[tuple[int, Part]], taken: set[int]) -> Part | None:

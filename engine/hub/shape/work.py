@@ -47,6 +47,25 @@ class Memo:
 
 
 @dataclass(slots=True)
+class Seen:
+    """What a conversation holds, found in the pass that checks it: a demand on what it lacks needs no pass of its own.
+
+    May name more than is left later on, never less.
+    """
+
+    kinds: set[Any] = field(default_factory=set)
+    """Of parts at any depth; text alone is not told."""
+    roles: set[str] = field(default_factory=set)
+    signed: bool = False
+    strays: bool = False
+    """A result stands in another turn than a tool's."""
+    empty: bool = False
+    """There are turns without parts or texts without a letter."""
+    tools: bytes | None = None
+    """The definitions of tools as text, see `engine.hub.shape.known`."""
+
+
+@dataclass(slots=True)
 class Work:
     """One request being shaped."""
 
@@ -59,6 +78,7 @@ class Work:
     kin: Collection[str] | None = None
     """Formats whose file ids the target knows; ``None``: not known here, the rules decide."""
     memo: Memo = field(default_factory=Memo)
+    seen: Seen = field(default_factory=Seen)
     _told: set[tuple[str, str]] = field(default_factory=set)
 
     @property
