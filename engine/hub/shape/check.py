@@ -15,7 +15,7 @@ from engine.hub.shape import known, structure
 from engine.hub.shape.work import Seen, Work
 from engine.hub.types import Part
 
-_TEXTS = ("text", "id", "name", "arguments", "signature", "signature_of", "encrypted", "format")
+_TEXTS = frozenset({"text", "id", "name", "arguments", "signature", "signature_of", "encrypted", "format"})
 _SOURCE = ("url", "data", "id", "mime", "text")
 _CONTENT = ("url", "data", "id", "text")
 _MAPS = ("sampling", "reasoning", "output", "tool_choice", "metadata", "cache")
@@ -36,6 +36,7 @@ _TEXT_MEMBERS = (("cache", ("key", "ttl", "mode", "content")), ("reasoning", ("e
 _SOUND = known.Known[bool]()
 MAX_NESTED = 8
 """How deep parts may hold parts."""
+_NO_PART = "must be an object, nested no deeper than parts within a result"
 
 
 def check(work: Work) -> None:
@@ -76,6 +77,11 @@ def _message(message: dict[str, Any], number: int, seen: Seen) -> None:
     seen.roles.add(role)
     if not parts:
         seen.empty = True
+    _parts(parts, number, (), role, seen)
+
+
+def _parts(parts: list[Part], number: int, trail: tuple[int, ...], role: str | None, seen: Seen) -> None:
+    """Parts of a message, or (without a role) parts within a part."""
     for index, part in enumerate(parts):
         # PERF: most parts are plain text, of which there is nothing else to ask.
         if part.__class__ is dict and len(part) == 2 and part.get("type") == "text":
@@ -84,10 +90,12 @@ def _message(message: dict[str, Any], number: int, seen: Seen) -> None:
                 if not text:
                     seen.empty = True
                 continue
-        _part(part, number, (index,), seen)
+        _part(part, number, (*trail, index), seen)
         kind = part.get("type")
+        if role is None:
+            continue
         if role != "assistant" and kind in _CALLERS:
-            raise Refusal(_path(number, (index,)), f"is a {kind}, which only the model's turns can hold")
+            raise Refusal(_path(number, (*trail, index)), f"is a {kind}, which only the model's turns can hold")
         if kind == "tool_result" and role != "tool":
             seen.strays = True
 
@@ -98,10 +106,10 @@ def _path(number: int, trail: tuple[int, ...]) -> str:
 
 def _part(part: Part, number: int, trail: tuple[int, ...], seen: Seen) -> None:
     """PERF: the path is written only when there is something to refuse (a tenth of the time of shaping else)."""
-    if not isinstance(part, dict) or len(trail) > MAX_NESTED:
-        raise Refusal(_path(number, trail), "must be an object, nested no deeper than parts within a result")
-    for name in _TEXTS:
-        if name in part and part[name].__class__ is not str and part[name] is not None:
+    if not isinstance(part, dict):
+        raise Refusal(_path(number, trail), _NO_PART)
+    for name, value in part.items():
+        if value.__class__ is not str and value is not None and name in _TEXTS:
             raise Refusal(f"{_path(number, trail)}.{name}", "must be text")
     source = part.get("source")
     if source is not None:
@@ -116,8 +124,9 @@ def _part(part: Part, number: int, trail: tuple[int, ...], seen: Seen) -> None:
     if inner is not None:
         if not isinstance(inner, list):
             raise Refusal(f"{_path(number, trail)}.parts", "must be a list")
-        for index, one in enumerate(inner):
-            _part(one, number, (*trail, index), seen)
+        if inner and len(trail) == MAX_NESTED:
+            raise Refusal(_path(number, (*trail, 0)), _NO_PART)
+        _parts(inner, number, trail, None, seen)
     _note(part, seen)
 
 

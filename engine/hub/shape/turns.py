@@ -211,7 +211,7 @@ def _answer(after: int, results: deque[tuple[int, Part]], taken: set[int]) -> Pa
 
 
 def _results_first(turn: Turn) -> Turn:
-    if turn["role"] != "user" or not any(map(_is_result, turn["parts"])):
+    if turn["role"] != "user" or len(turn["parts"]) == 1 or not any(map(_is_result, turn["parts"])):
         return turn
     return {**turn, "parts": sorted(turn["parts"], key=lambda part: not _is_result(part))}
 
