@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from engine.ledger import journal
 from engine.ledger.journal import Journal
 from engine.ledger.proof import verify
+from engine.settings import Settings
 from engine.storage.database import StorageError, open_database
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +104,24 @@ def test_a_database_that_is_away_loses_nothing(light, until):
     assert ledger.close(20)
     assert light.state()[1:3] == (600, 600)
     assert not ledger.away
+
+
+def test_log_rows_in_a_database_of_their_own_are_written_once_too(light, tmp_path):
+    other = Flaky(open_database(Settings(data=tmp_path / "logs")))
+    other.after = 1  # the log rows were written, but nobody heard of it
+    flaky = Flaky(light.db)
+    flaky.after = 1
+    ledger = light.ledger(flaky, log_db=other)
+    ledger.start()
+    for number in range(20):
+        ledger.put(light.entry(number, 3))
+    assert ledger.close()
+    assert light.state()[1:3] == (60, 20)
+    assert light.state()[5] == 0, "none in the main database"
+    with other.read() as connection:
+        assert connection.exec_driver_sql("SELECT COUNT(*), SUM(quota) FROM logs").one() == (20, 60)
+    assert verify(light.db, other, light.data / "journal").agrees
+    other.close()
 
 
 def test_a_row_that_can_not_be_written_is_set_aside_and_the_others_are_kept(light):
@@ -253,3 +272,48 @@ def test_parallel_commits_on_the_same_accounts_do_not_deadlock(opened, books, no
     assert not errors
     assert books.sql("SELECT SUM(used_quota), SUM(request_count) FROM users")[0] == (50 * nodes, 50 * nodes)
     assert verify(books.db, books.db, books.data / "journal").agrees
+
+
+UNDER_GEVENT = """
+from gevent import monkey; monkey.patch_all()
+import gevent, sys
+from pathlib import Path
+from engine.ledger.commit import Ledger
+from engine.settings import Settings
+from engine.storage.database import open_database
+from engine.storage.posting import Entry
+data = Path(sys.argv[1])
+db = open_database(Settings(data=data, sql_dsn=sys.argv[2]), migrate=False)
+ledger = Ledger(db, data / "journal")
+ledger.start()
+ticks = []
+def tick():
+    while True:
+        ticks.append(1); gevent.sleep(0.001)
+gevent.spawn(tick)
+def calls(start):
+    for n in range(start, start + 50):
+        row = {"request_id": f"g{n}", "quota": 1}
+        ledger.put(Entry(f"g{n}", 1, int(sys.argv[3]), int(sys.argv[4]), 0, 1, True, "upstream", row))
+        gevent.sleep(0)
+gevent.joinall([gevent.spawn(calls, start) for start in range(0, 1000, 50)], raise_error=True)
+assert ledger.close()
+assert len(ticks) > 3, "the loop stood still"
+db.close()
+"""
+
+
+def test_under_gevent_calls_are_booked_and_the_loop_goes_on(opened, books):
+    settings, _ = opened
+    words = [
+        sys.executable,
+        "-c",
+        UNDER_GEVENT,
+        str(settings.data),
+        settings.sql_dsn,
+        str(books.user),
+        str(books.token),
+    ]
+    done = subprocess.run(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert books.state()[1:3] == (1000, 1000)
