@@ -7,14 +7,18 @@ over is ``imports``.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, select
 
 from engine.storage import imports, migrations
 from engine.storage.additions import Added, complete
 from engine.storage.database import Database, StorageError
 from engine.storage.origin import NEW, OLD
+from engine.storage.tables.own import facts
+
+_STAMP = "upgraded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,26 @@ def upgrade(db: Database, numbering: str = "") -> Upgraded:
         added = complete(connection)
         if numbering:
             imports.note_channels(connection, numbering)
-        return added, imports.run(connection)
+        steps = imports.run(connection)
+        if added.columns or added.tables:
+            connection.execute(delete(facts).where(facts.c.name == _STAMP))
+            connection.execute(facts.insert().values(name=_STAMP, value=str(time.time())))
+        return added, steps
 
     with db.read() as connection, migrations.locked(connection):
         added, steps = db.write(work)
     db.look()
+    db.prepared.clear()
     return Upgraded(tuple(added.tables), tuple(added.columns), tuple(added.indexes), tuple(added.left), steps)
+
+
+def notice(db: Database) -> bool:
+    """Take up what an upgrade by another process has added since the last look; true if there was one."""
+    with db.read() as connection:
+        stamp = connection.execute(select(facts.c.value).where(facts.c.name == _STAMP)).scalar() or ""
+    if stamp == db.stamp:
+        return False
+    db.look()
+    db.prepared.clear()
+    db.stamp = stamp
+    return True

@@ -140,7 +140,8 @@ def _users(program: str, kind: str) -> list[dict[str, Any]]:
     password = "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
     usual = {"password": password, "status": 1, "group": "default", "email": "", "aff_count": 0}
     users = [
-        usual | {"id": 1, "username": "root", "display_name": "Root User", "role": 100, "quota": HUGE, "used_quota": 0},
+        usual
+        | {"id": 1, "username": "root", "display_name": "Root User", "role": 100, "quota": HUGE, "used_quota": None},
         usual | {"id": 2, "username": "李雷", "role": 1, "quota": 9_000_000, "used_quota": HUGE, "group": "vip"},
         usual | {"id": 3, "username": "deleted_ab12", "role": 1, "quota": None, "used_quota": None},
         usual | {"id": 4, "username": "off", "role": 1, "status": 2, "quota": -5, "email": "A@b.example"},

@@ -15,7 +15,7 @@ from engine.storage.checking import check
 from engine.storage.database import Database, connect, open_database
 from engine.storage.dsn import resolve
 from engine.storage.tables import METADATA
-from engine.storage.upgrading import upgrade
+from engine.storage.upgrading import notice, upgrade
 from tests.storage import takeover
 from tests.storage.takeover import PROGRAMS, columns_of, old, put, snapshot
 
@@ -91,6 +91,23 @@ def test_a_second_upgrade_finds_nothing_to_do(theirs: Database) -> None:
     assert (again.tables, again.columns, again.indexes, again.steps) == ((), (), (), {})
     report = check(theirs)
     assert (report.missing_tables, report.missing_columns, report.outstanding) == ((), (), ())
+
+
+@pytest.mark.parametrize("program", ["one-api-0.5"], indirect=True)
+def test_an_open_database_takes_up_what_another_process_added(theirs: Database, empty: Settings) -> None:
+    db = open_database(empty)
+    try:
+        assert not notice(db)
+        assert accounts.find_key(db, takeover.LIMITED) is not None
+        upgrade(theirs)
+        theirs.write(lambda c: c.execute(text("UPDATE tokens SET allow_ips = '10.0.0.0/8' WHERE id = 2")).rowcount)
+        assert notice(db)
+        limited = accounts.find_key(db, takeover.LIMITED)
+        assert limited is not None
+        assert [str(network) for network in limited.networks] == ["10.0.0.0/8"]
+        assert not notice(db)
+    finally:
+        db.close()
 
 
 @pytest.mark.parametrize("upgraded", [False, True])

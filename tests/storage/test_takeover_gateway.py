@@ -102,7 +102,8 @@ def test_the_gateway_goes_on_with_the_database(
     row = found[-1]
     assert (row["username"], row["model_name"], row["channel_id"]) == ("root", "chat-a", 1)
     assert (row["prompt_tokens"], row["completion_tokens"]) == (11, 7)
-    assert row["quota"] is not None
+    # by the database's own ratios: (11 + 7 * 3) * 1, half of it in the group vip
+    assert [each["quota"] for each in found] == [32, 16, 32]
     assert found[1]["username"] == "李雷"
     if "other" in before["logs"]:
         assert isinstance(json.loads(row["other"]), dict)
@@ -152,10 +153,15 @@ def _reads_as_before(db: Database, before: dict[str, set[str]], kind: str, progr
     with db.read() as connection:
         token = connection.execute(text(f"SELECT * FROM tokens WHERE {key} = :k{gone}"), {"k": takeover.LIMITED}).one()
         assert (token.name, token.remain_quota > 2**52) == ("limited", True)
-        users = connection.execute(text(f"SELECT {group}, quota, used_quota FROM users WHERE id IN (1, 2) ORDER BY id"))
-        assert [row[0] for row in users] == ["default", "vip"]
-        total = connection.execute(text("SELECT SUM(used_quota) FROM users")).scalar()
-        assert int(total) >= takeover.HUGE
+        asked = f"SELECT {group}, quota, used_quota, request_count FROM users WHERE id IN (1, 2) ORDER BY id"
+        one, two = connection.execute(text(asked)).all()
+        assert tuple(one) == ("default", takeover.HUGE - 64, 64, 2)
+        assert tuple(two) == ("vip", 9_000_000 - 16, takeover.HUGE + 16, 1)
+        asked = "SELECT remain_quota, used_quota FROM tokens WHERE id IN (1, 2) ORDER BY id"
+        found = [tuple(row) for row in connection.execute(text(asked))]
+        assert found == [(takeover.HUGE - 64, 64), (takeover.HUGE - 16, 16)]
+        spent = connection.execute(text("SELECT used_quota FROM channels WHERE id = 1")).scalar()
+        assert spent == takeover.HUGE + 80
         channel = connection.execute(text("SELECT * FROM channels WHERE status = 1 ORDER BY id")).first()
         assert (channel.name, channel.model_mapping) == ("渠道一", '{"chat-a": "sent-a"}')
         if "channel_info" in before["channels"]:
