@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine import program
+from engine.compiler import compile_set, read_set
 from engine.compiler.cache import load_or_compile
 from engine.compiler.diagnostics import Fault, has_errors
 from engine.server.releases import Releases
@@ -25,6 +27,13 @@ class Outcome:
     ok: bool
     hash: str | None
     text: str
+
+
+def warm(directories: Sequence[Path]) -> None:
+    """Have the compiler keep what does not change; what is wrong with the documents has been said already."""
+    with suppress(Exception):  # the watcher must outlive any fault of the compiler
+        sources, shared, _ = read_set([path for path in directories if path.is_dir()])
+        compile_set(sources, shared)
 
 
 def compile_release(directories: Sequence[Path], releases: Releases) -> Outcome:

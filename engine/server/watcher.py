@@ -78,6 +78,7 @@ class Watcher:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         seen = fingerprint(self.watched)
         self.compile(message)
+        self.warm()
         while os.getppid() == parent:
             time.sleep(POLL)
             if not self.asked and fingerprint(self.watched) == seen:
@@ -85,6 +86,12 @@ class Watcher:
             self.asked = False
             seen = settled(self.watched)
             self.compile()
+
+    def warm(self) -> None:
+        """After a start from the cache the compiler has seen nothing; the first edit should not wait for that."""
+        from engine.server import compiling
+
+        compiling.warm(self.directories)
 
     def _on_hup(self, *_: object) -> None:
         self.asked = True
