@@ -87,7 +87,11 @@ def claude_stream() -> list[bytes]:
 
 STREAMS = {"openai.chat": chat_stream, "anthropic.messages": claude_stream}
 STATE: Any = SimpleNamespace(
-    ping_every=15.0, stream_bytes=1 << 26, memory=SimpleNamespace(keep=lambda *_: None), counter=None
+    live=SimpleNamespace(stopping=False),
+    ping_every=15.0,
+    stream_bytes=1 << 26,
+    memory=SimpleNamespace(keep=lambda *_: None),
+    counter=None,
 )
 
 
