@@ -29,8 +29,10 @@ PROGRAM
         fi
     fi
     echo "installing what $lock names"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-        -r "$lock" "$@" || return 1
+    # The lock names everything, so pip need not look for more: it would take a newer release than the lock's for a
+    # dependency that is asked for with an extra (seen: google-auth[requests]), and then refuse it for want of a hash.
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+        --only-binary :all: -r "$lock" "$@" || return 1
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . || return 1
     echo "$sum" > "$stamp"
 }
