@@ -126,7 +126,7 @@ class Gateway(Running):
             try:
                 if requests.get(f"{self.base}/readyz", timeout=2).status_code == 200:
                     break
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 time.sleep(0.05)
         else:
             raise AssertionError(f"not ready in time:\n{self.output}")

@@ -195,9 +195,9 @@ class _Runner:
         else:
             error = self.program.formats[self.definition.name].error
             rules, decode = error.rules, error.decode
-        meaning = next((rule.meaning for rule in rules if rule.matches(status, header, body)), None)
+        rule = rules.find(status, header, body)
         told = decode(self.report, status, header, body) if decode is not None else None
-        return {"meaning": meaning, **(told or {})}
+        return {"meaning": rule.meaning if rule else None, **(told or {})}
 
     def _alias(self, asked: str) -> Any:
         alias = next(item for item in self.program.aliases if item.name == self.definition.name)

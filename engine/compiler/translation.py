@@ -163,7 +163,7 @@ def _decoded(out: Translation, here: Format, there: Format, target: Stream | Non
     line = assembler.Assembler(
         here.stream,
         target,
-        usage_rules=here.usage,
+        plan=usage.Plan(here.usage),
         native=_native(there),
         make_id=lambda: "gen-test",
     )

@@ -33,7 +33,7 @@ from engine.hub.patches import PatchError
 from engine.hub.response import settle_finish
 from engine.hub.rules import SourceRules, TargetRules
 from engine.hub.types import Event, Part
-from engine.hub.usage import UsageTally
+from engine.hub.usage import NO_PLAN, Plan, UsageTally
 
 LIMIT_BYTES = 64 * 1024 * 1024
 _KEY_TYPES = frozenset({int, str, type(None)})
@@ -56,8 +56,7 @@ class Assembler:
         source: Any = None,
         target: Any = None,
         *,
-        usage_rules: Any = None,
-        overrides: dict[str, Any] | None = None,
+        plan: Plan = NO_PLAN,
         limit_bytes: int = LIMIT_BYTES,
         native: Collection[str] = (),
         make_id: Callable[[], str] | None = None,
@@ -69,7 +68,7 @@ class Assembler:
         self._message: dict[str, Any] = {"parts": [], "items": [], "usage": usages.EMPTY, "finish": None}
         self._outlet = Outlet(rules, native, self._message)
         self._needs_sum = rules.needs_sum
-        self._tally = UsageTally(usage_rules, overrides)
+        self._tally = UsageTally(plan)
         self._limit = limit_bytes
         self._size = 0
         self._make_id = make_id or (lambda: f"gen-{uuid4().hex[:24]}")

@@ -9,6 +9,7 @@ stands "inside" and is larger than the total is cut down and flagged. Knows no p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.hub import naming, paths
@@ -32,88 +33,142 @@ def short_hash(prefix: str, text: str) -> str:
     return prefix + naming.short_hash(text)
 
 
-def rules_of(rules: Any, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The count rules, with a Provider's overrides merged in count by count; ``None`` takes a count away."""
-    counts: dict[str, Any] = dict((rules if isinstance(rules, dict) else getattr(rules, "counts", None)) or {})
-    for name, change in (overrides or {}).items():
-        if change is None:
-            counts.pop(name, None)
-        else:
-            counts[name] = {**counts.get(name, {}), **change}
-    return counts
+class Plan:
+    """Count rules made ready once for all answers that are counted by them.
 
+    ``rules`` are a format's counts (or what holds them), ``overrides`` a Provider's, count by count; ``None`` as an
+    override takes a count away.
+    """
 
-def collect(raw: Any, rules: dict[str, Any]) -> Counts:
-    """The counts that an upstream's object holds, by their hub names; nothing is worked out yet."""
-    found: Counts = {}
-    for name, rule in rules.items():
-        if name not in _SPECIAL:
-            number = paths.count(raw, rule["path"])
+    __slots__ = ("_adding", "_beside", "_calls", "_models", "_paths", "_several", "rules")
+
+    def __init__(self, rules: Any, overrides: Mapping[str, Any] | None = None) -> None:
+        counts: dict[str, Any] = dict((rules if isinstance(rules, dict) else getattr(rules, "counts", None)) or {})
+        for name, change in (overrides or {}).items():
+            if change is None:
+                counts.pop(name, None)
+            else:
+                counts[name] = {**counts.get(name, {}), **change}
+        self.rules = counts
+        single = {name: rule for name, rule in counts.items() if name not in _SPECIAL}
+        self._paths = [(name, paths.reader(rule["path"])) for name, rule in single.items()]
+        self._calls = [(name, paths.reader(rule["path"])) for name, rule in counts.get("calls", {}).items()]
+        self._adding = frozenset(name for name, rule in single.items() if rule.get("later") == "add")
+        self._beside = frozenset(name for name in (*INPUT_PARTS, *OUTPUT_PARTS) if self._place(name) == "beside")
+        self._several: dict[str, Any] | None = counts.get("models")
+        self._models = Plan(self._several.get("counts") or single) if self._several else None
+
+    def _place(self, name: str) -> str | None:
+        """A part of the cache writes stands where their sum does, unless it says something else."""
+        place: str | None = (self.rules.get(name) or {}).get("of")
+        if place == "cache_write" or (name.startswith("cache_write_") and name not in self.rules):
+            place = (self.rules.get("cache_write") or {}).get("of")
+        return place
+
+    def collect(self, raw: Any) -> Counts:
+        """The counts that an upstream's object holds, by their hub names; nothing is worked out yet."""
+        found: Counts = {}
+        for name, read in self._paths:
+            number = read(raw)
             if number is not None:
                 found[name] = number
-    calls = {name: paths.count(raw, rule["path"]) for name, rule in rules.get("calls", {}).items()}
-    if any(calls.values()):
-        found["calls"] = {name: number for name, number in calls.items() if number}
-    several = rules.get("models")
-    if several:
-        entries = [entry for entry in paths.values(raw, several["path"] + "[*]") if isinstance(entry, dict)]
-        if entries:
-            found["models"] = entries
-    return found
+        calls = {name: number for name, read in self._calls if (number := read(raw))}
+        if calls:
+            found["calls"] = calls
+        if self._several is not None:
+            entries = [one for one in paths.values(raw, self._several["path"] + "[*]") if isinstance(one, dict)]
+            if entries:
+                found["models"] = entries
+        return found
+
+    def merge(self, old: Counts, new: Counts) -> Counts:
+        """A later piece over an earlier one: present counts replace, or add where the rule says so."""
+        merged = {**old, **new}
+        for name in self._adding & old.keys() & new.keys():
+            merged[name] = old[name] + new[name]
+        return merged
+
+    def settle(self, counts: Counts, raw: Any = None) -> Usage:
+        """The buckets and totals of what was counted."""
+        flags: list[str] = []
+        known = {name: value for name, value in counts.items() if type(value) is int}
+        if known and min(known.values()) < 0:
+            flags += [f"{name}_negative" for name, value in known.items() if value < 0]
+            known = {name: max(value, 0) for name, value in known.items()}
+        if "cache_write" in known:
+            _split_cache_writes(known, flags)
+        usage = EMPTY.copy()
+        self._side("input", "input_fresh", INPUT_PARTS, known, usage, flags)
+        self._side("output", "output_text", OUTPUT_PARTS, known, usage, flags)
+        for name in SUBSETS:
+            if name in known:
+                usage[name] = min(known[name], usage["input_total" if name.startswith("input") else "output_total"])
+        usage["calls"] = dict(counts.get("calls", {}))
+        usage["cache_write"] = usage["cache_write_5m"] + usage["cache_write_1h"]
+        usage["total"] = total = usage["input_total"] + usage["output_total"]
+        if known.get("total", 0) not in (0, total):
+            flags.append("total_differs")
+        if raw is not None:
+            usage["raw"] = raw
+        if flags:
+            usage["flags"] = flags
+        if counts.get("models"):
+            usage["models"] = self._billed(counts["models"])
+        return usage
+
+    def normalise(self, raw: Any) -> Usage:
+        """An upstream's whole usage object as buckets."""
+        return self.settle(self.collect(raw), raw)
+
+    def _side(
+        self, side: str, rest: str, parts: tuple[str, ...], known: dict[str, int], usage: Usage, flags: list[str]
+    ) -> None:
+        """One side's total is split into what the rules name and the rest."""
+        inside = [name for name in parts if name in known and name not in self._beside]
+        total = known.get(side)
+        if total is None:
+            total = sum([known[name] for name in inside])
+        left = total
+        for name in inside:
+            number = known[name]
+            if number > left:
+                flags.append(f"{name}_clamped")
+                number = left
+            usage[name] = number
+            left -= number
+        for name in parts:
+            if name in known and name in self._beside:
+                usage[name] = known[name]
+                total += known[name]
+        usage[rest] = left
+        usage[f"{side}_total"] = total
+
+    def _billed(self, entries: list[dict[str, Any]]) -> list[Usage]:
+        """Where several models (or passes) are billed in one answer, each has buckets of its own."""
+        several, plan = self._several or {}, self._models or self
+        billed: list[Usage] = []
+        for entry in entries:
+            usage = plan.settle(plan.collect(entry))
+            for name in ("model", "kind"):
+                value = entry.get(several.get(name, "model" if name == "model" else "type"))
+                if isinstance(value, str):
+                    usage[name] = value
+            billed.append(usage)
+        return billed
 
 
-def merge(old: Counts, new: Counts, rules: dict[str, Any]) -> Counts:
-    """A later piece over an earlier one: present counts replace, or add where the rule says so."""
-    merged = dict(old)
-    for name, value in new.items():
-        rule = rules.get(name)
-        adds = isinstance(value, int) and isinstance(rule, dict) and rule.get("later") == "add"
-        merged[name] = old.get(name, 0) + value if adds else value
-    return merged
+NO_PLAN = Plan(None)
+"""Counts nothing."""
 
 
-def settle(counts: Counts, rules: dict[str, Any], raw: Any = None) -> Usage:
-    """The buckets and totals of what was counted."""
-    flags: list[str] = []
-    known = {name: _positive(name, value, flags) for name, value in counts.items() if isinstance(value, int)}
-    _split_cache_writes(known, rules, flags)
-    usage: Usage = dict(EMPTY)
-    _side("input", "input_fresh", INPUT_PARTS, known, rules, usage, flags)
-    _side("output", "output_text", OUTPUT_PARTS, known, rules, usage, flags)
-    for name in SUBSETS:
-        usage[name] = min(known.get(name, 0), _side_total(usage, name))
-    usage["calls"] = dict(counts.get("calls", {}))
-    usage["cache_write"] = usage["cache_write_5m"] + usage["cache_write_1h"]
-    usage["total"] = usage["input_total"] + usage["output_total"]
-    if known.get("total") and known["total"] != usage["total"]:
-        flags.append("total_differs")
-    if raw is not None:
-        usage["raw"] = raw
-    if flags:
-        usage["flags"] = flags
-    if counts.get("models"):
-        usage["models"] = _models(counts["models"], rules)
-    return usage
+def normalise(raw: Any, rules: Any, overrides: Mapping[str, Any] | None = None) -> Usage:
+    """An upstream's whole usage object as buckets, by rules that are not made ready."""
+    return Plan(rules, overrides).normalise(raw)
 
 
-def normalise(raw: Any, rules: Any, overrides: dict[str, Any] | None = None) -> Usage:
-    """An upstream's whole usage object as buckets."""
-    counts = rules_of(rules, overrides)
-    return settle(collect(raw, counts), counts, raw)
-
-
-def _positive(name: str, value: int, flags: list[str]) -> int:
-    if value < 0:
-        flags.append(f"{name}_negative")
-        return 0
-    return value
-
-
-def _split_cache_writes(known: dict[str, int], rules: dict[str, Any], flags: list[str]) -> None:
+def _split_cache_writes(known: dict[str, int], flags: list[str]) -> None:
     """A total of cache writes without its split is of the short kind."""
-    written = known.pop("cache_write", None)
-    if written is None:
-        return
+    written = known.pop("cache_write")
     long = known.get("cache_write_1h", 0)
     if long > written:
         flags.append("cache_write_1h_clamped")
@@ -121,69 +176,13 @@ def _split_cache_writes(known: dict[str, int], rules: dict[str, Any], flags: lis
     known["cache_write_5m"] = written - long
 
 
-def _place(name: str, side: str, rules: dict[str, Any]) -> str:
-    rule = rules.get(name) or {}
-    place: str = rule.get("of") or side
-    if place == "cache_write" or (name.startswith("cache_write_") and name not in rules):
-        place = (rules.get("cache_write") or {}).get("of") or side
-    return place
-
-
-def _side(
-    side: str,
-    rest: str,
-    parts: tuple[str, ...],
-    known: dict[str, int],
-    rules: dict[str, Any],
-    usage: Usage,
-    flags: list[str],
-) -> None:
-    """One side's total is split into what the rules name and the rest."""
-    inside = [name for name in parts if name in known and _place(name, side, rules) != "beside"]
-    total = known.get(side)
-    if total is None:
-        total = sum(known[name] for name in inside)
-    left = total
-    for name in inside:
-        usage[name] = min(known[name], left)
-        if known[name] > left:
-            flags.append(f"{name}_clamped")
-        left -= usage[name]
-    for name in parts:
-        if name in known and name not in inside:
-            usage[name] = known[name]
-            total += known[name]
-    usage[rest] = left
-    usage[f"{side}_total"] = total
-
-
-def _side_total(usage: Usage, name: str) -> int:
-    total: int = usage["input_total" if name.startswith("input") else "output_total"]
-    return total
-
-
-def _models(entries: list[dict[str, Any]], rules: dict[str, Any]) -> list[Usage]:
-    """Where several models (or passes) are billed in one answer, each has buckets of its own."""
-    several = rules["models"]
-    counts = several.get("counts") or {name: rule for name, rule in rules.items() if name not in _SPECIAL}
-    billed: list[Usage] = []
-    for entry in entries:
-        usage = settle(collect(entry, counts), counts)
-        for name in ("model", "kind"):
-            value = entry.get(several.get(name, "model" if name == "model" else "type"))
-            if isinstance(value, str):
-                usage[name] = value
-        billed.append(usage)
-    return billed
-
-
 class UsageTally:
     """Usage of one stream, told in pieces; worked out only when somebody asks."""
 
-    __slots__ = ("_counts", "_given", "_raw", "_rules", "changed")
+    __slots__ = ("_counts", "_given", "_plan", "_raw", "changed")
 
-    def __init__(self, rules: Any, overrides: dict[str, Any] | None = None) -> None:
-        self._rules = rules_of(rules, overrides)
+    def __init__(self, plan: Plan = NO_PLAN) -> None:
+        self._plan = plan
         self._counts: Counts = {}
         self._raw: dict[str, Any] = {}
         self._given: Usage | None = None
@@ -197,7 +196,7 @@ class UsageTally:
             self.changed = True
         elif isinstance(raw, dict) and raw:
             self._raw.update(raw)
-            self._counts = merge(self._counts, collect(raw, self._rules), self._rules)
+            self._counts = self._plan.merge(self._counts, self._plan.collect(raw))
             self.changed = True
 
     def settle(self) -> Usage:
@@ -205,4 +204,4 @@ class UsageTally:
         self.changed = False
         if self._given is not None:
             return self._given
-        return settle(self._counts, self._rules, self._raw or None)
+        return self._plan.settle(self._counts, self._raw or None)

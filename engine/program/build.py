@@ -20,6 +20,7 @@ from engine.program.parts import (
     Alias,
     Channel,
     Endpoint,
+    ErrorMap,
     ErrorRule,
     ErrorRules,
     Foreign,
@@ -209,8 +210,8 @@ class _Builder:
             status=data.get("status") or {},
         )
 
-    def rules(self, data: list[dict[str, Any]] | None) -> tuple[ErrorRule, ...]:
-        return tuple(
+    def rules(self, data: list[dict[str, Any]] | None) -> ErrorMap:
+        return ErrorMap(
             ErrorRule(frozenset(item.get("status") or ()), self.function(item.get("when")), item["meaning"])
             for item in data or ()
         )

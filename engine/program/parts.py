@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -88,14 +88,31 @@ class ErrorRule:
     when: Function | None
     meaning: str
 
-    def matches(self, status: int, header: Mapping[str, str], body: Json) -> bool:
-        """Does an answer fall under this rule? A rule without status holds only if its condition does."""
-        if self.status:
-            if status not in self.status and f"{status // 100}xx" not in self.status:
-                return False
-        elif self.when is None:
-            return False
-        return self.when is None or bool(self.when([], status, header, body))
+    def covers(self, status: int) -> bool:
+        """May an answer of this status fall under the rule? One without a status holds only if its condition does."""
+        if not self.status:
+            return self.when is not None
+        return status in self.status or f"{status // 100}xx" in self.status
+
+
+class ErrorMap:
+    """The lines of an error map in their order. PERF: those for a status are picked once."""
+
+    __slots__ = ("_by_status", "rules")
+
+    def __init__(self, rules: Iterable[ErrorRule]) -> None:
+        self.rules = tuple(rules)
+        self._by_status: dict[int, tuple[ErrorRule, ...]] = {}
+
+    def find(self, status: int, header: Mapping[str, str], body: Json) -> ErrorRule | None:
+        """The first rule that an answer falls under."""
+        rules = self._by_status.get(status)
+        if rules is None:
+            rules = self._by_status[status] = tuple(rule for rule in self.rules if rule.covers(status))
+        for rule in rules:
+            if rule.when is None or rule.when([], status, header, body):
+                return rule
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +120,7 @@ class ErrorRules:
     """A format's errors, both ways."""
 
     decode: Function | None
-    rules: tuple[ErrorRule, ...]
+    rules: ErrorMap
     encode: Function | None
     status: dict[str, int]
 
@@ -201,7 +218,7 @@ class Provider:
     auth: dict[str, Any]
     headers: dict[str, Any]
     patches: tuple[Patch, ...]
-    error_rules: tuple[ErrorRule, ...]
+    error_rules: ErrorMap
     error_body: Function | None
     usage: dict[str, Any]
     models: tuple[str, ...]

@@ -42,8 +42,8 @@ class Answered:
         "outcome",
         "own_id",
         "ping_every",
+        "plan",
         "request",
-        "usage_overrides",
     )
 
     def __init__(
@@ -62,7 +62,7 @@ class Answered:
         self.outcome = outcome
         self.ctx = call.ctx(attempt)
         self.request: dict[str, Any] = out.hub or {}
-        self.usage_overrides: dict[str, Any] = attempt.channel.provider.usage.get(attempt.format.name) or {}
+        self.plan = attempt.channel.plan(attempt.format)
         ping = call.format.stream.ping if call.format.stream else {}
         self.ping_every = float(ping.get("every") or state.ping_every) if state.ping_every else 0.0
         self._memory = state.memory
@@ -89,8 +89,7 @@ class Answered:
         return Assembler(
             source,
             self.call.format.stream,
-            usage_rules=self.attempt.format.usage.counts,
-            overrides=self.usage_overrides,
+            plan=self.plan,
             native=self.native,
             limit_bytes=self._limit,
         )

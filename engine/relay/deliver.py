@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import MappingError
-from engine.hub import usage
 from engine.relay.answers import Answered, Whole, through_hub
 from engine.relay.call import Reply
 from engine.relay.dialect import JSON
@@ -144,9 +143,9 @@ def _whole(state: RelayState, answered: Answered, answer: Answer) -> Reply:
     if meaning is not None:
         error = error_from(attempt, answer.status, answer.headers, raw, meaning)
         raise UpstreamFailure(error, status=answer.status, raw=raw, headers=answer.headers)
-    rules = attempt.format.usage
-    counts = rules.at([], body) if rules.at else None
-    outcome.usage = usage.normalise(counts, rules.counts, answered.usage_overrides) if counts else {}
+    at = attempt.format.usage.at
+    counts = at([], body) if at else None
+    outcome.usage = answered.plan.normalise(counts) if counts else {}
     answered.count_missing(Whole(answered, body))
     if call.stream:
         return _replayed(answered, body)

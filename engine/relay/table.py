@@ -15,9 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.hub import thoughts
+from engine.hub.usage import Plan
 
 if TYPE_CHECKING:
-    from engine.program import Channel, Program, Provider
+    from engine.program import Channel, Format, Program, Provider
     from engine.storage.channels import ChannelRow
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ class LiveChannel:
     headers: Mapping[str, str] = field(default_factory=dict)
     polling: bool = False
     turn: int = 0
+    plans: dict[str, Plan] = field(default_factory=dict)
+    """How usage is counted, by format; made at the first use."""
 
     def key(self) -> str | None:
         """Return the next secret: by turns or by chance where there are several."""
@@ -58,6 +61,13 @@ class LiveChannel:
             self.turn += 1
             return self.keys[self.turn % len(self.keys)]
         return random.choice(self.keys)  # noqa: S311 - spreads load, guards nothing
+
+    def plan(self, spoken: Format) -> Plan:
+        """Return how usage is counted in answers of a format."""
+        plan = self.plans.get(spoken.name)
+        if plan is None:
+            plan = self.plans[spoken.name] = Plan(spoken.usage, self.provider.usage.get(spoken.name))
+        return plan
 
     def mapped(self, model: str) -> str:
         """Follow the channel's model mapping from ``model``, through chains, once round a circle at most."""

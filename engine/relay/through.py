@@ -44,7 +44,7 @@ class Through:
         self._usage_only = (
             stream.usage_request.chunk_when if answered.out.usage_added and stream.usage_request else None
         )
-        self._tally = usages.UsageTally(source.usage.counts, answered.usage_overrides)
+        self._tally = usages.UsageTally(answered.plan)
         self._reframed = answered.call.framing.get("type") != kind
         self._final = answered.call.format.stored.final if answered.call.format.stored else None
         self._sent = False

@@ -86,8 +86,9 @@ def parse(raw: bytes) -> Any:
 
 def meaning_of(attempt: Attempt, status: int, headers: Mapping[str, str], body: Any) -> str | None:
     """Return what the error maps of provider and format make of an answer, None if it is none."""
-    for rule in (*attempt.channel.provider.error_rules, *attempt.format.error.rules):
-        if rule.matches(status, headers, body):
+    for rules in (attempt.channel.provider.error_rules, attempt.format.error.rules):
+        rule = rules.find(status, headers, body)
+        if rule is not None:
             return _OURS.get(rule.meaning, rule.meaning)
     if status < 400:
         return None if status < 300 else "unknown"

@@ -120,7 +120,8 @@ def test_error_rules_fit_by_status_class_or_condition(program: Program) -> None:
     rules = program.formats["test.chat"].error.rules
 
     def meaning(status: int, body: Any) -> str | None:
-        return next((rule.meaning for rule in rules if rule.matches(status, {}, body)), None)
+        rule = rules.find(status, {}, body)
+        return rule.meaning if rule else None
 
     assert meaning(429, {}) == "rate_limit"
     assert meaning(503, {"code": 7}) == "overloaded"

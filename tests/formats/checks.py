@@ -66,8 +66,10 @@ def request_reaches(exchange: Exchange, target: str) -> str | None:
 def error_means(exchange: Exchange) -> str | None:
     """An error has a meaning, and its words reach every format."""
     rules = recorded.program().formats[exchange.format].error
-    meaning = next((rule.meaning for rule in rules.rules if rule.matches(exchange.status, {}, exchange.response)), None)
-    assert meaning not in (None, "unknown")
+    rule = rules.rules.find(exchange.status, {}, exchange.response)
+    assert rule is not None
+    meaning = rule.meaning
+    assert meaning != "unknown"
     error = {**rules.decode([], exchange.status, {}, exchange.response), "meaning": meaning}
     assert error["message"]
     for name in recorded.FORMATS:

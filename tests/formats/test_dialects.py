@@ -52,7 +52,7 @@ def test_error_in_a_stream_keeps_its_meaning(exchange: Exchange) -> None:
 @_named([item for item in ALL if item.status != 200])
 def test_error_of_a_dialect_keeps_its_meaning(exchange: Exchange) -> None:
     rules = recorded.program().formats[exchange.format].error
-    meaning = next(rule.meaning for rule in rules.rules if rule.matches(exchange.status, {}, exchange.response))
+    meaning = rules.rules.find(exchange.status, {}, exchange.response).meaning
     assert meaning == {400: "bad_request", 404: "not_found"}[exchange.status]
 
 

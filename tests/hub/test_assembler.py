@@ -8,6 +8,7 @@ import pytest
 
 from engine.hub.assembler import Assembler
 from engine.hub.response import response
+from engine.hub.usage import Plan
 
 Events = list[dict[str, Any]]
 
@@ -90,14 +91,14 @@ def test_usage_after_an_error_still_counts() -> None:
     rules = {"input": {"path": "in"}, "output": {"path": "out"}}
     assembler, out = run(
         [start(), {"type": "error", "meaning": "overloaded"}, {"type": "usage", "counts": {"in": 5, "out": 1}}],
-        usage_rules=rules,
+        plan=Plan(rules),
     )
     assert names(out) == ["start", "error"]
     assert assembler.usage["total"] == 6
 
 
 def test_usage_of_the_first_event_is_known_at_start() -> None:
-    assembler = Assembler(None, usage_rules={"input": {"path": "in"}})
+    assembler = Assembler(None, plan=Plan({"input": {"path": "in"}}))
     out = assembler.feed([start(), {"type": "usage", "counts": {"in": 7}}])
     assert out[0][1]["usage"]["input_total"] == 7
 

@@ -13,6 +13,7 @@ from engine.hub import usage
 from engine.hub.assembler import Assembler
 from engine.hub.replay import prepare
 from engine.hub.response import response
+from engine.hub.usage import Plan
 
 KINDS = ["text", "thinking", "tool_call", "refusal", "image", "server_call", "unknown"]
 KEYS = st.none() | st.integers(0, 3) | st.sampled_from(["a", "b"])
@@ -71,14 +72,16 @@ TARGETS = st.fixed_dictionaries(
         | st.just({"message": ["text", "refusal"], "reasoning": ["thinking"], "call": ["tool_call"]}),
     }
 )
-RULES = {"input": {"path": "a"}, "output": {"path": "b", "later": "add"}, "cache_read": {"path": "c", "of": "input"}}
+PLAN = Plan(
+    {"input": {"path": "a"}, "output": {"path": "b", "later": "add"}, "cache_read": {"path": "c", "of": "input"}}
+)
 SANE = st.lists(an_event(TEXT, KEYS).filter(lambda e: e["type"] != "error"), max_size=25)
 WILD = st.lists(an_event(HOSTILE, KEYS | HOSTILE), max_size=25)
 
 
 def check(source: Any, target: Any, events: list[dict[str, Any]], cut: bool | None, batch: int) -> None:
     """Run and check everything that always holds."""
-    assembler = Assembler(source, target, usage_rules=RULES, native={"x"}, limit_bytes=50_000)
+    assembler = Assembler(source, target, plan=PLAN, native={"x"}, limit_bytes=50_000)
     out: list[Any] = []
     for at in range(0, len(events), batch):
         out += assembler.feed(events[at : at + batch])

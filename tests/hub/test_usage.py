@@ -72,7 +72,7 @@ def test_a_total_that_does_not_add_up_is_flagged() -> None:
 
 
 def test_later_present_counts_replace_and_absent_ones_stay() -> None:
-    tally = usage.UsageTally(BESIDE)
+    tally = usage.UsageTally(usage.Plan(BESIDE))
     tally.add({"counts": {"input_tokens": 2751, "output_tokens": 1}})
     tally.add({"counts": {"output_tokens": 65}})
     tally.add({"counts": {"traffic": "x"}})
@@ -82,7 +82,7 @@ def test_later_present_counts_replace_and_absent_ones_stay() -> None:
 
 def test_pieces_add_up_where_declared() -> None:
     rules = {"output": {"path": "out", "later": "add"}}
-    tally = usage.UsageTally(rules)
+    tally = usage.UsageTally(usage.Plan(rules))
     for _ in range(3):
         tally.add({"counts": {"out": 2}})
     assert tally.settle()["output_total"] == 6
@@ -114,7 +114,7 @@ def test_calls_of_server_tools_are_counted() -> None:
 )
 def test_count_paths(path: Any, expected: int | None) -> None:
     data = {"a": {"b": 3}, "text": "7", "list": [{"kind": "TEXT", "n": 5}, {"kind": "AUDIO", "n": 7}]}
-    assert paths.count(data, path) == expected
+    assert paths.reader(path)(data) == expected
 
 
 COUNT = st.none() | st.integers(-5, 10**7) | st.just("x") | st.floats(allow_nan=True)
