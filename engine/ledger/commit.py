@@ -29,6 +29,9 @@ from engine.storage.database import Database, StorageError
 from engine.storage.posting import Entry, holders, post, posted
 
 _GROUP = 512
+_GATHERED = 128
+_TURN = 1e-6
+"""Seconds: so short that a loop of events only looks once whether there are any."""
 _IN_MEMORY = 20_000
 _DURABLE_EVERY = 1.0
 _LOOK_EVERY = 3.0
@@ -148,15 +151,23 @@ class Ledger:
             self._looked_at = now
             self._look()
         while self._queue and not self._stop.is_set():
-            time.sleep(
-                0
-            )  # PERF: calls that are ready to end go first, and this commit takes them along: 390 -> 350 us a call
+            self._gather()
             self._group()
         if self._spilled and not self._stop.is_set():
             self._read_back()
         if self.journal.unsynced and time.monotonic() - self._durable_at >= _DURABLE_EVERY:
             self._durable_at = time.monotonic()
             self.journal.sync()
+
+    def _gather(self) -> None:
+        """As long as calls go on ending, they go first, and this commit takes them along.
+
+        PERF: a commit costs as much as ten of its rows, and an idle worker waits one turn of its loop for it.
+        """
+        seen = 0
+        while seen < len(self._queue) < _GATHERED:
+            seen = len(self._queue)
+            time.sleep(_TURN)
 
     def _group(self) -> None:
         taken = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP))]

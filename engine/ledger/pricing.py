@@ -207,20 +207,24 @@ class Book:
         if rule is None:
             return 0
         output = _DEFAULT_OUTPUT if max_tokens is None else max_tokens
-        usage = {
-            "input_fresh": input_tokens,
-            "input_total": input_tokens,
-            "output_text": output,
-            "output_total": output,
-            "total": input_tokens + output,
-        }
-        moment = time.time() if now is None else now
-        scene = Scene(group, user_group, str(channel), request, _NOTHING, moment)
-        try:
-            one = bill(rule, usage, scene)
-        except ExpressionError:
-            return 0
-        return rounded_up(multiply(one.total, rule.share(user_group, group, str(channel)).factor))
+        if rule.plain:
+            prices = rule.prices
+            total = add(multiply(prices["input"].each, input_tokens), multiply(prices["output"].each, output))
+        else:
+            usage = {
+                "input_fresh": input_tokens,
+                "input_total": input_tokens,
+                "output_text": output,
+                "output_total": output,
+                "total": input_tokens + output,
+            }
+            moment = time.time() if now is None else now
+            scene = Scene(group, user_group, str(channel), request, _NOTHING, moment)
+            try:
+                total = bill(rule, usage, scene).total
+            except ExpressionError:
+                return 0
+        return rounded_up(multiply(total, rule.share(user_group, group, str(channel)).factor))
 
 
 def _least(rule: Rule, usage: Mapping[str, Any], exact: Decimal, factor: Decimal) -> bool:

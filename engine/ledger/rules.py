@@ -178,6 +178,12 @@ class Rule:
         """Dollars for 1000 calls of a tool, if it has a price."""
         return next((level.tools[name] for level in self.levels if name in level.tools), None)
 
+    @property
+    def plain(self) -> bool:
+        """Whether tokens at one price each are all that counts."""
+        beside = self.tiers or self.adjustments or self.pictures or self.call or self.second or self.characters
+        return bool(self.prices) and not beside and self.expression is None
+
     def free(self) -> bool:
         """Whether nothing that is counted costs anything."""
         prices = [price for table in (self.prices, *(tier for _, tier in self.tiers)) for price in table.values()]

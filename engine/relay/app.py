@@ -149,10 +149,27 @@ def _answer(resp: falcon.Response, reply: Reply, call: Call) -> None:
 
 def lower_headers(environ: Mapping[str, Any]) -> dict[str, str]:
     """Return the request's headers by lower-case name."""
-    found = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
-    if "CONTENT_TYPE" in environ:
-        found["content-type"] = environ["CONTENT_TYPE"]
+    found = {}
+    for key, value in environ.items():
+        name = _NAMES.get(key)
+        if name is None:
+            name = _header_name(key)
+        if name:
+            found[name] = value
     return found
+
+
+_NAMES: dict[str, str] = {}
+"""Header names of environ keys, empty for what is no header. PERF: a look-up instead of three string operations."""
+_MOST_NAMES = 2_000
+
+
+def _header_name(key: str) -> str:
+    header = key.startswith("HTTP_") or key == "CONTENT_TYPE"
+    name = key.removeprefix("HTTP_").replace("_", "-").lower() if header else ""
+    if len(_NAMES) < _MOST_NAMES and len(key) <= 64:
+        _NAMES[key] = name
+    return name
 
 
 def client_ip(remote: str, forwarded: str | None, trusted: tuple[Any, ...]) -> str:

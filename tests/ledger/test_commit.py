@@ -283,7 +283,7 @@ from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.posting import Entry
 data = Path(sys.argv[1])
-db = open_database(Settings(data=data, sql_dsn=sys.argv[2]), migrate=False)
+db = open_database(Settings(data=data, sql_dsn=sys.argv[2], sql_slow_threshold_ms=0), migrate=False)
 ledger = Ledger(db, data / "journal")
 ledger.start()
 ticks = []

@@ -21,7 +21,7 @@ from pathlib import Path
 from sqlalchemy import text
 from engine.settings import Settings
 from engine.storage.database import open_database
-db = open_database(Settings(data=Path(sys.argv[1])), migrate=False)
+db = open_database(Settings(data=Path(sys.argv[1]), sql_slow_threshold_ms=0), migrate=False)
 def work(connection):
     value = int(connection.execute(text("SELECT value FROM options WHERE key = 'n'")).scalar())
     connection.execute(text("UPDATE options SET value = :v WHERE key = 'n'"), {{"v": str(value + 1)}})
