@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, TypedDict
 
 import orjson
@@ -109,4 +110,4 @@ def insert_many(connection: Connection, table: str, names: list[str], rows: list
     one = f"({', '.join([mark] * len(names))})"
     for start in range(0, len(rows), _STATEMENT_ROWS):
         part = rows[start : start + _STATEMENT_ROWS]
-        connection.exec_driver_sql(head + ", ".join([one] * len(part)), tuple(value for row in part for value in row))
+        connection.exec_driver_sql(head + ", ".join([one] * len(part)), tuple(chain.from_iterable(part)))
