@@ -202,6 +202,7 @@ class Book:
         channel: str | int = "",
         request: Any = None,
         now: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> int:
         """Units to reserve for a call, rounded up: all of the input fresh, and all of the output that may come."""
         if rule is None:
@@ -219,7 +220,7 @@ class Book:
                 "total": input_tokens + output,
             }
             moment = time.time() if now is None else now
-            scene = Scene(group, user_group, str(channel), request, _NOTHING, moment)
+            scene = Scene(group, user_group, str(channel), request, headers or _NOTHING, moment)
             try:
                 total = bill(rule, usage, scene).total
             except ExpressionError:

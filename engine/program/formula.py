@@ -6,41 +6,32 @@ notes which tier held. Numbers are exact decimals. Knows nothing of rules and gr
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from engine.program.formula_parts import FUNCTIONS, OPERATORS, WORDS, Scene
 from engine.program.prices import decimal
 
 _TOKEN = re.compile(r"""\s*(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
                     r"""|(\|\||&&|==|!=|<=|>=|\*\*|\?\?|[-+*/%<>!?:(),]))""")  # fmt: skip
 _BINDING = {"||": 1, "or": 1, "&&": 2, "and": 2, "==": 3, "!=": 3, "<": 4, "<=": 4, ">": 4, ">=": 4,
-            "+": 5, "-": 5, "*": 6, "/": 6, "%": 6}  # fmt: skip
+            "has": 4, "contains": 4, "startsWith": 4, "endsWith": 4, "+": 5, "-": 5, "*": 6, "/": 6, "%": 6,
+            "??": 7}  # fmt: skip
 _COUNTS = ("p", "c", "len", "cr", "cc", "cc1h", "img", "ai", "img_o", "ao")
 _DEPTH, _LENGTH, _DIGITS = 64, 8192, 30
 
-Node = Callable[["Scene"], Any]
+_LONG_WRITE = Decimal("1.6")
+"""What writing for an hour costs to writing for minutes, where an expression has a price for the latter only."""
+
+Node = Callable[[Scene], Any]
 
 
 class ExpressionError(ValueError):
     """An expression that can't be read, or that gives no amount."""
-
-
-@dataclass(slots=True)
-class Scene:
-    """What one run sees."""
-
-    counts: Mapping[str, int]
-    body: Any
-    header: Mapping[str, str]
-    now: float
-    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +40,28 @@ class Expression:
 
     text: str
     value: Node
-    multiplier: Node | None
+    multipliers: tuple[Node, ...]
     names: frozenset[str]
 
     def run(self, usage: Mapping[str, Any], body: Any, header: Mapping[str, str], now: float) -> tuple[Decimal, str]:
         """(dollars times a million, the tier that held)."""
         scene = Scene(counts(usage, self.names), body, header, now)
         try:
-            value = decimal(self.value(scene))
-            factor = decimal(self.multiplier(scene)) if self.multiplier else Decimal(1)
+            value, factor = decimal(self.value(scene)), Decimal(1)
+            for multiplier in self.multipliers:
+                factor *= multiplier(scene)
         except (ArithmeticError, TypeError, ValueError, AttributeError, KeyError, OSError) as ex:
             raise ExpressionError(f"the price expression failed: {ex}") from ex
-        if value is None or factor is None or value * factor < 0:
+        if value is None or value * factor < 0:
             raise ExpressionError("the price expression gives no amount")
         return value * factor, scene.tier
 
 
-def counts(usage: Mapping[str, Any], names: frozenset[str]) -> dict[str, int]:
-    """The variables: a kind that the expression names is taken out of what it stands in."""
+def counts(usage: Mapping[str, Any], names: frozenset[str]) -> dict[str, Decimal | int]:
+    """The variables: a kind that the expression names is taken out of what it stands in.
+
+    What is written for an hour counts as so much more written for minutes where only that has a price.
+    """
     get = usage.get
     kinds = {
         "cr": get("cache_read") or 0,
@@ -78,9 +73,11 @@ def counts(usage: Mapping[str, Any], names: frozenset[str]) -> dict[str, int]:
         "ao": get("output_audio") or 0,
     }
     whole, output = get("input_total") or 0, get("output_total") or 0
-    named = {name: number for name, number in kinds.items() if name in names}
+    apart = names | {"cc1h"} if "cc" in names else names
+    named = {name: number for name, number in kinds.items() if name in apart}
     out = named.pop("img_o", 0) + named.pop("ao", 0)
-    return {**kinds, "len": whole, "p": max(0, whole - sum(named.values())), "c": max(0, output - out)}
+    written = kinds["cc"] if "cc1h" in names else kinds["cc"] + kinds["cc1h"] * _LONG_WRITE
+    return {**kinds, "cc": written, "len": whole, "p": max(0, whole - sum(named.values())), "c": max(0, output - out)}
 
 
 @lru_cache(maxsize=512)
@@ -88,11 +85,11 @@ def compiled(text: str) -> Expression:
     """The expression of a text; raises ExpressionError, which says what is wrong with it."""
     if len(text) > _LENGTH:
         raise ExpressionError("the price expression is too long")
-    head, bar, tail = text.removeprefix("v1:").partition("|||")
+    head, *tail = text.removeprefix("v1:").split("|||")
     names: set[str] = set()
     value = _Parser(head, names).whole()
-    multiplier = _Parser(tail, names).whole() if bar and tail.strip() else None
-    return Expression(text, value, multiplier, frozenset(names))
+    multipliers = tuple(_Parser(part, names).whole() for part in tail if part.strip())
+    return Expression(text, value, multipliers, frozenset(names))
 
 
 class _Parser:
@@ -163,8 +160,8 @@ class _Parser:
             return node
         if kind != "name":
             raise ExpressionError(f"did not expect {text!r} in the price expression")
-        if text in _WORDS:
-            return _constant(_WORDS[text])
+        if text in WORDS:
+            return _constant(WORDS[text])
         if self.peek() == "(":
             return self.call(text)
         if text not in _COUNTS:
@@ -172,10 +169,20 @@ class _Parser:
         self.names.add(text)
         return _count(text)
 
+    def when(self) -> Node:
+        """``when(condition) * number`` is the number where the condition holds, else 1."""
+        self.take("(")
+        condition = self.ternary()
+        self.take(")")
+        self.take("*")
+        return _choose(condition, self.unary(), _constant(Decimal(1)))
+
     def call(self, name: str) -> Node:
-        function = _FUNCTIONS.get(name)
+        if name == "when":
+            return self.when()
+        function = FUNCTIONS.get(name)
         if function is None:
-            raise ExpressionError(f"the price expression calls {name!r}, which is none of {', '.join(_FUNCTIONS)}")
+            raise ExpressionError(f"the price expression calls {name!r}, which is none of {', '.join(FUNCTIONS)}")
         self.take("(")
         given: list[Node] = []
         while self.peek() != ")":
@@ -225,74 +232,9 @@ def _operation(sign: str, left: Node, right: Node) -> Node:
         return lambda scene: left(scene) or right(scene)
     if sign in ("&&", "and"):
         return lambda scene: left(scene) and right(scene)
-    operator = _OPERATORS[sign]
+    operator = OPERATORS[sign]
     return lambda scene: operator(left(scene), right(scene))
 
 
 def _called(function: Callable[..., Any], given: Sequence[Node]) -> Node:
     return lambda scene: function(scene, *[node(scene) for node in given])
-
-
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    return lambda left, right: left is not None and right is not None and compare(left, right)
-
-
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "==": lambda left, right: left == right,
-    "!=": lambda left, right: left != right,
-    "<": _ordered(lambda left, right: left < right),
-    "<=": _ordered(lambda left, right: left <= right),
-    ">": _ordered(lambda left, right: left > right),
-    ">=": _ordered(lambda left, right: left >= right),
-    "+": lambda left, right: left + right,
-    "-": lambda left, right: left - right,
-    "*": lambda left, right: left * right,
-    "/": lambda left, right: left / right,
-    "%": lambda left, right: left % right,
-}
-_WORDS: dict[str, Any] = {"true": True, "false": False, "nil": None}
-
-
-def _tier(scene: Scene, name: str, value: Any) -> Any:
-    scene.tier = str(name)
-    return value
-
-
-def _param(scene: Scene, path: str) -> Any:
-    value = scene.body
-    for step in str(path).split("."):
-        if isinstance(value, list):
-            value = len(value) if step == "#" else _item(value, step)
-        else:
-            value = value.get(step) if isinstance(value, Mapping) else None
-    number = decimal(value) if isinstance(value, int | float) else None
-    return value if number is None else number
-
-
-def _item(values: list[Any], step: str) -> Any:
-    return values[int(step)] if step.isdecimal() and int(step) < len(values) else None
-
-
-def _clock(read: Callable[[datetime], int]) -> Callable[..., Decimal]:
-    def function(scene: Scene, zone: str = "UTC") -> Decimal:
-        return Decimal(read(datetime.fromtimestamp(scene.now, UTC).astimezone(ZoneInfo(zone or "UTC"))))
-
-    return function
-
-
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "tier": _tier,
-    "param": _param,
-    "header": lambda scene, name: scene.header.get(str(name).lower()),
-    "has": lambda scene, text, part: part in text if isinstance(text, str | list) else False,
-    "hour": _clock(lambda moment: moment.hour),
-    "minute": _clock(lambda moment: moment.minute),
-    "weekday": _clock(lambda moment: moment.isoweekday() % 7),
-    "month": _clock(lambda moment: moment.month),
-    "day": _clock(lambda moment: moment.day),
-    "max": lambda scene, *values: max(values),
-    "min": lambda scene, *values: min(values),
-    "abs": lambda scene, value: abs(value),
-    "ceil": lambda scene, value: Decimal(math.ceil(value)),
-    "floor": lambda scene, value: Decimal(math.floor(value)),
-}

@@ -62,6 +62,7 @@ def _estimate(state: RelayState, call: Call, account: Account, group: str, input
         user_group=account.user_group,
         request=call.body,
         now=call.now,
+        headers=call.headers,
     )
 
 

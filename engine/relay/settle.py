@@ -101,6 +101,7 @@ def _charge(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Ch
             channel=attempt.channel.name,
             request=call.body,
             now=call.now,
+            headers=call.headers,
         )
     except Exception:  # a price that can't be worked out must not lose the call: the estimate is what was agreed to
         log.exception("call %s can't be priced; its reservation stands as its price", call.request_id)

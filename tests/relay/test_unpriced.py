@@ -14,6 +14,7 @@ from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
 from tests.support import Gateway
 
+TIER = b',"service_tier":"default"}'
 ANSWER = (
     b'{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":'
     b'{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1}}'
@@ -26,6 +27,10 @@ spec:
   models:
     - {names: [priced], tokens: {input: 2, output: 8}}
     - {names: [broken], ratio: {expression: 'p * param("factor")'}}
+    - {names: [by-header], ratio: {expression: 'has(header("X-Beta"), "long") ? p * 200 : p * 2'}}
+    - names: [by-tier]
+      tokens: {input: 2, output: 8}
+      adjust: [{name: fast, when: "(usage.raw.service_tier | default(body.service_tier)) == 'priority'", factor: 10}]
 """
 ALLOW = "apiVersion: gatewright/v1\nkind: Policy\nmetadata: {name: allow}\nspec: {unpriced: allow}\n"
 
@@ -40,7 +45,8 @@ def upstream():
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory, upstream):
-    documents = provider("p", upstream.base, "openai.chat", "priced", "unheard-of", "broken") + "\n---" + PRICE
+    documents = provider("p", upstream.base, "openai.chat", "priced", "unheard-of", "broken", "by-header", "by-tier")
+    documents += "\n---" + PRICE
     gateway = Gateway(
         tmp_path_factory.mktemp("strict"),
         specs={"all.yaml": documents},
@@ -53,9 +59,9 @@ def strict(tmp_path_factory, upstream):
         gateway.stop()
 
 
-def call(gateway, model, path="/v1/chat/completions", **more):
+def call(gateway, model, path="/v1/chat/completions", headers=None, **more):
     body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], **more}
-    headers = {"authorization": f"Bearer {gateway.key}"}
+    headers = {"authorization": f"Bearer {gateway.key}", **(headers or {})}
     return requests.post(gateway.base + path, json=body, headers=headers, timeout=10)
 
 
@@ -65,10 +71,7 @@ def test_a_model_with_a_price_is_served(strict):
 
 def test_the_log_row_says_what_was_charged_and_by_which_rule(strict):
     assert call(strict, "priced").status_code == 200
-    end = time.monotonic() + 10
-    while not (rows := _rows(strict, "priced")) and time.monotonic() < end:
-        time.sleep(0.1)
-    quota, other = rows[-1][0], json.loads(rows[-1][1])
+    quota, other = _row(strict, "priced", 1)
     assert quota == 3 * 1 + 1 * 4
     assert (other["model_ratio"], other["completion_ratio"], other["group_ratio"]) == (1, 4, 1)
     price = other["price"]
@@ -78,6 +81,30 @@ def test_the_log_row_says_what_was_charged_and_by_which_rule(strict):
         ("input", 3, "2"),
         ("output", 1, "8"),
     ]
+
+
+def test_a_price_by_a_header_is_charged_by_the_header_that_was_sent(strict):
+    assert call(strict, "by-header", headers={"X-Beta": "long-context"}).status_code == 200
+    assert _row(strict, "by-header", 1)[0] == 3 * 100
+
+
+def test_the_tier_that_served_goes_before_the_one_that_was_asked_for(strict, upstream):
+    assert call(strict, "by-tier", service_tier="priority").status_code == 200
+    assert _row(strict, "by-tier", 1)[0] == 70
+    upstream.script = lambda say: say.whole(ANSWER.removesuffix(b"}") + TIER)
+    try:
+        assert call(strict, "by-tier", service_tier="priority").status_code == 200
+    finally:
+        upstream.script = lambda say: say.whole(ANSWER)
+    assert _row(strict, "by-tier", 2)[0] == 7
+
+
+def _row(gateway, model, number):
+    """Quota and ``other`` of the last row of so many."""
+    end = time.monotonic() + 10
+    while len(rows := _rows(gateway, model)) < number and time.monotonic() < end:
+        time.sleep(0.1)
+    return rows[number - 1][0], json.loads(rows[number - 1][1])
 
 
 def _rows(gateway, model):
