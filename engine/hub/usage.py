@@ -4,7 +4,8 @@ Takes the upstream's object and the declared rules, per count a ``path``, ``of``
 ``beside``: added to its side) and ``later`` (``replace`` or ``add``, for streams that tell usage in pieces); a Provider
 may override single counts. Gives the buckets, their derived totals, the raw object and flags where the upstream's own
 figures contradict each other. The buckets of a side always add up to that side's total as the upstream told it: what
-stands "inside" and is larger than the total is cut down and flagged. Knows no price and no format.
+stands "inside" and is larger than the total is cut down and flagged, and ``beyond`` has what was cut off. Knows no
+price and no format.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ class Plan:
         self._side("output", "output_text", OUTPUT_PARTS, known, usage, flags)
         for name in SUBSETS:
             if name in known:
-                usage[name] = min(known[name], usage["input_total" if name.startswith("input") else "output_total"])
+                room = usage["input_total" if name.startswith("input") else "output_total"]
+                usage[name] = known[name] if known[name] <= room else _cut(name, known[name], room, usage)
         usage["calls"] = dict(counts.get("calls", {}))
         usage["cache_write"] = usage["cache_write_5m"] + usage["cache_write_1h"]
         usage["total"] = total = usage["input_total"] + usage["output_total"]
@@ -133,7 +135,7 @@ class Plan:
             number = known[name]
             if number > left:
                 flags.append(f"{name}_clamped")
-                number = left
+                number = _cut(name, number, left, usage)
             usage[name] = number
             left -= number
         for name in parts:
@@ -164,6 +166,12 @@ NO_PLAN = Plan(None)
 def normalise(raw: Any, rules: Any, overrides: Mapping[str, Any] | None = None) -> Usage:
     """An upstream's whole usage object as buckets, by rules that are not made ready."""
     return Plan(rules, overrides).normalise(raw)
+
+
+def _cut(name: str, number: int, room: int, usage: Usage) -> int:
+    """As much of a count as there is room for; what is beyond is noted apart."""
+    usage.setdefault("beyond", {})[name] = number - room
+    return room
 
 
 def _split_cache_writes(known: dict[str, int], flags: list[str]) -> None:

@@ -29,8 +29,6 @@ def facts(rule: Rule, usage: Mapping[str, Any], bill: Bill, share: Share) -> dic
         _media(rule, usage, told)
     if bill.surcharges:
         told["tool_surcharges"] = bill.surcharges
-    if rule.expression is not None:
-        told["billing_mode"] = "tiered_expr"
     if bill.tier:
         told["matched_tier"] = bill.tier
     return told

@@ -96,14 +96,15 @@ class Options:
         table = self.tables
         infer = self.defaults.get("inferWrites")
         cost = self.functions[infer["cost"]] if infer and _matches(infer["match"], name) else None
+        audio, said = self._or_usual("audio", name), self._or_usual("audioCompletion", name)
         return Ratio(
             model=table["model"].get(name),
             completion=self._completion(name),
             cache=self._given("cache", name, ONE),
             cache_write=self._given("cacheWrite", name, _WRITE),
             image=self._given("image", name, ONE),
-            audio=self._or_usual("audio", name),
-            audio_completion=self._given("audioCompletion", name, ONE),
+            audio=ONE if audio is None and said is not None else audio,
+            audio_completion=ONE if said is None else said,
             audio_price=self._rule("audioPrice", name),
             cost=cost,
         )

@@ -1,7 +1,8 @@
 """New API's ratios: its formulas as prices of buckets, and how a usage is split for them.
 
 Ratio 1 is one unit of quota for each token of input, whatever a dollar is worth. Its formulas differ from ours in small
-ways that are kept to the unit: pictures count whole beside what is cached, and a price of sound sets the caches aside.
+ways that are kept to the unit: pictures count whole beside what is cached, a price of sound sets the caches aside, and
+counts that are told larger than what they stand in are charged as told.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from engine.program.prices import decimal
 
 WRITE_1H = divide(Decimal(6), Decimal("3.75"))
 """Writing for an hour, to writing for five minutes; fixed."""
+_TOLD = ("cache_read", "cache_write_5m", "cache_write_1h", "input_image", "input_audio", "output_audio")
+_NOTHING: Mapping[str, int] = {}
 
 
 def ratio_prices(rule: Rule, ratio: Ratio) -> None:
@@ -48,20 +51,17 @@ def _per_million(amount: Decimal, unit: Decimal) -> str:
 
 def split(rule: Rule, ratio: Ratio, usage: Mapping[str, Any]) -> list[tuple[str, int]]:
     """The units of each price, by New API's formulas."""
-    get = usage.get
+    get, beyond = usage.get, usage.get("beyond") or _NOTHING
     fresh = (get("input_fresh") or 0) + (get("tool_use_input") or 0)
-    read, short, long = get("cache_read") or 0, get("cache_write_5m") or 0, get("cache_write_1h") or 0
-    spoken, said = get("input_audio") or 0, get("output_audio") or 0
+    read, short, long, image, spoken, said = ((get(name) or 0) + beyond.get(name, 0) for name in _TOLD)
     output = get("output_total") or 0
     if ratio.audio is not None and (spoken or said):
-        text = fresh + read + short + long - spoken
         return [
-            ("input", max(0, text)),
+            ("input", max(0, (get("input_total") or 0) - spoken)),
             ("input_audio", spoken),
             ("output", max(0, output - said)),
             ("output_audio", said),
         ]
-    image = get("input_image") or 0
     spoken = spoken if ratio.audio_price is not None else 0
     if ratio.cost is not None and not short and not long:
         written = written_by_cost(rule, ratio, usage, fresh + read, output)

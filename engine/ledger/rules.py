@@ -6,6 +6,7 @@ nothing of calls.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -170,6 +171,9 @@ class Rule:
                 break
         through = next((level.channels[channel] for level in self.levels if channel in level.channels), ONE)
         told = {**shown(self), "group_ratio": float(factor), "user_group_ratio": float(factor) if own else -1}
+        if self.expression is not None:
+            text = b64encode(self.expression.text.encode()).decode()
+            told |= {"billing_mode": "tiered_expr", "expr_b64": text}
         if through != ONE:
             told["channel_ratio"] = float(through)
         return Share(multiply(factor, through), told)

@@ -21,9 +21,14 @@ _TOKEN = re.compile(r"""\s*(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*)|("
 _BINDING = {"||": 1, "or": 1, "&&": 2, "and": 2, "==": 3, "!=": 3, "<": 4, "<=": 4, ">": 4, ">=": 4,
             "has": 4, "contains": 4, "startsWith": 4, "endsWith": 4, "+": 5, "-": 5, "*": 6, "/": 6, "%": 6,
             "??": 7}  # fmt: skip
-_COUNTS = ("p", "c", "len", "cr", "cc", "cc1h", "img", "ai", "img_o", "ao")
+_KINDS = {
+    "cr": "cache_read", "cc": "cache_write_5m", "cc1h": "cache_write_1h", "img": "input_image", "ai": "input_audio",
+    "img_o": "output_image", "ao": "output_audio",
+}  # fmt: skip
+_COUNTS = ("p", "c", "len", *_KINDS)
 _DEPTH, _LENGTH, _DIGITS = 64, 8192, 30
 
+_NOTHING: Mapping[str, int] = {}
 _LONG_WRITE = Decimal("1.6")
 """What writing for an hour costs to writing for minutes, where an expression has a price for the latter only."""
 
@@ -62,16 +67,8 @@ def counts(usage: Mapping[str, Any], names: frozenset[str]) -> dict[str, Decimal
 
     What is written for an hour counts as so much more written for minutes where only that has a price.
     """
-    get = usage.get
-    kinds = {
-        "cr": get("cache_read") or 0,
-        "cc": get("cache_write_5m") or 0,
-        "cc1h": get("cache_write_1h") or 0,
-        "img": get("input_image") or 0,
-        "ai": get("input_audio") or 0,
-        "img_o": get("output_image") or 0,
-        "ao": get("output_audio") or 0,
-    }
+    get, beyond = usage.get, usage.get("beyond") or _NOTHING
+    kinds = {short: (get(name) or 0) + beyond.get(name, 0) for short, name in _KINDS.items()}
     whole, output = get("input_total") or 0, get("output_total") or 0
     apart = names | {"cc1h"} if "cc" in names else names
     named = {name: number for name, number in kinds.items() if name in apart}

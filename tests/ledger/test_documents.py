@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -284,6 +285,13 @@ def test_dollars_are_shown_as_ratios_in_the_log_row() -> None:
     assert {key: told[key] for key in wanted} == wanted
     assert told["price"]["rule"] == "Price/own"
     assert told["price"]["place"] == "own0.yaml:6"
+
+
+def test_an_expression_stands_in_the_log_row_as_consoles_read_it() -> None:
+    made = priced("ratio: {expression: 'tier(\"base\", p * 2)'}".replace("\\", ""))
+    told = made.charge(made.find("m"), inside(p=10), group="g").other()
+    assert (told["billing_mode"], told["matched_tier"]) == ("tiered_expr", "base")
+    assert b64decode(told["expr_b64"]) == b'tier("base", p * 2)'
 
 
 def test_dollars_and_units_are_the_same_amount() -> None:

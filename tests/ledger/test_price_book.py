@@ -59,11 +59,43 @@ def test_no_shipped_price_is_free_and_caches_are_never_dearer_to_read_than_input
         ("gemini-2.5-flash", inside(p=1000, a=400, c=100), "0.00083"),
         ("gemini-2.5-pro", inside(p=200_001, c=1000), "0.5150025"),
         ("gpt-4o-audio-preview", inside(p=1000, a=400, c=100, ao=60), "0.0227"),
+        ("gpt-6-sol", inside(p=272_001, k=200_000, w=1000, c=1000), "0.384004"),
+        ("grok-4.7", inside(p=199_999), "0.399998"),
+        ("grok-4.7", inside(p=200_000), "0.8"),
+        ("claude-haiku-5-5", beside(p=1, k=100_000, w=1000, w1=1000, c=100), "0.0062505"),
+        ("kimi-k3", inside(p=1000, k=400, w=100, c=100), "0.00342"),
+        ("us.anthropic.claude-sonnet-5-5", beside(p=1000, k=1000, c=100), "0.00341"),
+        ("qwen-plus", inside(p=1000, c=100), "0.00052"),
+        ("qwen-plus", inside(p=1000, c=100, t=60), "0.0008"),
     ],
 )
 def test_known_bills_come_out(program: Program, model: str, usage: dict[str, Any], dollars: str) -> None:
     book = Book(program)
     charge = book.charge(book.find(model, now=NOW), usage, group="default", now=NOW)
+    assert charge.usd == Decimal(dollars)
+
+
+@pytest.mark.parametrize(
+    ("model", "raw", "asked", "dollars"),
+    [
+        ("gpt-6.1-sol", {"service_tier": "flex"}, {}, "2.75"),
+        ("gpt-6.1-sol", {"service_tier": "default"}, {"service_tier": "flex"}, "5.5"),
+        ("gpt-5.5", {"service_tier": "priority"}, {}, "14.5"),
+        ("gpt-5-mini", {}, {"service_tier": "fast"}, "0.81"),
+        ("claude-opus-5-5", {"speed": "fast", "inference_geo": "us"}, {}, "13.2"),
+        ("claude-opus-4-5", {"speed": "fast", "inference_geo": "us"}, {}, "7.5"),
+        ("gemini-3.1-pro-preview", {"serviceTier": "flex"}, {}, "2.9"),
+        ("gemini-3.1-flash-lite", {"serviceTier": "priority"}, {}, "0.72"),
+        ("sonar", {}, {}, "1.105"),
+        ("sonar-pro", {}, {"web_search_options": {"search_context_size": "high"}}, "4.514"),
+    ],
+)
+def test_what_served_the_call_is_charged(
+    program: Program, model: str, raw: dict[str, Any], asked: dict[str, Any], dollars: str
+) -> None:
+    book = Book(program)
+    usage = inside(p=1_000_000, c=100_000) | {"raw": raw}
+    charge = book.charge(book.find(model, now=NOW), usage, group="default", request=asked, now=NOW)
     assert charge.usd == Decimal(dollars)
 
 
