@@ -32,8 +32,8 @@ def words(value: Any) -> str:
 
 
 def hashable(event: Event) -> bool:
-    """Whether an event's key can be one."""
-    return isinstance(event.get("key"), str | int | None)
+    """Whether an event's key, or the id that names an item without one, can be one."""
+    return isinstance(event.get("key"), str | int | None) and isinstance(event.get("id"), str | int | None)
 
 
 def split(text: str) -> tuple[str | None, str]:

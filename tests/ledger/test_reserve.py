@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -149,11 +148,9 @@ def test_what_a_dead_process_had_spent_counts_until_its_journal_is_replayed(tmp_
 def test_slots_give_way_to_other_keys_when_nothing_is_open(tmp_path):
     mine = Holds(tmp_path / "holds")
     kept = mine.take(1, [Want(user_key(1))], 5)
-    started = time.monotonic()
     for number in range(2, 20_000):
         mine.take(number, [Want(token_key(number))], 1)
         mine.settle(number, (token_key(number),), 1, 0)
     assert kept is None
     assert mine.held(1, user_key(1)) == 5
-    assert time.monotonic() - started < 10
     mine.close()
