@@ -13,6 +13,7 @@ from typing import Any
 
 from engine import compiler, paths
 from engine.hub import loss, shape
+from engine.hub.usage import Plan
 from engine.relay.answers import Answered
 from engine.relay.call import Call
 from engine.relay.settle import Outcome
@@ -102,7 +103,8 @@ def answered(made: Any, caller: str, provider: str) -> Answered:
     reader: Any = SimpleNamespace(program=made)
     call = Call("id", 0.0, 0, reader, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
     call.framing = speaker.stream.framing
-    channel = SimpleNamespace(provider=SimpleNamespace(name="p", usage={}, headers={}), name="c", thinking=None)
+    provides = SimpleNamespace(name="p", usage={}, headers={})
+    channel = SimpleNamespace(provider=provides, name="c", thinking=None, plan=lambda spoken: Plan(spoken.usage))
     attempt: Any = SimpleNamespace(channel=channel, format=upstream, model="m", group="")
     out: Any = SimpleNamespace(hub={}, memo=None, same=caller == provider, usage_added=False)
     return Answered(STATE, call, attempt, out, {}, Outcome())
