@@ -28,6 +28,8 @@ from engine.storage.posting import Entry
 _ROTATE_BYTES = 8 * 1024 * 1024
 _TRUNCATE_BYTES = 256 * 1024
 _VERSION = 1
+OPEN, BOOKED = ".log", ".booked"
+"""Ends of names: files of entries, and files of which only log rows are still to be written elsewhere."""
 _values = attrgetter(*(field.name for field in fields(Entry)))
 _logger = logging.getLogger("gatewright.ledger")
 
@@ -142,11 +144,10 @@ class Journal:
             os.ftruncate(current.fd, 0)
             current.size, current.torn = 0, False
 
-    def turn(self) -> list[Segment]:
-        """Begin a new file and give all older ones that still have lines."""
+    def turn(self) -> None:
+        """Begin a new file, if the present one has lines."""
         if self._current.waiting:
             self._turn()
-        return list(self._old)
 
     @property
     def waiting(self) -> int:
@@ -182,7 +183,7 @@ class Journal:
         hidden = self._directory / f".{name}"
         fd = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path = self._directory / f"{name}.log"
+        path = self._directory / f"{name}{OPEN}"
         hidden.rename(path)  # seen by others only when it is locked
         return Segment(path, fd)
 
@@ -208,9 +209,14 @@ def entries(path: Path) -> Iterator[Entry]:
         _logger.warning("journal %s: %d lines are torn and were left out", path.name, torn)
 
 
-def left_behind(directory: Path) -> Iterator[Path]:
+def files(directory: Path) -> Iterator[Path]:
+    """All files of entries, of the living and the dead."""
+    return (path for end in (OPEN, BOOKED) for path in sorted(directory.glob(f"*{end}")))
+
+
+def left_behind(directory: Path, end: str = OPEN) -> Iterator[Path]:
     """Files whose owner is dead, each locked while it is given; those of the living are passed over."""
-    for path in sorted(directory.glob("*.log")):
+    for path in sorted(directory.glob(f"*{end}")):
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -221,7 +227,15 @@ def left_behind(directory: Path) -> Iterator[Path]:
             os.close(fd)
             continue
         try:
-            if os.fstat(fd).st_nlink:  # else its owner was done with it a moment ago
+            if _still(path, fd):  # else its owner was done with it a moment ago
                 yield path
         finally:
             os.close(fd)
+
+
+def _still(path: Path, fd: int) -> bool:
+    """Whether the name is still that of the opened file."""
+    try:
+        return os.stat(path).st_ino == os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False

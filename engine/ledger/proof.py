@@ -6,11 +6,13 @@ apart, as it is another program's. Takes the databases and the journals' directo
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.ledger import journal
+from engine.ledger.committing import REFUSED
 from engine.storage import audit
 from engine.storage.audit import Holder
 from engine.storage.database import Database
@@ -59,7 +61,10 @@ def verify(db: Database, log_db: Database, journals: Path) -> Proof:
         counts[holder.kind] += 1
         proof.differences += _compared(holder)
     proof.users, proof.tokens, proof.channels = counts["user"], counts["token"], counts["channel"]
+    lying = _lying(journals)
     for request, charged, rows, said in audit.unmatched(db, log_db):
+        if not rows and log_db is not db and request in lying:
+            continue  # its row is on its way into the other database
         if rows != 1:
             proof.differences.append(Difference("log", request, "rows", 1, rows))
         else:
@@ -67,10 +72,19 @@ def verify(db: Database, log_db: Database, journals: Path) -> Proof:
         if len(proof.differences) >= _LISTED:
             break
     proof.older = _older(sums.holders, audit.log_sums(log_db))
-    proof.waiting = sum(1 for path in journals.glob("*.log") for _ in journal.entries(path)) if journals.is_dir() else 0
-    refused = journals / "refused.jsonl"
+    proof.waiting = len(lying)
+    refused = journals / REFUSED
     proof.refused = sum(1 for _ in journal.entries(refused)) if refused.exists() else 0
     return proof
+
+
+def _lying(journals: Path) -> set[str]:
+    """Request ids that stand in journals."""
+    found: set[str] = set()
+    for path in journal.files(journals):
+        with suppress(FileNotFoundError):  # a running gateway gives files back
+            found.update(entry.request_id for entry in journal.entries(path))
+    return found
 
 
 def _compared(holder: Holder) -> list[Difference]:

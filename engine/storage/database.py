@@ -84,13 +84,12 @@ class Query:
 
 
 class Database:
-    """An open database. ``columns`` tells which columns its tables really have (older programs made fewer);
-    ``prepared`` keeps the compiled queries of the modules beside this one, by name."""
+    """An open database. ``prepared`` keeps the compiled queries of the modules beside this one, by name."""
 
     def __init__(self, target: Target, reader: Engine, writer: Engine) -> None:
         self.kind = target.kind
         self.label = target.label
-        self.columns: Columns = {}
+        self._columns: Columns | None = None
         self.prepared: dict[str, Query] = {}
         self.slow_ms = 0
         self.vault = Vault("")
@@ -103,6 +102,13 @@ class Database:
         self._lock = threading.Lock()
         self._pool = _one_thread() if target.kind == "sqlite" else None
         self._durable: bool | None = None
+
+    @property
+    def columns(self) -> Columns:
+        """Which columns the tables really have (older programs made fewer); looked up when first asked for."""
+        if self._columns is None:
+            self.look()
+        return self._columns or {}
 
     @property
     def dialect(self) -> Any:
@@ -207,7 +213,7 @@ class Database:
         with self.read() as connection:
             seen = inspect(connection)
             found = seen.get_multi_columns()
-        self.columns = {name: frozenset(column["name"] for column in listed) for (_, name), listed in found.items()}
+        self._columns = {name: frozenset(column["name"] for column in listed) for (_, name), listed in found.items()}
 
     def _told(self, error: Exception) -> StorageError:
         cause = getattr(error, "orig", None) or error

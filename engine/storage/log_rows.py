@@ -74,16 +74,20 @@ _BOUNDS = {"request_id": 64, "upstream_request_id": 128, "content": 65_000} | di
 )
 
 
-def apply(connection: Connection, db: Database, rows: Sequence[LogRow]) -> None:
-    """Write finished calls, inside the caller's transaction."""
+def apply(connection: Connection, db: Database, rows: Sequence[LogRow], *, once: bool = False) -> None:
+    """Write finished calls, inside the caller's transaction.
+
+    ``once`` notes their request ids beside them, so that a second try fails with an IntegrityError.
+    """
     there = db.columns["logs"]
     names = [name for name in _NEUTRAL if name in there]
     written = [_values(row) for row in rows]
     insert_many(connection, logs.name, names, [[row[name] for name in names] for row in written])
-    if "other" not in there:
-        extra = {row["request_id"]: row for row in written if row["request_id"] and row["other"]}
-        columns = ["request_id", "created_at", "other"]
-        insert_many(connection, log_extra.name, columns, [[row[name] for name in columns] for row in extra.values()])
+    apart = "other" not in there
+    if apart or once:
+        extra = {row["request_id"]: row for row in written if row["request_id"] and (row["other"] or once)}
+        noted = [[row["request_id"], row["created_at"], row["other"] if apart else ""] for row in extra.values()]
+        insert_many(connection, log_extra.name, ["request_id", "created_at", "other"], noted)
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,10 @@ class LogSettings(DatabaseSettings, Protocol):
 
 
 def open_logs(settings: LogSettings, db: Database, *, migrate: bool = False) -> Database:
-    """The database of the log rows; ``db`` itself unless another is named. Close it only if it is another."""
+    """The database of the log rows; ``db`` itself unless another is named. Close it only if it is another.
+
+    Without ``migrate`` it may be away: nothing is asked of it before its first use.
+    """
     dsn = settings.log_sql_dsn.strip()
     if not dsn:
         return db
@@ -38,7 +41,6 @@ def open_logs(settings: LogSettings, db: Database, *, migrate: bool = False) -> 
         if migrate:
             with opened.read() as connection, migrations.locked(connection):
                 opened.write(lambda inner: len(create(inner, [logs, log_extra])))
-        opened.look()
         opened.watch(settings.sql_slow_threshold_ms)
     except BaseException:
         opened.close()

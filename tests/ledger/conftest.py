@@ -18,7 +18,7 @@ from engine.storage.people import create_user
 from engine.storage.posting import Entry
 from tests.storage.conftest import db, kind, lite, opened, shared
 
-__all__ = ["db", "kind", "lite", "opened", "shared"]
+__all__ = ["books_on", "db", "kind", "lite", "opened", "shared"]
 
 
 @dataclass
@@ -54,7 +54,8 @@ class Books:
         return (*user, *token, self.sql("SELECT COUNT(*) FROM logs")[0][0])
 
 
-def _books(db: Database, data: Path, quota: int = 100_000) -> Books:
+def books_on(db: Database, data: Path, quota: int = 100_000) -> Books:
+    """One user with one key, and counters of their own."""
     user = create_user(db, "payer", "a long password", quota=quota)
     key = create_key(db, user, "k", quota=quota)
     return Books(db, data, user, key.token_id, Holds(data / "holds"))
@@ -63,7 +64,7 @@ def _books(db: Database, data: Path, quota: int = 100_000) -> Books:
 @pytest.fixture
 def books(db: Database, tmp_path: Path) -> Iterator[Books]:
     """Books on each engine."""
-    made = _books(db, tmp_path / "own")
+    made = books_on(db, tmp_path / "own")
     yield made
     made.holds.close()
 
@@ -71,7 +72,7 @@ def books(db: Database, tmp_path: Path) -> Iterator[Books]:
 @pytest.fixture
 def light(lite: Database, tmp_path: Path) -> Iterator[Books]:
     """Books on SQLite only."""
-    made = _books(lite, tmp_path / "own")
+    made = books_on(lite, tmp_path / "own")
     yield made
     made.holds.close()
 

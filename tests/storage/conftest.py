@@ -36,7 +36,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def _server_database(kind: str, data: Path) -> Iterator[Settings]:
+def server_database(kind: str, data: Path) -> Iterator[Settings]:
     """An empty database on a server, dropped afterwards."""
     name = f"gatewright_test_{secrets.token_hex(4)}"
     admin = create_engine(_ADMIN[kind], isolation_level="AUTOCOMMIT")
@@ -61,7 +61,7 @@ def empty(kind: str, tmp_path: Path) -> Iterator[Settings]:
     if kind == "sqlite":
         yield Settings(data=tmp_path)
         return
-    with _server_database(kind, tmp_path) as settings:
+    with server_database(kind, tmp_path) as settings:
         yield settings
 
 
@@ -73,7 +73,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 
         def get(kind: str) -> tuple[Settings, Database]:
             if kind not in made:
-                settings = stack.enter_context(_server_database(kind, tmp_path_factory.mktemp(kind)))
+                settings = stack.enter_context(server_database(kind, tmp_path_factory.mktemp(kind)))
                 opened = open_database(settings)
                 made[kind] = settings, opened
                 stack.callback(opened.close)
@@ -96,7 +96,7 @@ def opened(kind: str, tmp_path: Path, shared: Callable[[str], Opened]) -> Iterat
         return
     settings, server = shared(kind)
     yield settings, server
-    server.write(_emptied)
+    server.write(emptied)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def db(opened: Opened) -> Database:
     return opened[1]
 
 
-def _emptied(connection: Connection) -> None:
+def emptied(connection: Connection) -> None:
     for table in METADATA.sorted_tables:
         if table.name in TOUCHED or (table.name.startswith("gatewright_") and table.name != "gatewright_facts"):
             connection.execute(table.delete())
