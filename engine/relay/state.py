@@ -30,7 +30,7 @@ from engine.relay.resolve import Reader
 from engine.relay.router import ProgramRouter
 from engine.relay.secrets import Secrets
 from engine.storage import channels, options, upgrading
-from engine.storage.database import Database, open_database
+from engine.storage.database import Database, StorageError, open_database
 from engine.storage.logdb import open_logs
 from engine.transport import leg, proxied
 from engine.transport.egress import Guard
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _TRIES = 3
 _PING_EVERY = 15.0
+_PATIENCE = 1.0
 
 
 class RelayState:
@@ -55,6 +56,10 @@ class RelayState:
     ) -> None:
         self.settings = settings
         self.db = db
+        self._rows: list[channels.ChannelRow] = []
+        self.options: dict[str, str] = {}
+        self.choices = Choices({})
+        self.reload_rows()  # first: it fails where the database is away, and then nothing else has begun
         self.log_db = open_logs(settings, db)
         self.status = status
         self.program = program
@@ -91,10 +96,6 @@ class RelayState:
         )
         self._proxied: dict[str, proxied.Sender] = {}
         self._credentials: dict[str, tuple[Mapping[str, str], ...]] = {}
-        self._rows: list[channels.ChannelRow] = []
-        self.options: dict[str, str] = {}
-        self.choices = Choices({})
-        self.reload_rows()
         self.swap(program)
 
     def swap(self, program: Program) -> None:
@@ -193,7 +194,12 @@ def warm(settings: Settings) -> None:
 
 def build(settings: Settings, program: Program, status: Callable[[], dict[str, Any]]) -> RelayState:
     """Return a worker's state; call it after the fork, as it opens connections."""
-    return RelayState(settings, open_database(settings, migrate=False), program, status)
+    while True:
+        try:
+            return RelayState(settings, open_database(settings, migrate=False), program, status)
+        except StorageError as error:  # a worker that failed to begin would end the whole server
+            log.warning("this worker waits for the database: %s", error)
+            time.sleep(_PATIENCE)
 
 
 def _unique(places: Iterable[Mapping[str, str]]) -> tuple[Mapping[str, str], ...]:

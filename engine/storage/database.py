@@ -262,6 +262,7 @@ def connect(target: Target, idle: int = 10, most: int = 50, lifetime: int = 60) 
         "max_overflow": max(0, most - idle),
         "pool_recycle": lifetime,
         "hide_parameters": True,
+        "connect_args": dict(target.arguments),
     }
     try:
         reader = create_engine(target.url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **pool)

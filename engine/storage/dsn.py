@@ -7,8 +7,11 @@ to nothing. Errors name the form that was expected and never repeat the text, wh
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from sqlalchemy import URL, make_url
@@ -18,10 +21,11 @@ from engine.errors import GatewrightError
 
 _LIBPQ = re.compile(
     "sslmode|sslcert|sslkey|sslrootcert|sslcrl|sslpassword|connect_timeout|application_name|options|passfile|hostaddr|"
-    "target_session_attrs|channel_binding|gssencmode|keepalives|keepalives_idle|keepalives_interval|service"
+    "target_session_attrs|channel_binding|gssencmode|keepalives|keepalives_idle|keepalives_interval|service|"
+    "host|port|user|password|dbname"
 )
 _GO_DSN = re.compile(
-    r"^(?:(?P<user>[^:]*)(?::(?P<password>.*))?@)?(?:(?P<net>[a-z0-9]*)(?:\((?P<address>.*)\))?)$", re.S
+    r"^(?:(?P<user>[^:]*)(?::(?P<password>.*))?@)?(?:(?P<net>[a-z0-9]*)(?:\((?P<address>[^()]*)\))?)$", re.S
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -41,6 +45,8 @@ class Target:
     label: str
     path: Path | None = None
     busy_ms: int = 5000
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the driver is given besides the URL."""
 
 
 def resolve(dsn: str, sqlite_path: str, data: Path) -> Target:
@@ -71,6 +77,8 @@ def _url(dsn: str) -> URL:
 
 def _sqlite(text: str) -> Target:
     file, _, parameters = text.partition("?")
+    if file == ":memory:":
+        raise StorageError("SQL_DSN: workers can't share a database in memory; name a file")
     found = dict(parse_qsl(parameters))
     busy = found.get("_busy_timeout", "")
     path = Path(file)
@@ -87,18 +95,19 @@ def _postgresql(dsn: str) -> Target:
         if _LIBPQ.fullmatch(name):
             query[name] = text
         elif name.lower() in ("timezone", "search_path"):
-            session.append(f"-c {name}={text}")
+            session.append("-c " + re.sub(r"([\\\s])", r"\\\1", f"{name}={text}"))
     if session:
         query["options"] = " ".join([*([query["options"]] if "options" in query else []), *session])
     query.setdefault("connect_timeout", "10")
     url = url.set(query=query)
-    return Target("postgresql", url, _label(url))
+    # connections may be shared by a pooler in between, which knows nothing of statements prepared on one of them
+    return Target("postgresql", url, _label(url), arguments={"prepare_threshold": None})
 
 
 def _mysql(url: URL) -> Target:
     found = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
     query = {"charset": found.get("charset", "utf8mb4").split(",")[0], "connect_timeout": "10"}
-    for name in ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity"):
+    for name in ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_check_hostname"):
         if name in found:
             query[name] = found[name]
     for theirs, ours in (
@@ -109,28 +118,38 @@ def _mysql(url: URL) -> Target:
         seconds = sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(found.get(theirs, "")))
         if seconds:
             query[ours] = str(max(1, round(seconds)))
-    if found.get("tls", "").lower() in ("true", "1", "skip-verify"):
-        query["ssl_verify_cert"] = "false" if found["tls"] == "skip-verify" else "true"
-        query["ssl_verify_identity"] = query["ssl_verify_cert"]
+    if not url.database:
+        raise StorageError(f"SQL_DSN names no database; expected {_FORMS}")
     url = url.set(query=query)
-    return Target("mysql", url, _label(url))
+    return Target("mysql", url, _label(url), arguments=_tls(found.get("tls", "").lower()))
+
+
+def _tls(word: str) -> dict[str, Any]:
+    """TLS as the Go driver's word says; without one it is used where the server offers it."""
+    if word in ("false", "0"):
+        return {"ssl_disabled": True}
+    if word not in ("true", "1", "skip-verify"):
+        return {}
+    context = ssl.create_default_context()
+    if word == "skip-verify":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return {"ssl": context}
 
 
 def _go_mysql(dsn: str) -> URL:
     """``[user[:password]@][net[(address)]]/name[?parameters]``: nothing in it is escaped but the name."""
-    before, slash, after = dsn.rpartition("/")
-    while slash and "(" in before and ")" not in before.rsplit("(", 1)[1]:  # the slash belongs to a socket's path
-        before, slash, _ = before.rpartition("/")
-        after = dsn[len(before) + 1 :]
-    if "?" in before:  # or to a parameter's value
-        head = dsn.split("?", 1)[0]
-        before, slash, _ = head.rpartition("/")
-        after = dsn[len(before) + 1 :]
-    found = _GO_DSN.match(before)
-    if not slash or found is None:
-        raise StorageError(f"SQL_DSN can't be read; expected {_FORMS}")
+    found, at = None, len(dsn)
+    while found is None:  # the last slash may belong to a parameter's value, or to a socket's path
+        at = dsn.rfind("/", 0, at)
+        if at < 0:
+            raise StorageError(f"SQL_DSN can't be read; expected {_FORMS}")
+        found = _GO_DSN.match(dsn[:at])
+    after = dsn[at + 1 :]
     name, _, parameters = after.partition("?")
     net, address = found["net"] or "tcp", found["address"] or ""
+    if net not in ("tcp", "tcp4", "tcp6", "unix"):
+        raise StorageError(f"SQL_DSN: a host stands in brackets after its network; expected {_FORMS}")
     query = dict(parse_qsl(parameters))
     host: str | None = None
     port: int | None = None

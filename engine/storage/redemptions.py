@@ -7,6 +7,7 @@ expire (0 = never). ``redeem`` gives what was added. Knows no calls and no price
 from __future__ import annotations
 
 import datetime
+import logging
 import secrets
 import time
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ TOP_UP = 1
 """The log type of quota that was added."""
 _MOST_CODES = 100
 _NAME = 20
+_logger = logging.getLogger("gatewright.storage")
 
 
 class NotRedeemed(StorageError):  # noqa: N818 - says what happened
@@ -89,7 +91,10 @@ def redeem(db: Database, log_db: Database, code: str, user: int) -> int:
 
     quota, row = db.write(work)
     if log_db is not db:
-        log_db.write(lambda connection: apply(connection, log_db, [row]))
+        try:
+            log_db.write(lambda connection: apply(connection, log_db, [row]))
+        except StorageError as error:  # the quota is given; the grant beside it tells of it for good
+            _logger.warning("no log row says that user %d redeemed a code: %s", user, error)
     return quota
 
 
