@@ -12,8 +12,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from engine.errors import GatewrightError
 
@@ -99,6 +102,24 @@ class Space:
 
     def _until(self, ttl: float | None) -> float | None:
         return None if ttl is None else self._store.clock() + ttl
+
+
+class LastKnown:
+    """What was read from elsewhere last, for the time that elsewhere is away: all workers share it; it may be lost."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+
+    def keep(self, key: str, value: Any, seconds: float) -> None:
+        """Keep a value that JSON holds; dates become texts."""
+        with suppress(StoreError):
+            self._space.put(key, orjson.dumps(value, default=str), seconds)
+
+    def get(self, key: str) -> Any:
+        """The value kept last; nothing when there is none."""
+        with suppress(StoreError):
+            found = self._space.get(key)
+            return None if found is None else orjson.loads(found)
 
 
 class EmbeddedStore:

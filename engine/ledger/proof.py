@@ -61,9 +61,9 @@ def verify(db: Database, log_db: Database, journals: Path) -> Proof:
         counts[holder.kind] += 1
         proof.differences += _compared(holder)
     proof.users, proof.tokens, proof.channels = counts["user"], counts["token"], counts["channel"]
-    lying = _lying(journals)
+    underway = lying(journals)
     for request, charged, rows, said in audit.unmatched(db, log_db):
-        if not rows and log_db is not db and request in lying:
+        if not rows and log_db is not db and request in underway:
             continue  # its row is on its way into the other database
         if rows != 1:
             proof.differences.append(Difference("log", request, "rows", 1, rows))
@@ -72,13 +72,13 @@ def verify(db: Database, log_db: Database, journals: Path) -> Proof:
         if len(proof.differences) >= _LISTED:
             break
     proof.older = _older(sums.holders, audit.log_sums(log_db))
-    proof.waiting = len(lying)
+    proof.waiting = len(underway)
     refused = journals / REFUSED
     proof.refused = sum(1 for _ in journal.entries(refused)) if refused.exists() else 0
     return proof
 
 
-def _lying(journals: Path) -> set[str]:
+def lying(journals: Path) -> set[str]:
     """Request ids that stand in journals."""
     found: set[str] = set()
     for path in journal.files(journals):

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, select
 
 from engine.cluster.holds import Holds, Mark, Want
+from engine.cluster.store import LastKnown
 from engine.errors import CallError
 from engine.ledger.terms import Terms
 from engine.storage.database import Database, StorageError
@@ -83,6 +84,7 @@ class Reserves:
         *,
         away: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], None] = time.sleep,
+        last: LastKnown | None = None,
     ) -> None:
         self._db = db
         self._holds = holds
@@ -90,6 +92,9 @@ class Reserves:
         self._sleep = sleep
         self._known: dict[tuple[int, int], Balance] = {}
         self._swept = 0.0
+        self._last = last
+        self.patience = 0.0
+        """Seconds for which a balance that a worker knew is believed while the database is away."""
 
     def least(self, user_id: int, token_id: int) -> int:
         """About what the account has left."""
@@ -153,16 +158,26 @@ class Reserves:
         try:
             row = self._query().one(token=token_id, user=user_id)
         except StorageError:
+            known = known or self._known_elsewhere(user_id, token_id)
             if known is None:
                 raise
             known.until = now + 1.0
+            self._known[user_id, token_id] = known
             return known, True
         quota, remain, unlimited = row or (0, 0, False)
         found = Balance(quota or 0, None if unlimited else remain or 0, marks, now + _REMEMBER)
+        if self._last is not None and self.patience:
+            held = [found.user, found.token, *(astuple(mark) for mark in marks)]
+            self._last.keep(f"{user_id}:{token_id}", held, self.patience)
         if len(self._known) >= _BOUND:
             self._known.clear()
         self._known[user_id, token_id] = found
         return found, False
+
+    def _known_elsewhere(self, user_id: int, token_id: int) -> Balance | None:
+        """The balance that another worker read last."""
+        held = self._last.get(f"{user_id}:{token_id}") if self._last is not None and self.patience else None
+        return None if held is None else Balance(held[0], held[1], (Mark(*held[2]), Mark(*held[3])), 0.0)
 
     def _marks(self, user_id: int, token_id: int) -> tuple[Mark, Mark]:
         return self._holds.mark(user_id, user_key(user_id)), self._holds.mark(user_id, token_key(token_id))

@@ -17,6 +17,7 @@ from engine.storage import accounts
 from engine.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from engine.cluster.store import LastKnown
     from engine.relay.call import Call
     from engine.relay.choices import Choices
     from engine.storage.accounts import Account
@@ -30,10 +31,14 @@ _STATUS = {2: "is disabled", 3: "has expired", 4: "has used up its quota"}
 
 
 class KeyCache:
-    """Accounts by key, for ``REMEMBER`` seconds. Keys are held as keyed hashes, so a memory dump shows none."""
+    """Accounts by key, for ``REMEMBER`` seconds. Keys are held as keyed hashes, so a memory dump shows none.
 
-    def __init__(self, db: Database) -> None:
+    ``last`` is what workers share of keys that one of them knew, for while the database is away.
+    """
+
+    def __init__(self, db: Database, last: LastKnown) -> None:
         self._db = db
+        self._last = last
         self._salt = os.urandom(16)
         self._held: dict[bytes, tuple[float, Account | None]] = {}
         self.patience = 0.0
@@ -46,12 +51,17 @@ class KeyCache:
         now = time.monotonic()
         if held is not None and now < held[0]:
             return held[1]
+        name = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
         try:
-            account = accounts.find_key(self._db, key)
+            row = accounts.find_row(self._db, key)
         except StorageError:
-            if held is None or now > held[0] + self.patience:
+            row = self._last.get(name) if self.patience else None
+            if row is None:
                 raise
-            return held[1]
+        else:
+            if row is not None and self.patience:
+                self._last.keep(name, row, self.patience)
+        account = None if row is None else accounts.account(row, key)
         if len(self._held) >= _BOUND:
             self._held.clear()
         self._held[digest] = (now + REMEMBER, account)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.cluster.holds import Holds
-from engine.cluster.store import EmbeddedStore
+from engine.cluster.store import EmbeddedStore, LastKnown
 from engine.errors import CallError
 from engine.ledger import counting
 from engine.ledger.budgets import Budgets
@@ -64,9 +64,10 @@ class RelayState:
         self.status = status
         self.program = program
         self.started = time.time()
-        self.keys = KeyCache(db)
         self.holds = Holds(settings.data / "holds")
         self.store = EmbeddedStore(settings.data / "state.db")
+        last = LastKnown(self.store.space("known"))
+        self.keys = KeyCache(db, last)
         self.budgets = Budgets(db, self.store.space("budgets"))
         self.ledger = Ledger(
             db,
@@ -76,7 +77,7 @@ class RelayState:
             log_db=self.log_db,
             beside=self.budgets.book,
         )
-        self.reserves = Reserves(db, self.holds, away=lambda: self.ledger.away)
+        self.reserves = Reserves(db, self.holds, away=lambda: self.ledger.away, last=last)
         self.counter = Counter(settings.vocabulary_directories)
         self.ledger.start()
         self.guard = Guard(settings.egress_allow)
@@ -105,7 +106,7 @@ class RelayState:
         credentials = {name: _unique([*one.credentials, *places]) for name, one in program.formats.items()}
         policy = program.policy
         self.terms = terms(policy)
-        self.keys.patience = self.terms.away_seconds if self.terms.serve_away else 0
+        self.keys.patience = self.reserves.patience = self.terms.away_seconds if self.terms.serve_away else 0
         retries = policy.get("retries") or {}
         self.router.fill(program)
         self.book = self._priced(program)

@@ -7,6 +7,7 @@ is nothing, NULL is the neutral value. Knows no prices; making keys is ``keys.py
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -85,6 +86,12 @@ def _select(db: Database) -> Select[Any]:
 
 def find_key(db: Database, bare_key: str) -> Account | None:
     """The account behind a key; nothing when the key is unknown or deleted."""
+    row = find_row(db, bare_key)
+    return None if row is None else account(row, bare_key)
+
+
+def find_row(db: Database, bare_key: str) -> Sequence[Any] | None:
+    """What the database says of a key, for ``account``; without the key itself."""
     query = db.prepared.get("find_key")
     if query is None:
         query = db.prepared["find_key"] = db.query(_select(db))
@@ -92,11 +99,12 @@ def find_key(db: Database, bare_key: str) -> Account | None:
         return None
     row = query.one(key=bare_key)
     # MySQL compares without case; a key does not
-    return _account(row) if row is not None and row[2].rstrip() == bare_key else None
+    return (*row[:2], "", *row[3:]) if row is not None and row[2].rstrip() == bare_key else None
 
 
-def _account(row: tuple[Any, ...]) -> Account:
-    token_id, name, key, status, group, unlimited, remain, expires = row[:8]
+def account(row: Sequence[Any], key: str) -> Account:
+    """The account of a row."""
+    token_id, name, _, status, group, unlimited, remain, expires = row[:8]
     limited, limits, models, addresses, subnet, cross, auto = row[8:15]
     user_id, username, role, user_status, user_group, quota, deleted = row[15:]
     user_group = user_group or "default"
@@ -110,7 +118,7 @@ def _account(row: tuple[Any, ...]) -> Account:
         user_quota=quota or 0,
         token_id=token_id,
         token_name=name or "",
-        key=key.rstrip(),
+        key=key,
         status=status or 0,
         token_group=group or "",
         group=group or user_group,

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support import free_port
@@ -21,6 +22,7 @@ class Server:
         self.port = free_port()
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
+        self._log = directory / "log"
         directory.mkdir(parents=True)
         self._user = {"mysql": "mysql", "postgresql": "postgres"}[kind]
         shutil.chown(directory, self._user)
@@ -71,13 +73,14 @@ class Server:
             command = [self._binary("postgres"), "-D", data, "-p", str(self.port), "-k", str(self._directory)]
             command += ["-c", "listen_addresses=127.0.0.1"]
             (self._directory / "data" / "postmaster.pid").unlink(missing_ok=True)
-        self._process = subprocess.Popen(
-            command, user=self._user, cwd=self._directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
         end = time.monotonic() + 60
         while not self._ready():
-            assert time.monotonic() < end, f"{self.kind} does not start"
+            assert time.monotonic() < end, f"{self.kind} does not start: {self._log.read_text()[-2000:]}"
+            if self._process is None or self._process.poll() is not None:  # a child of the killed one may still end
+                with self._log.open("ab") as log:
+                    self._process = subprocess.Popen(
+                        command, user=self._user, cwd=self._directory, stdout=log, stderr=log, start_new_session=True
+                    )
             time.sleep(0.2)
 
     def _ready(self) -> bool:
@@ -92,7 +95,12 @@ class Server:
     def kill(self) -> None:
         """Kill every process of it, as a power cut of the server would."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            pid = self._process.pid
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            os.killpg(pid, signal.SIGKILL)
+            for child in children:  # PostgreSQL's are no members of its group
+                with suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGKILL)
             self._process.wait()
             self._process = None
             time.sleep(0.2)

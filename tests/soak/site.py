@@ -25,6 +25,7 @@ from engine.ledger.proof import Proof, verify
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
 from engine.storage.keys import create_key
+from engine.storage.logdb import open_logs
 from engine.storage.people import create_user
 from tests.soak.upstream import INPUT, CountingUpstream
 from tests.support import Gateway, free_port
@@ -77,18 +78,22 @@ class Seen:
 class Site:
     """Upstream, database, gateway; the gateway can be killed and comes back on its port."""
 
-    def __init__(self, directory: Path, *, dsn: str = "", workers: int = 2, quota: int = 10**12) -> None:
+    def __init__(
+        self, directory: Path, *, dsn: str = "", log_dsn: str = "", workers: int = 2, quota: int = 10**12
+    ) -> None:
         self.directory = directory
         self.upstream = CountingUpstream()
-        self.settings = Settings(data=directory / "data", sql_dsn=dsn)
+        self.settings = Settings(data=directory / "data", sql_dsn=dsn, log_sql_dsn=log_dsn)
         self.env = {
             "GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{self.upstream.port}",
             "SQL_DSN": dsn,
+            "LOG_SQL_DSN": log_dsn,
             "SHUTDOWN_TIMEOUT_SECONDS": "2",
         }
         self.workers = workers
         (directory / "data").mkdir(parents=True)
         self.db: Database = open_database(self.settings)
+        self.log_db = open_logs(self.settings, self.db)
         self.user = create_user(self.db, "payer", "a long password", quota=quota)
         self.key = create_key(self.db, self.user, "k", quota=quota).key
         self.port = free_port()
@@ -198,12 +203,12 @@ class Site:
 
     def rows(self) -> list[tuple[str, int, str]]:
         """Request's number (as the upstream named it), charge, source of each ledger row that was served."""
-        with self.db.read() as connection:
+        with self.db.read() as connection, self.log_db.read() as logs:
             found = connection.exec_driver_sql(
-                "SELECT g.upstream_request_id, l.quota, l.source FROM gatewright_ledger l JOIN logs g"
-                " ON g.request_id = l.request_id WHERE l.source <> ''"
+                "SELECT request_id, quota, source FROM gatewright_ledger WHERE source <> ''"
             )
-            return [tuple(row) for row in found]
+            named = dict(list(logs.exec_driver_sql("SELECT request_id, upstream_request_id FROM logs")))
+            return [(named[request], quota, source) for request, quota, source in found]
 
     def settle(self, seconds: float = 60) -> Proof:
         """Wait until no journal has a line, and prove the books."""
@@ -212,7 +217,7 @@ class Site:
             try:
                 waiting = self._uncommitted()
                 if not waiting:
-                    return verify(self.db, self.db, self.directory / "data" / "journal")
+                    return verify(self.db, self.log_db, self.directory / "data" / "journal")
                 assert time.monotonic() < end, f"{waiting} calls are not committed: {self.gateway.output[-3000:]}"
             except Exception as error:
                 if time.monotonic() > end:
@@ -220,16 +225,18 @@ class Site:
             time.sleep(0.3)
 
     def _uncommitted(self) -> int:
-        from engine.ledger import journal
+        from engine.ledger.proof import lying
         from engine.storage.posting import posted
 
-        ids = [e.request_id for p in (self.directory / "data" / "journal").glob("*.log") for e in journal.entries(p)]
-        with self.db.read() as connection:
-            return len(set(ids) - posted(connection, ids))
+        ids = list(lying(self.directory / "data" / "journal"))
+        with self.db.read() as connection, self.log_db.read() as logs:
+            return len(set(ids) - (posted(connection, ids) & posted(logs, ids, "logs")))
 
     def close(self) -> None:
         """End everything."""
         self.gateway.stop(timeout=5)
+        if self.log_db is not self.db:
+            self.log_db.close()
         self.db.close()
         self.upstream.close()
 

@@ -160,7 +160,8 @@ def test_keys_of_older_programs_are_found(empty: Settings, kind: str, sheets: Pa
 
 def test_a_limit_that_an_older_table_cannot_hold_is_refused(lite: Database) -> None:
     people.create_user(lite, "u", PASSWORD)
-    lite.columns = {**lite.columns, "tokens": lite.columns["tokens"] - {"model_limits"}}
+    lite.write(lambda connection: connection.exec_driver_sql("ALTER TABLE tokens DROP COLUMN model_limits").rowcount)
+    lite.look()
     with pytest.raises(StorageError, match="model_limits"):
         keys.create_key(lite, "u", "k", models=["m"])
 
