@@ -6,6 +6,7 @@ console shows. Takes figures from ``engine.storage.holders``; knows no prices.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import falcon
@@ -20,6 +21,8 @@ _CORS = (("access-control-allow-origin", "*"), ("cache-control", "no-store"))
 _UNLIMITED = 100_000_000
 _UNIT = 500_000.0
 _RATE = 7.3
+_EXPONENT = 1e-6
+"""Smaller amounts have an exponent there too."""
 
 
 class _View:
@@ -58,7 +61,7 @@ class _View:
 class _Billing(_View):
     def refusal(self, message: str) -> dict[str, Any]:
         """See ``_View``."""
-        return {"error": {"message": message, "type": "new_api_error", "param": "", "code": ""}}
+        return {"error": {"message": message, "type": "new_api_error", "code": ""}}
 
     def figures(self, holder: Holder) -> tuple[int, int, bool]:
         """What is left and what is used, of the key or (as the option says) of its user; whether it has no bound."""
@@ -73,7 +76,7 @@ class Subscription(_Billing):
     def answer(self, holder: Holder) -> dict[str, Any]:
         """See ``_View``."""
         left, used, unlimited = self.figures(holder)
-        amount = _UNLIMITED if unlimited else _amount(left + used, self._state.options)
+        amount = _number(_UNLIMITED if unlimited else _amount(left + used, self._state.options))
         by_key = self._state.options.get("DisplayTokenStatEnabled", "true") == "true"
         return {
             "object": "billing_subscription",
@@ -124,7 +127,7 @@ class TokenLogs(_View):
         return {"success": True, "message": "", "data": log_rows(self._state.log_db, holder.account)}
 
 
-def _amount(units: int, options: Any) -> float | int:
+def _amount(units: int, options: Any) -> float:
     """Quota units in the currency that the console shows."""
     shown = options.get("general_setting.quota_display_type", "")
     if not shown and options.get("DisplayInCurrencyEnabled", "true") != "true":
@@ -132,7 +135,7 @@ def _amount(units: int, options: Any) -> float | int:
     if shown == "TOKENS":
         return units
     amount = units / (_float(options, "QuotaPerUnit", _UNIT) or _UNIT)
-    return _number(amount * _float(options, "USDExchangeRate", _RATE) if shown == "CNY" else amount)
+    return amount * _float(options, "USDExchangeRate", _RATE) if shown == "CNY" else amount
 
 
 def _float(options: Any, name: str, default: float) -> float:
@@ -142,6 +145,8 @@ def _float(options: Any, name: str, default: float) -> float:
         return default
 
 
-def _number(value: float) -> float | int:
-    """A whole amount without a point, as the tools' own servers write it."""
-    return int(value) if value == int(value) else value
+def _number(value: float) -> Any:
+    """A whole amount without a point and a small one without an exponent, as the tools' own servers write them."""
+    if value == int(value):
+        return int(value)
+    return orjson.Fragment(f"{Decimal(repr(value)):f}") if abs(value) >= _EXPONENT else value

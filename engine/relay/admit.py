@@ -6,7 +6,7 @@ the balance is nearly spent are the tokens counted. Knows no balances and no pri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
@@ -22,19 +22,19 @@ _BYTES_PER_TOKEN = 4
 _CHOICES = ("n", "candidatecount")
 
 
-def admit(state: RelayState, call: Call, account: Account, group: str) -> Reservation:
-    """Hold what the call may cost; ``group`` is the one that serves it."""
+def admit(state: RelayState, call: Call, account: Account, groups: Sequence[str]) -> Reservation:
+    """Hold what the call may cost in the dearest of the groups that may serve it."""
     if not account.unlimited and account.remain_quota <= 0 and state.terms.enforce:
         raise CallError(
             "quota", "this API key has no quota left; ask for more, or use another key", code="insufficient_quota"
         )
     if not state.ledger.ready():
         raise CallError("unavailable", "the gateway's journal can't be written; its operator has to make room", wait=30)
-    amount = _estimate(state, call, account, group, len(call.raw) // _BYTES_PER_TOKEN)
+    amount = _estimate(state, call, account, groups, len(call.raw) // _BYTES_PER_TOKEN)
     ids = account.user_id, account.token_id
     exactly = amount and state.terms.enforce and state.counter.exact
     if exactly and state.reserves.least(*ids) < amount * state.terms.near:
-        amount = _estimate(state, call, account, group, state.counter.request(call.body).tokens)
+        amount = _estimate(state, call, account, groups, state.counter.request(call.body).tokens)
     _budgets(state, call, account, amount)
     return state.reserves.hold(*ids, amount, state.terms)
 
@@ -51,18 +51,22 @@ def _budgets(state: RelayState, call: Call, account: Account, quota: int) -> Non
         raise CallError("quota", f"{ex}; it begins anew in {wait} seconds", code="budget_exceeded", wait=wait) from None
 
 
-def _estimate(state: RelayState, call: Call, account: Account, group: str, input_tokens: int) -> int:
+def _estimate(state: RelayState, call: Call, account: Account, groups: Sequence[str], input_tokens: int) -> int:
     if call.book is None or call.rule is None:
         return 0
-    return call.book.estimate(
-        call.rule,
-        input_tokens=input_tokens,
-        max_tokens=most_output(call.body, state.terms.max_tokens),
-        group=group,
-        user_group=account.user_group,
-        request=call.body,
-        now=call.now,
-        headers=call.headers,
+    max_tokens = most_output(call.body, state.terms.max_tokens)
+    return max(
+        call.book.estimate(
+            call.rule,
+            input_tokens=input_tokens,
+            max_tokens=max_tokens,
+            group=group,
+            user_group=account.user_group,
+            request=call.body,
+            now=call.now,
+            headers=call.headers,
+        )
+        for group in groups
     )
 
 

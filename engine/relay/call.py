@@ -42,6 +42,8 @@ class Call:
     watch: Callable[[Callable[[], None]], Callable[[], None]] | None = None
     """Starts to watch the caller's socket: takes what to do when the caller has gone, gives what ends the watch."""
     account: Account | None = None
+    pinned: int | None = None
+    """The channel that an administrator named in the key."""
     attempt: Attempt | None = None
     budget: Held | None = None
     """What it holds of the budgets of its key and user."""

@@ -86,7 +86,10 @@ def credential(call: Call, places: Iterable[Mapping[str, str]]) -> str | None:
 
 
 def identify(call: Call, keys: KeyCache, places: Iterable[Mapping[str, str]], choices: Choices) -> Account:
-    """Return the account behind the call's key, or refuse; ``choices`` knows which groups are open to whom."""
+    """Return the account behind the call's key, or refuse; ``choices`` knows which groups are open to whom.
+
+    The channel that an administrator named in the key is noted in the call.
+    """
     sent = credential(call, places)
     if not sent:
         raise CallError(
@@ -108,6 +111,7 @@ def identify(call: Call, keys: KeyCache, places: Iterable[Mapping[str, str]], ch
         raise CallError("forbidden", refused, code="access_denied")
     if channel is not None and not account.admin:
         raise CallError("forbidden", "only administrators may name a channel in the API key", code="access_denied")
+    call.pinned = channel
     return account
 
 

@@ -49,7 +49,7 @@ def count_tokens(state: RelayState, call: Call, environ: dict[str, Any]) -> Repl
     call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
     ingress.take(call, environ, state.settings.max_request_body)
     take_up(call, state.answers, state.settings.max_request_body)
-    resolve(call.reader, state.table, call.account, call.asked, state.choices.groups(call.account))
+    resolve(call, state.table, state.choices.groups(call.account))
     speaker = call.format
     if speaker.count_encode is None:
         raise CallError("not_found", f"{speaker.name} has no counting of tokens")

@@ -60,11 +60,11 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
         call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
         take(call, environ, state.settings.max_request_body)
         take_up(call, state.answers, state.settings.max_request_body)
-        groups = state.choices.groups(call.account)
-        reading, group = resolve(call.reader, state.table, call.account, call.asked, groups)
+        reading, serving = resolve(call, state.table, state.choices.groups(call.account))
+        groups = serving if call.account.cross_group_retry else serving[:1]
         price(state, call, reading)
-        call.reservation = admit(state, call, call.account, group)
-        tries = attempts(call, state.table, reading, group, state.tries)
+        call.reservation = admit(state, call, call.account, groups)
+        tries = attempts(call, state.table, reading, groups, state.tries)
         return _try(state, call, prefer(call, tries), outcome)
     except UpstreamFailure as ex:
         outcome.error = ex.error

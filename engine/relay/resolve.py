@@ -13,8 +13,8 @@ from engine.errors import CallError
 
 if TYPE_CHECKING:
     from engine.program import Alias, Program
+    from engine.relay.call import Call
     from engine.relay.table import Table
-    from engine.storage.accounts import Account
 
 
 _BOUND = 10_000
@@ -61,17 +61,23 @@ def shown(name: str) -> str:
     return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
 
 
-def resolve(reader: Reader, table: Table, account: Account, asked: str, groups: Sequence[str]) -> tuple[Reading, str]:
-    """Return the reading of ``asked`` and the group that serves it."""
-    reading = reader.read(asked)
-    limits = account.model_limits
+def resolve(call: Call, table: Table, groups: Sequence[str]) -> tuple[Reading, tuple[str, ...]]:
+    """Return the reading of the model asked for, and the groups that serve it, of which the first is meant.
+
+    A channel that is named in the key serves whatever it is asked for.
+    """
+    asked, account = call.asked, call.account
+    reading = call.reader.read(asked)
+    if call.pinned is not None:
+        return reading, tuple(groups[:1])
+    limits = account.model_limits if account is not None else None
     if limits is not None and asked not in limits and reading.name not in limits:
         raise CallError(
             "forbidden", f"this API key may not use the model {shown(asked)}", param="model", code="model_not_allowed"
         )
-    for group in groups:
-        if table.candidates(group, asked) or table.candidates(group, reading.name):
-            return reading, group
+    serving = tuple(g for g in groups if table.candidates(g, asked) or table.candidates(g, reading.name))
+    if serving:
+        return reading, serving
     near = table.nearest(groups, asked)
     hint = f"; did you mean {near!r}?" if near else "; the models endpoint lists what there is"
     raise CallError(

@@ -6,6 +6,7 @@ Refuses with 503 when no channel can take the call. Draws by priority and weight
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.errors import CallError
@@ -20,17 +21,31 @@ if TYPE_CHECKING:
 _chance = random.Random()  # noqa: S311 - spreads load, guards nothing
 
 
-def attempts(call: Call, table: Table, reading: Reading, group: str, most: int) -> list[Attempt]:
-    """Return at most ``most`` attempts for the call's model in ``group``."""
-    candidates = {id(channel): channel for channel in table.candidates(group, call.asked)}
-    if reading.name != call.asked:
-        candidates |= {id(channel): channel for channel in table.candidates(group, reading.name)}
-    made = [_attempt(call, channel, reading, group) for channel in draw(candidates.values(), _chance)[:most]]
+def attempts(call: Call, table: Table, reading: Reading, groups: Sequence[str], most: int) -> list[Attempt]:
+    """Return the attempts for the call's model: in each of the groups at most ``most``; or the channel of the key."""
+    if call.pinned is not None:
+        return [_attempt(call, _pinned(table, call.pinned), reading, groups[0])]
+    made: dict[int, Attempt] = {}
+    for group in groups:
+        candidates = {id(channel): channel for channel in table.candidates(group, call.asked)}
+        if reading.name != call.asked:
+            candidates |= {id(channel): channel for channel in table.candidates(group, reading.name)}
+        fresh = [channel for key, channel in candidates.items() if key not in made]
+        made |= {id(channel): _attempt(call, channel, reading, group) for channel in draw(fresh, _chance)[:most]}
     if not made:
         raise CallError(
             "unavailable", f"no channel for the model {call.asked!r} is available", code="no_available_channel"
         )
-    return made
+    return list(made.values())
+
+
+def _pinned(table: Table, channel: int) -> LiveChannel:
+    """The channel that an administrator named in the key."""
+    if channel in table.by_id:
+        return table.by_id[channel]
+    if channel in table.unused:
+        raise CallError("forbidden", f"the channel {channel} that the API key names is disabled", code="access_denied")
+    raise CallError("bad_request", f"the channel {channel} that the API key names is not there")
 
 
 def _attempt(call: Call, channel: LiveChannel, reading: Reading, group: str) -> Attempt:

@@ -79,11 +79,12 @@ class LiveChannel:
 
 
 class Table:
-    """Channels by group and model, and what each group may see."""
+    """Channels by group and model, and what each group may see. ``unused`` are ids of channels that are not served."""
 
-    def __init__(self, channels: Iterable[LiveChannel]) -> None:
+    def __init__(self, channels: Iterable[LiveChannel], known: Iterable[int] = ()) -> None:
         self.channels = list(channels)
         self.by_id = {channel.id: channel for channel in self.channels if channel.id}
+        self.unused = frozenset(known) - self.by_id.keys()
         self._served: dict[str, dict[str, list[LiveChannel]]] = {}
         for channel in self.channels:
             for group in channel.groups:
@@ -139,10 +140,11 @@ def build(program: Program, rows: Iterable[ChannelRow], secrets: SecretReader) -
     for declared in program.channels:
         if declared.enabled:
             _add(channels, declared.name, partial(_from_document, program, declared, secrets))
-    for row in rows:
+    listed = list(rows)
+    for row in listed:
         if row.status == _ENABLED:
             _add(channels, f"{row.name} (#{row.id})", partial(_from_row, program, row))
-    return Table(channels)
+    return Table(channels, [row.id for row in listed])
 
 
 def _add(channels: list[LiveChannel], name: str, make: Callable[[], LiveChannel]) -> None:

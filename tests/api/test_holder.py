@@ -111,6 +111,23 @@ def test_amounts_are_in_what_the_console_shows(
     assert get(client, "/dashboard/billing/usage", key).json["total_usage"] == pytest.approx(used)
 
 
+@pytest.mark.parametrize(
+    ("units", "per_dollar", "shown"), [(1, 500_000, "0.000002"), (3, 10**8, "3e-8"), (10**12, 7, "142857142857.14285")]
+)
+def test_amounts_are_written_as_the_familys_servers_write_them(
+    client: testing.TestClient, state: State, units: int, per_dollar: int, shown: str
+) -> None:
+    key = keys.create_key(state.db, "ann", "k", quota=units).key
+    state.options["QuotaPerUnit"] = str(per_dollar)
+    assert f'"hard_limit_usd":{shown},' in get(client, "/v1/dashboard/billing/subscription", key).text
+
+
+def test_refusals_have_the_members_that_the_familys_servers_give(client: testing.TestClient) -> None:
+    told = get(client, "/v1/dashboard/billing/usage", "sk-none").json["error"]
+    assert (list(told), told["type"], told["code"]) == (["message", "type", "code"], "new_api_error", "")
+    assert list(get(client, "/api/usage/token", "sk-none").json) == ["success", "message"]
+
+
 def test_a_key_without_a_bound_shows_the_usual_large_number(client: testing.TestClient, state: State) -> None:
     key = made(state)
     assert get(client, "/v1/dashboard/billing/subscription", key).json["hard_limit_usd"] == 100_000_000

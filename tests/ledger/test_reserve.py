@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from engine.cluster.holds import Holds, Want
+from engine.cluster.store import EmbeddedStore, LastKnown
 from engine.errors import CallError
 from engine.ledger.reserve import Reserves, token_key, user_key
 from engine.ledger.terms import Terms
+from engine.relay.identify import KeyCache
+from engine.storage import keys
+from engine.storage.database import Query, StorageError
 
 ROOT = Path(__file__).resolve().parents[2]
 TERMS = Terms()
@@ -93,6 +98,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from engine.cluster.holds import Holds, Want
+from engine.cluster.store import EmbeddedStore, LastKnown
 holds = Holds(Path(sys.argv[1]))
 taken = 0
 for _ in range(int(sys.argv[3])):
@@ -154,3 +160,40 @@ def test_slots_give_way_to_other_keys_when_nothing_is_open(tmp_path):
     assert kept is None
     assert mine.held(1, user_key(1)) == 5
     mine.close()
+
+
+class Away:
+    """A database that nobody reaches."""
+
+    def __init__(self, db):
+        self._db = db
+        self.prepared = {}
+
+    def __getattr__(self, name):
+        return getattr(self._db, name)
+
+    def query(self, chosen):
+        return Query(self, chosen)
+
+    def run(self, sql, values):
+        raise StorageError("away")
+
+
+def test_a_worker_believes_what_another_knew_while_the_database_is_away(light, tmp_path):
+    store = EmbeddedStore(tmp_path / "state.db")
+    last = LastKnown(store.space("known"))
+    bare = keys.create_key(light.db, light.user, "other").key[3:]
+    for db in (light.db, Away(light.db)):
+        cache, reserves = KeyCache(db, last), Reserves(db, light.holds, last=last)
+        cache.patience = reserves.patience = 60
+        account = cache.find(bare)
+        assert (account.key, account.unlimited, account.user_quota) == (bare, True, 100_000)
+        reserves.hold(light.user, light.token, 40_000, Terms())
+    assert b"other" in store.space("known").get(hashlib.sha256(bare.encode()).hexdigest())
+    assert bare.encode() not in (tmp_path / "state.db").read_bytes() + (tmp_path / "state.db-wal").read_bytes()
+    with pytest.raises(CallError, match="balance"):
+        reserves.hold(light.user, light.token, 40_000, Terms())  # what the others hold counts
+    impatient = KeyCache(Away(light.db), last)
+    with pytest.raises(StorageError):
+        impatient.find(bare)
+    store.close()
