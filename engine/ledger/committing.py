@@ -131,6 +131,9 @@ class Committer:
                 if _refusal(error):
                     if len(group) > 1:
                         return all(self.patiently([one], doubt=True, orphan=orphan, once=once) for one in group)
+                    plain = journal.plain(group[0])
+                    if plain != group[0]:  # a charge goes before the letters of a name
+                        return self.patiently([plain], doubt=True, orphan=orphan, once=once)
                     self._set_aside(group[0], error)
                     return True
                 doubt = True  # a commit whose answer was lost may have been made

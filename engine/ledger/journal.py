@@ -41,20 +41,26 @@ def line(entry: Entry) -> bytes:
 
 def sound(entry: Entry) -> tuple[Entry, bytes]:
     """The entry with texts that can be written, and its line: callers do send lone surrogates in names."""
-    entry = replace(entry, row=_sound(entry.row))
+    entry = replace(entry, row=_texts(entry.row, "utf-8"))
     return entry, _line(json.dumps([_VERSION, *_values(entry)], default=str).encode())
+
+
+def plain(entry: Entry) -> Entry:
+    """The entry with texts that every table holds, whatever its character set."""
+    return replace(entry, row=_texts(entry.row, "ascii"))
 
 
 def _line(raw: bytes) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(raw), raw)
 
 
-def _sound(value: Any) -> Any:
+def _texts(value: Any, code: str) -> Any:
+    """The same with "?" for what the code does not hold."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return value.encode(code, "replace").decode(code)
     if isinstance(value, dict):
-        return {_sound(key): _sound(each) for key, each in value.items()}
-    return [_sound(each) for each in value] if isinstance(value, list | tuple) else value
+        return {_texts(key, code): _texts(each, code) for key, each in value.items()}
+    return [_texts(each, code) for each in value] if isinstance(value, list | tuple) else value
 
 
 def parse(raw: bytes) -> Entry | None:

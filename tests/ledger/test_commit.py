@@ -233,6 +233,25 @@ def test_names_with_half_a_character_are_booked(light):
     assert light.state()[1] == 5
 
 
+@pytest.mark.parametrize("kind", ["mysql"], indirect=True)
+def test_letters_that_an_older_table_does_not_hold_keep_no_charge_out(books):
+    books.db.write(lambda c: c.exec_driver_sql("ALTER TABLE logs CONVERT TO CHARACTER SET utf8mb3").rowcount)
+    try:
+        ledger = books.ledger()
+        ledger.start()
+        ledger.put(books.entry(1, 5))
+        odd = books.entry(2, 5)
+        odd.row["other"] = {"losses": [["\U0001f600", "no such field"]], "name": "\u4f60"}
+        ledger.put(odd)
+        assert ledger.close()
+        assert books.state()[1] == 10
+        told = books.sql("SELECT other FROM logs WHERE request_id = 'r2'")[0][0]
+        assert told == '{"losses":[["?","no such field"]],"name":"?"}'
+        assert verify(books.db, books.db, books.data / "journal").agrees
+    finally:
+        books.db.write(lambda c: c.exec_driver_sql("ALTER TABLE logs CONVERT TO CHARACTER SET utf8mb4").rowcount)
+
+
 @pytest.mark.parametrize("nodes", [4])
 def test_parallel_commits_on_the_same_accounts_do_not_deadlock(opened, books, nodes):
     """Two hundred calls of the same users from several nodes, each with a connection of its own, in mixed order."""

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from engine.ledger.proof import verify
 from engine.settings import Settings
-from engine.storage import accounts, channels, options
+from engine.storage import accounts, budgets, changes, channels, options
 from engine.storage.checking import check
 from engine.storage.database import Database, connect, open_database
 from engine.storage.dsn import resolve
+from engine.storage.posting import Entry, post
 from engine.storage.tables import METADATA
 from engine.storage.upgrading import notice, upgrade
 from tests.storage import takeover
@@ -171,6 +173,58 @@ def test_json_stays_bytes_on_sqlite(theirs: Database, program: str) -> None:
             assert connection.execute(text(f"SELECT DISTINCT typeof({column}) FROM tasks")).scalars().all() == ["blob"]
         kinds = set(connection.execute(text("SELECT typeof(channel_info) FROM channels")).scalars())
     assert kinds == ({"blob"} if program.endswith("08") else {"null"})
+
+
+REBUILT = (
+    "users top_ups models vendors two_fas checkins subscription_orders user_oauth_bindings external_identity_claims"
+    " perf_metrics"
+)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("program", ["new-api-2026-08"], indirect=True)
+def test_what_is_ours_outlives_the_tables_that_the_newest_program_rebuilds(theirs: Database, empty: Settings) -> None:
+    db = open_database(empty)
+    ours = {name: names for name, names in columns_of(db).items() if name.startswith("gatewright_")}
+    assert len(ours) > 5
+    user, token = 2, 2
+    budgets.put(db, db, budgets.Budget(0, budgets.USER, user, "day", budgets.TOKENS, 1000, 80))
+    changes.change_quota(db, user, add=5)
+
+    def charge(request: str) -> None:
+        row = {"user_id": user, "token_id": token, "request_id": request, "quota": 7}
+        entry = Entry(request, 1, user, token, 1, 7, True, "upstream", row)
+        db.write(lambda connection: post(connection, db, [entry]) and 0)
+
+    charge("before")
+    before = snapshot(db, ours)
+    for name in REBUILT.split():
+        _rebuild(theirs, name)
+    assert snapshot(db, ours) == before
+    charge("after")
+    account = accounts.find_key(db, takeover.LIMITED)
+    assert account is not None
+    assert account.user_quota == 9_000_000 + 5 - 14
+    assert verify(db, db, empty.data / "journal").agrees
+    db.close()
+
+
+def _rebuild(db: Database, name: str) -> None:
+    """As the newest program does at each start: copy, drop, rename, and its own indexes anew."""
+
+    def work(connection: Connection) -> int:
+        listed = f"SELECT sql FROM sqlite_master WHERE tbl_name = '{name}' AND sql IS NOT NULL ORDER BY type = 'index'"
+        table, *indexes = connection.exec_driver_sql(listed).scalars().all()
+        head, rest = table.split("(", 1)
+        connection.exec_driver_sql(f"CREATE TABLE {name}__temp ({rest}")
+        connection.exec_driver_sql(f"INSERT INTO {name}__temp SELECT * FROM {name}")
+        connection.exec_driver_sql(f"DROP TABLE {name}")
+        connection.exec_driver_sql(f"ALTER TABLE {name}__temp RENAME TO {name}")
+        for index in indexes:
+            connection.exec_driver_sql(index)
+        return len(head)
+
+    db.write(work)
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
