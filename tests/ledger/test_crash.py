@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.ledger.test_parallel import dsn, kind
 from tests.soak.site import Seen, Site, check, run
 
+__all__ = ["dsn", "kind"]
 pytestmark = pytest.mark.xdist_group("ledger-crash")
 
 
@@ -26,9 +28,10 @@ def test_workers_and_masters_are_killed_and_the_books_agree(tmp_path):
         site.close()
 
 
-def test_two_hundred_parallel_calls_on_money_for_ten_let_ten_through(tmp_path):
+@pytest.mark.timeout(120)
+def test_two_hundred_parallel_calls_on_money_for_ten_let_ten_through(tmp_path, dsn):
     each = 20_000 + 100  # max_tokens, and a little more than the input's estimate
-    site = Site(tmp_path, quota=each * 10)
+    site = Site(tmp_path, dsn=dsn, workers=4, quota=each * 10)
     seen = Seen()
     try:
         site.upstream.hold.clear()
@@ -44,7 +47,7 @@ def test_two_hundred_parallel_calls_on_money_for_ten_let_ten_through(tmp_path):
         assert seen.statuses == {"200": 10, "402": 190}
         assert site.settle().agrees
         assert sum(quota for _, quota, _ in site.rows()) == sum(10 + number for number in seen.done)
-        assert len(set(site.worker_pids())) == 2
+        assert len(set(site.worker_pids())) == 4
         # all that was not spent is free again
         site.send(500, "whole", seen)
         assert 500 in seen.done

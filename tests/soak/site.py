@@ -108,7 +108,7 @@ class Site:
             self.directory / "data", specs={"counted.yaml": SPEC.format(base=self.upstream.base)}, workers=self.workers,
             env=self.env, port=self.port,
         )  # fmt: skip
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while time.monotonic() < end:
             assert gateway.process.poll() is None, gateway.output
             try:

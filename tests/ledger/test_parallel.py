@@ -1,0 +1,73 @@
+"""Two hundred calls of one user at once, through four workers, while its account is changed from elsewhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from engine.storage import changes, redemptions
+from engine.storage.database import open_database
+from engine.storage.keys import create_key, revoke_key
+from tests.soak.site import Seen, Site
+from tests.storage.conftest import kind, server_database
+
+__all__ = ["kind"]
+pytestmark = pytest.mark.xdist_group("ledger-crash")
+CALLS = 200
+
+
+@pytest.fixture
+def dsn(kind: str, tmp_path: Path) -> Iterator[str]:
+    with ExitStack() as stack:
+        yield stack.enter_context(server_database(kind, tmp_path)).sql_dsn if kind != "sqlite" else ""
+
+
+@pytest.mark.timeout(180)
+def test_parallel_calls_and_changes_of_one_user_all_succeed(tmp_path: Path, dsn: str) -> None:
+    site = Site(tmp_path, dsn=dsn, workers=4)
+    seen, over, failed = Seen(), threading.Event(), []
+    command = [sys.executable, "-m", "engine.cli", "key", "list"]
+    env = {"PATH": "", "GATEWRIGHT_DATA": str(tmp_path / "data"), "SQL_DSN": dsn}
+
+    def change() -> None:
+        db = open_database(site.settings, migrate=False)
+        try:
+            while not over.is_set():
+                changes.change_quota(db, site.user, add=3)
+                code = redemptions.create(db, "c", 5, creator=site.user)[0]
+                redemptions.redeem(db, db, code, site.user)
+                revoke_key(db, create_key(db, site.user, "more").token_id)
+        except Exception as error:
+            failed.append(error)
+        finally:
+            db.close()
+
+    others = [threading.Thread(target=change) for _ in range(2)]
+    try:
+        for other in others:
+            other.start()
+        with ThreadPoolExecutor(CALLS) as pool:
+            sent = [pool.submit(site.send, number, "whole", seen) for number in range(1, CALLS + 1)]
+            told = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+            for one in sent:
+                one.result()
+        over.set()
+        for other in others:
+            other.join()
+        assert (told.returncode, told.stderr) == (0, "")
+        assert failed == []
+        assert seen.statuses == {"200": CALLS}
+        assert site.settle().agrees
+        assert sum(quota for _, quota, _ in site.rows()) == sum(10 + number for number in range(1, CALLS + 1))
+        said = site.said().lower()
+        assert not [word for word in ("locked", "deadlock", "traceback", "is away") if word in said], said[-3000:]
+    finally:
+        over.set()
+        site.close()
