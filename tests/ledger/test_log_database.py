@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
 import threading
@@ -13,12 +15,14 @@ from typing import Any
 
 import pytest
 
+from engine.ledger import export
 from engine.ledger.feed import Feed
 from engine.ledger.journal import Journal
 from engine.ledger.proof import verify
 from engine.ledger.reserve import Reserves
 from engine.ledger.terms import Terms
 from engine.settings import Settings
+from engine.storage import audit, redemptions
 from engine.storage.database import Database, open_database
 from engine.storage.logdb import open_logs
 from tests.ledger.conftest import Books, books_on
@@ -102,6 +106,33 @@ def test_money_is_booked_while_the_log_database_is_away(two: Two, until: Any) ->
     assert two.rows() == sorted((f"r{number}", 2) for number in range(500))
     assert two.agree()
     assert list((books.data / "journal").iterdir()) == []
+
+
+def test_a_period_is_exported_from_both(two: Two) -> None:
+    ledger = two.books.ledger(log_db=two.logs)
+    ledger.start()
+    for number in range(3):
+        entry = two.books.entry(number, 7)
+        entry.row.update(username="李雷", upstream_request_id=f"up-{number}")
+        ledger.put(entry)
+    assert ledger.close()
+    out = io.StringIO()
+    assert export.write(audit.calls(two.books.db, two.logs, 0, 2**40), out, "jsonl") == 3
+    told = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(one["username"], one["upstream_request_id"], one["quota"]) for one in told] == [
+        ("李雷", f"up-{number}", 7) for number in range(3)
+    ]
+
+
+def test_a_code_is_redeemed_while_the_log_database_is_away(two: Two) -> None:
+    logs: Any = Flaky(two.logs)
+    db, user = two.books.db, two.books.user
+    one, other = redemptions.create(db, "c", 50, count=2)
+    assert redemptions.redeem(db, logs, one, user) == 50
+    logs.away = True
+    assert redemptions.redeem(db, logs, other, user) == 50
+    assert two.books.state()[0] == 100_100
+    assert two.rows() == [("", 50)]
 
 
 KILLED = """

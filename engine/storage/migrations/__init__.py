@@ -20,6 +20,8 @@ HEAD = "0002"
 VERSION_TABLE = "gatewright_alembic"
 _LOCK = 0x67617465
 _LOCK_NAME = "gatewright_migration"
+_LOCK_OF = "CONCAT(:name, MD5(DATABASE()))"
+"""MySQL's locks are of the whole server, ours of one database."""
 _LOCK_WAIT = 120
 
 
@@ -48,7 +50,7 @@ def locked(connection: Connection) -> Iterator[None]:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
     elif kind != "sqlite":
         asked = {"name": _LOCK_NAME, "wait": _LOCK_WAIT}
-        if connection.execute(text("SELECT GET_LOCK(:name, :wait)"), asked).scalar() != 1:
+        if connection.execute(text(f"SELECT GET_LOCK({_LOCK_OF}, :wait)"), asked).scalar() != 1:
             raise StorageError("another process has been migrating this database for two minutes; try again later")
     try:
         yield
@@ -56,7 +58,7 @@ def locked(connection: Connection) -> Iterator[None]:
         if kind == "postgresql":
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
         elif kind != "sqlite":
-            connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK_NAME})
+            connection.execute(text(f"SELECT RELEASE_LOCK({_LOCK_OF})"), {"name": _LOCK_NAME})
 
 
 def revision(connection: Connection) -> str | None:
