@@ -25,14 +25,15 @@ def command() -> None:
 @click.option("--role", type=click.Choice(list(_ROLES)), default="user", show_default=True)
 @click.option("--group", default="default", show_default=True, help="The group whose channels and prices apply.")
 @click.option("--quota", type=int, default=0, show_default=True, help="Quota units to begin with.")
+@click.option("--invited-by", default="", metavar="CODE", help="Invitation code of another user, who is rewarded.")
 @click.option("--password", help="8 characters to 72 bytes; without it, a random one is made and shown, once.")
 @as_json
-def create(name: str, role: str, group: str, quota: int, password: str | None, json_: bool) -> None:
+def create(name: str, role: str, group: str, quota: int, invited_by: str, password: str | None, json_: bool) -> None:
     """Make a user called NAME."""
     chosen = password or random_text(16)
     db = database()
     try:
-        made = people.create_user(db, name, chosen, role=_ROLES[role], group=group, quota=quota)
+        made = people.create_user(db, name, chosen, role=_ROLES[role], group=group, quota=quota, invited_by=invited_by)
     except StorageError as error:
         raise click.ClickException(str(error)) from None
     finally:

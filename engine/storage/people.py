@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import bcrypt
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from engine.storage import invitations
 from engine.storage.accounts import ADMIN, ENABLED, ROOT
 from engine.storage.database import Database, StorageError
 from engine.storage.keys import create_key, new_id, present, random_text
@@ -64,8 +66,9 @@ def create_user(
     group: str = "default",
     quota: int = 0,
     display_name: str = "",
+    invited_by: str = "",
 ) -> int:
-    """Make a user and give the id."""
+    """Make a user and give the id. ``invited_by`` is the invitation code of another."""
     if role not in _ROLES:
         raise StorageError(f"role {role} is unknown; expected 1 (user), 10 (administrator) or 100 (root)")
     if not username.strip() or username != username.strip() or len(username) > _NAME_LENGTH:
@@ -83,9 +86,10 @@ def create_user(
         "created_at": int(time.time()),
         "auth_version": 1,
     }
+    rewards = invitations.worth(db) if invited_by else (0, 0)
     for _ in range(5):
         try:
-            return db.write(lambda connection: _insert(db, connection, dict(row)))
+            return db.write(lambda connection: _insert(db, connection, dict(row), invited_by, rewards))
         except StorageError as error:
             if not isinstance(error.__cause__, IntegrityError):
                 raise
@@ -94,7 +98,11 @@ def create_user(
     raise StorageError("no free invitation code was found in five tries")
 
 
-def _insert(db: Database, connection: Connection, row: dict[str, object]) -> int:
+def _insert(db: Database, connection: Connection, row: dict[str, Any], code: str, rewards: tuple[int, int]) -> int:
+    if code:
+        row["inviter_id"] = invitations.inviter(db, connection, code)
+        row["quota"] += rewards[1]
+        invitations.reward(db, connection, row["inviter_id"], rewards[0])
     row["aff_code"] = random_text(8)
     if "auth_version" not in db.columns.get("users", ()):
         # One API's column is unique and never NULL

@@ -208,7 +208,8 @@ def _logs(connection: Connection, columns: set[str], count: int) -> int:
     listed = ", ".join(quote(name) for name in given)
     sql = text(f"INSERT INTO logs (created_at, {listed}) VALUES (:at, {', '.join(f':{name}' for name in given)})")
     doubled = 5 if count > 10_000 else 0
-    connection.execute(sql, [given | {"at": 1_700_000_000 + n} for n in range(count >> doubled)])
+    if count:
+        connection.execute(sql, [given | {"at": 1_700_000_000 + n} for n in range(count >> doubled)])
     for _ in range(doubled):
         connection.execute(text(f"INSERT INTO logs (created_at, {listed}) SELECT created_at, {listed} FROM logs"))
     put(connection, "logs", {"user_id": 1, "created_at": 3, "type": 5, "content": None, "is_stream": None}, columns)

@@ -1,0 +1,69 @@
+"""Who invites and who is invited gets what the options say, in databases of every age."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from engine.ledger.proof import verify
+from engine.settings import Settings
+from engine.storage import invitations, people
+from engine.storage.database import Database, StorageError, connect, open_database
+from engine.storage.dsn import resolve
+from engine.storage.posting import Entry, post
+from tests.storage import takeover
+
+PASSWORD = "long enough"
+OPTIONS = "INSERT INTO options VALUES ('QuotaForInviter', '700000'), ('QuotaForInvitee', '200')"
+
+
+def one(db: Database, sql: str) -> tuple[object, ...]:
+    with db.read() as connection:
+        return tuple(connection.execute(text(sql)).one())
+
+
+def test_an_invitation_rewards_both_and_rewards_become_balance(db: Database, tmp_path: Path) -> None:
+    db.write(lambda connection: connection.execute(text(OPTIONS)).rowcount)
+    ann = people.create_user(db, "ann", PASSWORD, quota=1000)
+    row = {"user_id": ann, "token_id": 0, "request_id": "r", "quota": 1}
+    db.write(lambda c: len(post(c, db, [Entry("r", 1, ann, 0, 0, 1, True, "upstream", row)])))
+    code = str(one(db, f"SELECT aff_code FROM users WHERE id = {ann}")[0])
+    bob = people.create_user(db, "bob", PASSWORD, quota=5, invited_by=code)
+    assert one(db, f"SELECT quota, inviter_id FROM users WHERE id = {bob}") == (205, ann)
+    asked = f"SELECT quota, aff_count, aff_quota, aff_history FROM users WHERE id = {ann}"
+    assert one(db, asked) == (999, 1, 700_000, 700_000)
+    assert invitations.transfer(db, ann, 600_000) == 600_999
+    assert one(db, asked) == (600_999, 1, 100_000, 700_000)
+    for amount in (100, 600_000):
+        with pytest.raises(StorageError):
+            invitations.transfer(db, ann, amount)
+    assert verify(db, db, tmp_path / "none").agrees
+
+
+@pytest.mark.parametrize("code", ["", "nobody"])
+def test_a_code_that_nobody_has_makes_no_user(lite: Database, code: str) -> None:
+    ann = people.create_user(lite, "ann", PASSWORD)
+    lite.write(
+        lambda c: c.execute(text(f"UPDATE users SET aff_code = '{code and 'NOBODY'}' WHERE id = {ann}")).rowcount
+    )
+    if not code:
+        assert people.create_user(lite, "bob", PASSWORD, invited_by="") == ann + 1
+        return
+    with pytest.raises(StorageError, match="invitation code"):
+        people.create_user(lite, "bob", PASSWORD, invited_by=code)
+    assert one(lite, "SELECT COUNT(*) FROM users") == (1,)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_an_older_database_gives_the_reward_at_once(empty: Settings, sheets: Path) -> None:
+    raw = connect(resolve(empty.sql_dsn, "", empty.data))
+    takeover.build(raw, "one-api-0.6", sheets, "http://127.0.0.1:9", 0)
+    raw.close()
+    db = open_database(empty)
+    db.write(lambda connection: connection.execute(text(OPTIONS)).rowcount)
+    before = one(db, "SELECT quota FROM users WHERE id = 2")[0]
+    people.create_user(db, "bob", PASSWORD, invited_by="af2")
+    assert one(db, "SELECT quota FROM users WHERE id = 2") == (int(str(before)) + 700_000,)
+    db.close()
