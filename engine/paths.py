@@ -15,4 +15,4 @@ def _data(inside: str, beside: str) -> Path:
 SPECS = _data("specs", "specs")
 TEMPLATES = _data("templates", "templates")
 DEMO = _data("demo", "deploy/demo")
-VOCABULARIES = _data("vocabularies", "build/vocabularies")
+VOCABULARIES = _ENGINE / "vocabularies"

@@ -12,9 +12,10 @@ import pytest
 import requests
 
 from engine import __version__
-from tests.support import Running, free_port
+from tests.support import Running, free_port, missing
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKED = ("NOTICE", "cl100k_base.tiktoken.xz", "o200k_base.tiktoken.xz")
 pytestmark = pytest.mark.xdist_group("packaging")
 
 
@@ -51,7 +52,17 @@ def test_wheel_holds_packages_specs_templates_and_demo_and_nothing_else(wheel):
     wanted = tracked("engine", "admin")
     for beside, within in places.items():
         wanted |= {within + name.removeprefix(beside) for name in tracked(beside)}
-    assert inside == wanted
+    assert {name for name in inside if not name.startswith("engine/vocabularies/")} == wanted
+
+
+def test_wheel_carries_the_vocabularies_with_their_licence(wheel):
+    if not (ROOT / "engine" / "vocabularies" / "NOTICE").exists():
+        missing("no vocabularies here: make vocabularies")
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {item.filename: item for item in archive.infolist() if "/vocabularies/" in item.filename}
+        assert set(inside) == {f"engine/vocabularies/{name}" for name in PACKED}
+        assert b"MIT License" in archive.read("engine/vocabularies/NOTICE")
+    assert sum(item.compress_size for item in inside.values()) < 1_800_000
 
 
 def test_wheel_brings_the_command_the_licence_and_the_extras(wheel):

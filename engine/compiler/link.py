@@ -221,7 +221,7 @@ def _usage(usage: dict[str, Any]) -> dict[str, Any]:
     counts = dict(_map(usage.get("counts")))
     if usage.get("later") == "add":
         counts = {name: {"later": "add", **_map(rule)} for name, rule in counts.items()}
-    counts |= {name: usage[name] for name in ("calls", "models") if name in usage}
+    counts |= {name: usage[name] for name in ("calls", "meters", "models") if name in usage}
     return {**usage, "counts": counts}
 
 

@@ -110,6 +110,13 @@ class Assembler:
         """All parts in order of opening, also those that the target was not told."""
         return [part.data for part in self._all]
 
+    def so_far(self) -> list[dict[str, Any]]:
+        """All parts; those that are still open with what they have up to now."""
+        for part in self._all:
+            if not part.ended:
+                part.peek()
+        return self.everything()
+
     def feed(self, events: list[Event]) -> list[Emitted]:
         """Take what one wire event said; gives what is to be encoded."""
         out: list[Emitted] = []

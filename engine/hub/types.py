@@ -251,6 +251,7 @@ class Usage(TypedDict, total=False):
     output_audio: int
     output_image: int
     calls: dict[str, int]
+    meters: dict[str, int]
     input_total: int
     output_total: int
     cache_write: int

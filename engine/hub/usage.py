@@ -20,7 +20,7 @@ OUTPUT_PARTS = ("reasoning",)
 SUBSETS = ("input_audio", "input_image", "input_video", "output_audio", "output_image")
 BUCKETS = ("input_fresh", *INPUT_PARTS, "output_text", *OUTPUT_PARTS)
 _DERIVED = ("input_total", "output_total", "cache_write", "total")
-_SPECIAL = frozenset({"calls", "models"})
+_SPECIAL = frozenset({"calls", "meters", "models"})
 
 Counts = dict[str, Any]
 Usage = dict[str, Any]
@@ -41,7 +41,7 @@ class Plan:
     override takes a count away.
     """
 
-    __slots__ = ("_adding", "_beside", "_calls", "_models", "_paths", "_several", "rules")
+    __slots__ = ("_adding", "_beside", "_calls", "_meters", "_models", "_paths", "_several", "rules")
 
     def __init__(self, rules: Any, overrides: Mapping[str, Any] | None = None) -> None:
         counts: dict[str, Any] = dict((rules if isinstance(rules, dict) else getattr(rules, "counts", None)) or {})
@@ -54,6 +54,7 @@ class Plan:
         single = {name: rule for name, rule in counts.items() if name not in _SPECIAL}
         self._paths = [(name, paths.reader(rule["path"])) for name, rule in single.items()]
         self._calls = [(name, paths.reader(rule["path"])) for name, rule in counts.get("calls", {}).items()]
+        self._meters = Plan(counts["meters"]) if "meters" in counts else None
         self._adding = frozenset(name for name, rule in single.items() if rule.get("later") == "add")
         self._beside = frozenset(name for name in (*INPUT_PARTS, *OUTPUT_PARTS) if self._place(name) == "beside")
         self._several: dict[str, Any] | None = counts.get("models")
@@ -76,6 +77,8 @@ class Plan:
         calls = {name: number for name, read in self._calls if (number := read(raw))}
         if calls:
             found["calls"] = calls
+        if self._meters is not None:
+            found["meters"] = {name: read(raw) or 0 for name, read in self._meters._paths}
         if self._several is not None:
             entries = [one for one in paths.values(raw, self._several["path"] + "[*]") if isinstance(one, dict)]
             if entries:
@@ -87,6 +90,8 @@ class Plan:
         merged = {**old, **new}
         for name in self._adding & old.keys() & new.keys():
             merged[name] = old[name] + new[name]
+        if self._meters is not None and "meters" in old and "meters" in new:
+            merged["meters"] = self._meters.merge(old["meters"], new["meters"])
         return merged
 
     def settle(self, counts: Counts, raw: Any = None) -> Usage:
@@ -106,6 +111,8 @@ class Plan:
                 room = usage["input_total" if name.startswith("input") else "output_total"]
                 usage[name] = known[name] if known[name] <= room else _cut(name, known[name], room, usage)
         usage["calls"] = dict(counts.get("calls", {}))
+        if "meters" in counts:
+            usage["meters"] = counts["meters"]
         usage["cache_write"] = usage["cache_write_5m"] + usage["cache_write_1h"]
         usage["total"] = total = usage["input_total"] + usage["output_total"]
         if known.get("total", 0) not in (0, total):

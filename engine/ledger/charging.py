@@ -82,8 +82,9 @@ def bill(rule: Rule, usage: Mapping[str, Any], scene: Scene) -> Bill:
         if factor is not None and factor != ONE:
             made.factors[name] = plain(factor)
             made.total = multiply(made.total, factor)
-    if usage.get("calls"):
-        _tools(rule, usage["calls"], made)
+    calls = usage.get("calls")
+    if calls or rule.uses:
+        _tools(rule, {**rule.uses, **(calls or _NONE)}, made)
     return made
 
 

@@ -1,156 +1,250 @@
-"""Counts tokens here, where the upstream told none or a balance is nearly spent: exactly with a vocabulary, else about.
+"""Counts tokens here, where the upstream told none or a balance is nearly spent: by a vocabulary, else by weights.
 
-Vocabularies are files (``NAME.tiktoken``, or ``.xz`` of it) that are looked for in directories and never fetched; their
-checksums are looked at. Texts are counted in slices of 32 K characters (one long run can overflow the splitter's
-stack), large ones in a pool of one thread so that no stream waits. What is missing makes an estimate that says so.
+How a model's tokens are counted is data: the rules of a Policy's ``counting`` section. ``Counter`` takes them, the
+directories of vocabularies and what fetches pictures; gives Counts that say how they were found. Texts are counted in
+slices of 32 K characters (one long run can overflow the splitter's stack), large ones in a pool of one thread so that
+no stream waits.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import functools
-import hashlib
-import lzma
+import json
+import math
 import re
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.errors import GatewrightError
+from engine.filters.patterns import pattern
+from engine.ledger import pictures, vocabularies
+from engine.ledger.weights import KINDS, weigh
+
 SLICE = 32_768
 _POOLED = 16_384
-_DEFAULT = "o200k_base"
-_SHA256 = {
-    "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-    "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-}
-_MEDIA_TOKENS = 1_000
-_MEDIA_LENGTH = 1_024
+_KNOWN = 1_000
+_EVEN: Mapping[str, float] = dict.fromkeys(KINDS, 1.0)
+_MEDIA = ("image", "audio", "video", "file")
+_OPAQUE_LENGTH = 1_024
 _BASE64 = re.compile(r"^(data:[^,]{0,100},)?[A-Za-z0-9+/_=-]{256}")
-_WIDE = re.compile(r"[\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
-_WORD = re.compile(r"[^\W_]+|[^\w\s]|_")
-_LOCK = threading.Lock()
+
+Fetch = Callable[[str], tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Tokens, and how they were found: ``counted`` with a vocabulary, or ``estimated``."""
+    """Tokens, and how they were found: ``counted``, or ``estimated``; ``image``: those of pictures among them."""
 
     tokens: int
     how: str
+    image: int = 0
+
+
+@dataclass(slots=True)
+class _Content:
+    """What has to be counted of a conversation: its texts, its media, and pieces that cost something as such."""
+
+    texts: list[str] = field(default_factory=list)
+    media: list[dict[str, Any]] = field(default_factory=list)
+    pieces: dict[str, int] = field(default_factory=dict)
+
+    def note(self, piece: str) -> None:
+        self.pieces[piece] = self.pieces.get(piece, 0) + 1
+
+
+class _Rule:
+    """How one model's tokens are counted: every rule that matches its name, a later over an earlier."""
+
+    def __init__(self, model: str, lines: Iterable[Mapping[str, Any]], directories: tuple[Path, ...]) -> None:
+        said: dict[str, Any] = {}
+        for line in lines:
+            if "match" not in line or pattern(line["match"]).compiled.fullmatch(model):
+                for key, value in line.items():
+                    both = isinstance(value, dict) and isinstance(said.get(key), dict)
+                    said[key] = {**said[key], **value} if both else value
+        name = said.get("vocabulary")
+        self.encoding = vocabularies.load(directories, name) if name else None
+        self.factor: float = said.get("factor", 1)
+        self.weights: Mapping[str, float] = {**_EVEN, **said.get("weights", {})}
+        self.pieces: Mapping[str, int] = said.get("pieces", {})
+        self.media: Mapping[str, Any] = {kind: said.get(kind, 0) for kind in _MEDIA}
+        self.answer: Mapping[str, int] = said.get("answer", {})
+        self.how = "counted" if self.encoding is not None and self.factor == 1 else "estimated"
+
+    def tokens(self, text: str) -> float:
+        """Tokens of a text, in slices."""
+        slices = (text[at : at + SLICE] for at in range(0, len(text), SLICE))
+        if self.encoding is None:
+            return sum(weigh(one, self.weights) for one in slices)
+        encode = self.encoding.encode_ordinary
+        return self.factor * sum(len(encode(one)) for one in slices)
 
 
 class Counter:
-    """Counts by vocabularies of these directories. What was loaded before a fork is shared by those forked: 70 MB."""
+    """See the module. ``fetch`` gives pictures that stand at an address; ``count_input`` is for those who ask.
 
-    def __init__(self, directories: Sequence[Path], *, vocabulary: str = _DEFAULT) -> None:
-        self._encoding = load(tuple(directories), vocabulary)
-        self._pool = _one_thread()
+    ``media`` says for which calls pictures are measured: streamed ones (True), whole ones (False).
+    """
 
-    @property
-    def exact(self) -> bool:
-        """Whether there is a vocabulary."""
-        return self._encoding is not None
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        rules: Sequence[Mapping[str, Any]],
+        *,
+        count_input: bool = True,
+        media: Container[bool] = (False, True),
+        fetch: Fetch | None = None,
+    ) -> None:
+        self._directories = tuple(directories)
+        self._lines = rules
+        self._media = media
+        self._fetch = fetch
+        self._rules: dict[str, _Rule] = {}
+        self.count_input = count_input
 
-    def text(self, text: str) -> Count:
-        """Tokens of a text."""
-        if self._encoding is None:
-            return Count(estimate(text), "estimated")
-        if self._pool is not None and len(text) > _POOLED:
-            return Count(int(self._pool.apply(self._sliced, (text,))), "counted")
-        return Count(self._sliced(text), "counted")
+    def exact(self, model: str) -> bool:
+        """Whether a request to this model is counted and not estimated."""
+        return self.count_input and self._rule(model).how == "counted"
 
-    def request(self, body: Any) -> Count:
-        """Tokens of all texts in a request; data in base64 counts as so many for each."""
-        texts: list[str] = []
-        media = 0
-        for text in _texts(body):
-            if len(text) > _MEDIA_LENGTH and _BASE64.match(text):
-                media += 1
-            else:
-                texts.append(text)
-        found = self.text("\n".join(texts))
-        return Count(found.tokens + media * _MEDIA_TOKENS, "estimated" if media else found.how)
+    def request(self, model: str, hub: Mapping[str, Any], *, stream: bool = True) -> Count:
+        """Tokens of a canonical request; pictures of which nobody knows the size count as unread."""
+        rule, content = self._rule(model), _asked(hub)
+        told = [(one["type"], *self._medium(rule, one, stream in self._media)) for one in content.media]
+        media = sum(tokens for _, tokens, _ in told)
+        sure = all(read for _, _, read in told)
+        total = math.ceil(self._text(rule, content.texts)) + _sum(rule.pieces, content) + media
+        return Count(
+            total,
+            rule.how if sure else "estimated",
+            image=sum(tokens for kind, tokens, _ in told if kind == "image"),
+        )
 
-    def _sliced(self, text: str) -> int:
-        encode = self._encoding.encode_ordinary
-        return sum(len(encode(text[at : at + SLICE])) for at in range(0, len(text), SLICE))
+    def answer(self, model: str, parts: Iterable[Mapping[str, Any]]) -> Count:
+        """Tokens of the parts of an answer; a picture in it counts as so many."""
+        rule, content = self._rule(model), _Content()
+        _gather(parts, content)
+        drawn = rule.answer.get("image", 0) * sum(one["type"] == "image" for one in content.media)
+        total = math.ceil(self._text(rule, content.texts)) + _sum(rule.answer, content) + drawn
+        return Count(total, "estimated" if content.media else rule.how, image=drawn)
+
+    def _rule(self, model: str) -> _Rule:
+        found = self._rules.get(model)
+        if found is None:
+            if len(self._rules) >= _KNOWN:
+                self._rules.clear()
+            found = self._rules[model] = _Rule(model, self._lines, self._directories)
+        return found
+
+    def _text(self, rule: _Rule, texts: Iterable[str]) -> float:
+        text = "\n".join(one for one in texts if one)
+        pool = _one_thread() if len(text) > _POOLED else None
+        return rule.tokens(text) if pool is None else float(pool.apply(rule.tokens, (text,)))
+
+    def _medium(self, rule: _Rule, part: Mapping[str, Any], look: bool) -> tuple[int, bool]:
+        """Tokens of a picture, sound, film or file, and whether they are sure: worked out from its size."""
+        said = rule.media[part["type"]]
+        if not isinstance(said, Mapping):
+            return said, False
+        if part.get("detail") == "low" and "patch" not in said:
+            return said["base"], True
+        measured = self._measured(part["source"]) if look else None
+        return pictures.tokens(said, measured), measured is not None
+
+    def _measured(self, source: Mapping[str, Any]) -> tuple[int, int] | None:
+        if isinstance(source.get("data"), str):
+            return _size(source["data"])
+        if self._fetch is None or not isinstance(source.get("url"), str):
+            return None
+        try:
+            return pictures.size(self._fetch(source["url"])[1])
+        except GatewrightError:
+            return None
 
 
-def estimate(text: str) -> int:
-    """About how many tokens: words by their length, wide characters and signs one by one."""
-    if len(text) > SLICE * 4:
-        wide = len(_WIDE.findall(text))
-        return wide + (len(text) - wide + 3) // 4
-    total = 0
-    for found in _WORD.finditer(text):
-        word = found.group()
-        total += len(word) if _WIDE.match(word) else 1 + (len(word) - 1) // 6
-    return total
+def _size(data: str) -> tuple[int, int] | None:
+    """The size of a picture in base64; its head is enough for most."""
+    try:
+        head = data[: pictures.HEAD * 4]
+        return pictures.size(base64.b64decode(head)) or pictures.size(base64.b64decode(data))
+    except (binascii.Error, ValueError):
+        return None
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Every string of a JSON value, but for keys; not recursive, as callers nest as deep as they like."""
+def _sum(each: Mapping[str, int], content: _Content) -> int:
+    return sum(each.get(piece, 0) * number for piece, number in content.pieces.items())
+
+
+def _asked(hub: Mapping[str, Any]) -> _Content:
+    """What a canonical request holds."""
+    content = _Content()
+    content.note("request")
+    for message in hub.get("messages") or ():
+        content.note("message")
+        content.texts.append(message.get("role") or "")
+        if message.get("name"):
+            content.note("name")
+            content.texts.append(message["name"])
+        _gather(message.get("parts") or (), content)
+    if hub.get("tools"):
+        content.note("tools")
+    for tool in hub.get("tools") or ():
+        content.note("tool")
+        content.texts += [tool.get("name") or "", tool.get("description") or ""]
+        _opaque(tool.get("schema") or tool.get("value"), content)
+    _opaque((hub.get("output") or {}).get("schema"), content)
+    return content
+
+
+def _gather(parts: Iterable[Mapping[str, Any]], content: _Content) -> None:
+    """Take the words and media of parts; a result's own parts are some of them."""
+    for part in parts:
+        kind = part.get("type")
+        source = part.get("source")
+        if kind in _MEDIA and isinstance(source, dict) and "text" not in source:
+            content.media.append(dict(part))
+            continue
+        if kind == "tool_call":
+            content.note("call")
+        if isinstance(source, dict):
+            content.texts.append(str(source.get("text") or ""))
+        content.texts += [text for name in ("name", "text", "arguments") if isinstance(text := part.get(name), str)]
+        _opaque(part.get("value"), content)
+        _gather(part.get("parts") or (), content)
+
+
+def _opaque(value: Any, content: _Content) -> None:
+    """A value of which nobody knows what it says: its JSON, and what in it is long base64 is a file."""
+    if value is None:
+        return
+    for text in _strings(value):
+        if len(text) > _OPAQUE_LENGTH and _BASE64.match(text):
+            content.media.append({"type": "file", "source": {}})
+            continue
+        content.texts.append(text)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every name and value of a JSON value as text; not recursive, as callers nest as deep as they like."""
     left = [value]
     while left:
         one = left.pop()
         if isinstance(one, str):
             yield one
         elif isinstance(one, dict):
+            yield from one
             left.extend(one.values())
         elif isinstance(one, list):
             left.extend(one)
+        elif one is not None:
+            yield json.dumps(one)
 
 
 @functools.cache
-def load(directories: tuple[Path, ...], name: str = _DEFAULT) -> Any:
-    """The library's encoder by a vocabulary, kept for this process; nothing where there is none."""
-    raw = _read(directories, name)
-    if raw is None:
-        return None
-    try:
-        import tiktoken
-        from tiktoken import registry
-    except ImportError:
-        return None
-    ranks = {}
-    for line in raw.splitlines():
-        token, _, rank = line.partition(b" ")
-        if rank:
-            ranks[base64.b64decode(token)] = int(rank)
-    with _LOCK:
-        registry._find_constructors()
-        make = (registry.ENCODING_CONSTRUCTORS or {}).get(name)
-        if make is None:
-            return None
-        module = sys.modules[make.__module__]
-        kept = module.load_tiktoken_bpe
-        # the pattern and the special tokens are the library's; the ranks are ours, so that nothing is fetched
-        module.load_tiktoken_bpe = lambda *_, **__: ranks  # type: ignore[attr-defined]
-        try:
-            return tiktoken.Encoding(**make())
-        finally:
-            module.load_tiktoken_bpe = kept  # type: ignore[attr-defined]
-
-
-def _read(directories: Sequence[Path], name: str) -> bytes | None:
-    """A vocabulary's bytes, if a file of the right checksum lies somewhere."""
-    for directory in directories:
-        for path, unpack in (
-            (directory / f"{name}.tiktoken", bytes),
-            (directory / f"{name}.tiktoken.xz", lzma.decompress),
-        ):
-            try:
-                raw = unpack(path.read_bytes())
-            except (OSError, lzma.LZMAError):
-                continue
-            if hashlib.sha256(raw).hexdigest() == _SHA256.get(name):
-                return raw
-    return None
-
-
 def _one_thread() -> Any:
     """A pool of one native thread under gevent, where a long count would hold up every stream."""
     if "gevent" not in sys.modules:

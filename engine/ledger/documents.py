@@ -32,6 +32,7 @@ def rule(
     made.levels = (rules.factors(data), rules.factors(data.get("shared") or {}), *common)
     made.adjustments = tuple(_adjustment(item, data, unit, functions) for item in data.get("adjust") or ())
     made.units = {name: functions[text] for name, text in (data.get("units") or {}).items()}
+    made.uses = {name: int(number) for name, number in (data.get("uses") or {}).items()}
     if data.get("ratio"):
         _by_ratio(made, data["ratio"])
         return made

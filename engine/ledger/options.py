@@ -57,7 +57,7 @@ class Options:
         """The rule that the options have for a model."""
         for name in (model, *self._folded(model)):
             place = f"options:{_MAPS['price'] if name in self.tables['price'] else _MAPS['model']}"
-            made = Rule("options", f"{place}[{name!r}]", model, self.unit, levels=tuple(common))
+            made = Rule("options", f"{place}[{name!r}]", model, self.unit, levels=tuple(common), uses=self._uses(model))
             if self.modes.get(name) == "tiered_expr" and isinstance(self.expressions.get(name), str):
                 return self._by_expression(made, name)
             if name in self.tables["price"]:
@@ -140,6 +140,9 @@ class Options:
             Picture(item.get("size"), item.get("quality"), False, positive(item["factor"]) or ONE, str(item["factor"]))
             for item in rows
         )
+
+    def _uses(self, model: str) -> dict[str, int]:
+        return {item["tool"]: 1 for item in self.defaults.get("uses") or () if _matches(item["match"], model)}
 
     def _folded(self, model: str) -> list[str]:
         return [item["name"] for item in self.defaults.get("fold") or () if _matches(item["match"], model)]

@@ -82,6 +82,8 @@ class Book:
         self._common = [(item.get("layer") or 0, rules.factors(item)) for item in prices.common]
         self._own = _Shelf([rule for rule in prices.rules if rule.layer > 0])
         self._shipped = _Shelf([rule for rule in prices.rules if rule.layer <= 0])
+        # Tools that a provider runs: formats say where their calls are counted.
+        self._counted = {name for one in program.formats.values() for name in one.usage.counts.get("calls", ())}
         self._held: dict[str, tuple[Rule, ...]] = {}
 
     @property
@@ -108,16 +110,23 @@ class Book:
         return held
 
     def _made(self, model: str) -> list[Rule]:
-        own, usual = self.options.levels(model)
-        above = [level for layer, level in self._common if layer > 0]
-        below = [level for layer, level in self._common if layer <= 0]
-        common = [*above, own, *below, usual]
+        common = self.shared_levels(model)
         made = [self._document(item, model, common) for item in self._own.find(model)]
         found = self.options.rule(model, common)
         made += [found] if found is not None else []
         made += [self._document(item, model, common) for item in self._shipped.find(model)]
         last = self.options.last_resort(model, common)
-        return made if last is None else [*made, last]
+        made += [last] if last is not None else []
+        for rule in made:
+            rule.functions = rule.priced_tools() - self._counted
+        return made
+
+    def shared_levels(self, model: str) -> list[Factors]:
+        """Factors and tools that hold for all rules of a model, the strongest first."""
+        own, usual = self.options.levels(model)
+        above = [level for layer, level in self._common if layer > 0]
+        below = [level for layer, level in self._common if layer <= 0]
+        return [*above, own, *below, usual]
 
     def _document(self, item: Priced, model: str, common: list[Factors]) -> Rule:
         return documents.rule(item, model, self.unit, self.functions, common)

@@ -142,6 +142,10 @@ class Rule:
     pictures: tuple[Picture, ...] = ()
     adjustments: tuple[Adjustment, ...] = ()
     units: Mapping[str, Function] = field(default_factory=dict)
+    uses: Mapping[str, int] = field(default_factory=dict)
+    """Tools of which each call makes so many calls, where its usage counts none."""
+    functions: frozenset[str] = frozenset()
+    """Callers' own functions that have a price: their calls are counted in the answer."""
     ratio: Ratio | None = None
     expression: Any = None
     """A compiled price expression, in place of all other prices."""
@@ -187,6 +191,11 @@ class Rule:
         """Whether tokens at one price each are all that counts."""
         beside = self.tiers or self.adjustments or self.pictures or self.call or self.second or self.characters
         return bool(self.prices) and not beside and self.expression is None
+
+    def priced_tools(self) -> frozenset[str]:
+        """The tools whose calls cost something."""
+        named = {name for level in self.levels for name in level.tools}
+        return frozenset(name for name in named if self.tool(name))
 
     def free(self) -> bool:
         """Whether nothing that is counted costs anything."""

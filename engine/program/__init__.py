@@ -21,7 +21,7 @@ code object; ``data`` is a tree of plain values in which a function is written a
                 models: {list: fn, get: fn}, countTokens: {decode: fn, encode: fn},
                stored: {field, keep, input, output, id, prefix, paging, items: fn, carry: fn, reference: fn, final: fn,
                         pending: fn, cancellable: fn, listed: fn, page: fn, deleted: fn}}
-    rule       {status: [429, "5xx"] | None, when: fn, meaning}
+    rule       {status: [429, "5xx"] | None, when: fn, meaning, fee}
     provider   {name, baseUrl, formats: {format: {path, stream, countTokensPath, headers}}, auth, headers, usage,
                 models, requestPatches: [patch], errors: [rule], errorBody: fn, credential, groups, timeouts, discover,
                 proxy}
@@ -46,9 +46,6 @@ from engine.program.parts import (
     Alias,
     Channel,
     Endpoint,
-    ErrorMap,
-    ErrorRule,
-    ErrorRules,
     Foreign,
     Format,
     Hop,
@@ -62,6 +59,7 @@ from engine.program.parts import (
 )
 from engine.program.patch import Function, Json, Patch, Report
 from engine.program.prices import Priced, Prices
+from engine.program.refusals import ErrorMap, ErrorRule, ErrorRules, Fee
 
 __all__ = [
     "PYTHON",
@@ -73,6 +71,7 @@ __all__ = [
     "ErrorMap",
     "ErrorRule",
     "ErrorRules",
+    "Fee",
     "Foreign",
     "Format",
     "Function",

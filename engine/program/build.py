@@ -15,14 +15,11 @@ import jsonschema_rs
 
 from engine import filters
 from engine.filters.patterns import pattern
-from engine.program import prices
+from engine.program import prices, refusals
 from engine.program.parts import (
     Alias,
     Channel,
     Endpoint,
-    ErrorMap,
-    ErrorRule,
-    ErrorRules,
     Foreign,
     Format,
     Hop,
@@ -35,6 +32,7 @@ from engine.program.parts import (
     method_of,
 )
 from engine.program.patch import Function, Json, Patch
+from engine.program.refusals import ErrorMap, ErrorRule, ErrorRules
 
 VERSION = 1
 PYTHON = importlib.util.MAGIC_NUMBER
@@ -212,7 +210,12 @@ class _Builder:
 
     def rules(self, data: list[dict[str, Any]] | None) -> ErrorMap:
         return ErrorMap(
-            ErrorRule(frozenset(item.get("status") or ()), self.function(item.get("when")), item["meaning"])
+            ErrorRule(
+                frozenset(item.get("status") or ()),
+                self.function(item.get("when")),
+                item["meaning"],
+                refusals.fee(item.get("fee")),
+            )
             for item in data or ()
         )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from engine.program.patch import Function, Json, Patch, Report
 from engine.program.prices import Prices
+from engine.program.refusals import ErrorMap, ErrorRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,51 +79,6 @@ class UsageRules:
 
     at: Function | None
     counts: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorRule:
-    """One line of an error map; ``when(_r, status, header, body)`` may be missing, and so may the status test."""
-
-    status: frozenset[int | str]
-    when: Function | None
-    meaning: str
-
-    def covers(self, status: int) -> bool:
-        """May an answer of this status fall under the rule? One without a status holds only if its condition does."""
-        if not self.status:
-            return self.when is not None
-        return status in self.status or f"{status // 100}xx" in self.status
-
-
-class ErrorMap:
-    """The lines of an error map in their order. PERF: those for a status are picked once."""
-
-    __slots__ = ("_by_status", "rules")
-
-    def __init__(self, rules: Iterable[ErrorRule]) -> None:
-        self.rules = tuple(rules)
-        self._by_status: dict[int, tuple[ErrorRule, ...]] = {}
-
-    def find(self, status: int, header: Mapping[str, str], body: Json) -> ErrorRule | None:
-        """The first rule that an answer falls under."""
-        rules = self._by_status.get(status)
-        if rules is None:
-            rules = self._by_status[status] = tuple(rule for rule in self.rules if rule.covers(status))
-        for rule in rules:
-            if rule.when is None or rule.when([], status, header, body):
-                return rule
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorRules:
-    """A format's errors, both ways."""
-
-    decode: Function | None
-    rules: ErrorMap
-    encode: Function | None
-    status: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
 from engine.ledger.budgets import Exceeded
+from engine.relay.tally import sent
 
 if TYPE_CHECKING:
     from engine.ledger.reserve import Reservation
@@ -32,9 +33,9 @@ def admit(state: RelayState, call: Call, account: Account, groups: Sequence[str]
         raise CallError("unavailable", "the gateway's journal can't be written; its operator has to make room", wait=30)
     amount = _estimate(state, call, account, groups, len(call.raw) // _BYTES_PER_TOKEN)
     ids = account.user_id, account.token_id
-    exactly = amount and state.terms.enforce and state.counter.exact
+    exactly = amount and state.terms.enforce and state.counter.exact(call.asked)
     if exactly and state.reserves.least(*ids) < amount * state.terms.near:
-        amount = _estimate(state, call, account, groups, state.counter.request(call.body).tokens)
+        amount = _estimate(state, call, account, groups, sent(state.counter, call, call.asked).tokens)
     _budgets(state, call, account, amount)
     return state.reserves.hold(*ids, amount, state.terms)
 
@@ -58,7 +59,7 @@ def _estimate(state: RelayState, call: Call, account: Account, groups: Sequence[
     return max(
         call.book.estimate(
             call.rule,
-            input_tokens=input_tokens,
+            input_tokens=max(input_tokens, state.choices.least_input),
             max_tokens=max_tokens,
             group=group,
             user_group=account.user_group,

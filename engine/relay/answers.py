@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import MappingError
 from engine.hub import replay, response, shape, thoughts
 from engine.hub.assembler import Assembler
-from engine.relay import thread
+from engine.relay import tally, thread
 
 if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call, Report
     from engine.relay.settle import Outcome
     from engine.relay.state import RelayState
     from engine.relay.translate import Outbound
-
-
-class Said(Protocol):
-    """An answer whose words can be looked at."""
-
-    def text(self) -> str:
-        """All that it says."""
-        ...
 
 
 class Answered:
@@ -116,30 +108,11 @@ class Answered:
         """Return what turns thinking into text in a stream, or the reverse; None where the channel asks for neither."""
         return thoughts.turner(self.attempt.channel.thinking, self.report)
 
-    def count_missing(self, said: Said) -> None:
-        """What the upstream did not tell of the usage is counted here, and the row says so.
-
-        Of an answer that broke off, or that the caller left, the upstream has told nothing or only how it began.
-        """
-        outcome, used = self.outcome, self.outcome.usage
-        whole = outcome.ended == "done"
-        if (used.get("output_total") and whole) or (whole and used.get("input_total") and not said.text()):
-            return
-        output = self._counter.text(said.text())
-        if used.get("output_total", 0) >= output.tokens and used.get("input_total"):
-            return
-        if not used.get("input_total"):
-            if outcome.error is not None and not output.tokens:
-                return
-            sent = self._counter.request(self.call.body)
-            how = "counted" if (sent.how, output.how) == ("counted", "counted") else "estimated"
-            used = {**used, "input_fresh": sent.tokens, "input_total": sent.tokens}
-        else:
-            how = output.how
-        got = max(output.tokens, used.get("output_total", 0))
-        told = got - used.get("reasoning", 0) if used.get("reasoning", 0) <= got else got
-        outcome.usage = {**used, "output_text": told, "output_total": got, "total": used["input_total"] + got}
-        outcome.usage_source = how
+    def count_missing(self, said: tally.Said) -> None:
+        """What the upstream did not tell of the usage is counted here, and calls of functions that have a price."""
+        tally.missing(self._counter, self, said)
+        if self.call.rule is not None and self.call.rule.functions:
+            tally.functions(self.outcome, self.call.rule.functions, said)
 
 
 class Whole:
@@ -149,23 +122,17 @@ class Whole:
         self._answered = answered
         self._body = body
 
-    def text(self) -> str:
+    def parts(self) -> list[dict[str, Any]]:
         """All that the answer says."""
         answered = self._answered
         decode = answered.attempt.format.decode_response
         if decode is None:
-            return ""
+            return []
         try:
             decoded = decode([], self._body, answered.headers, answered.request, answered.ctx)
         except MappingError:
-            return ""
-        return texts(decoded.get("parts") or ())
-
-
-def texts(parts: Iterable[Any]) -> str:
-    """What an answer's parts say, one after another: words, thoughts and calls."""
-    found = [part.get(name) for part in parts if isinstance(part, dict) for name in ("name", "text", "arguments")]
-    return "\n".join(text for text in found if isinstance(text, str) and text)
+            return []
+        return decoded.get("parts") or []
 
 
 def through_hub(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:

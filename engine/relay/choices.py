@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 AUTO = "auto"
 _USABLE = {"default": "", "vip": ""}
 _MOST_RETRIES = 20
+_MOST_RESERVED = 10**9
+_TIMED_OUT = (504, 524)
 
 
 class Choices:
-    """See the module. ``retries`` is nothing where the option is not set: a Policy document decides then."""
+    """See the module. ``retries`` is nothing where the option is not set: a Policy document decides then.
+
+    ``least_input`` is how many tokens of input are reserved for any call.
+    """
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self._usable = _object(options, "UserUsableGroups") or _USABLE
@@ -27,7 +32,18 @@ class Choices:
         prices = _object(options, "group_ratio_setting.group_ratio") or _object(options, "GroupRatio")
         self._priced: frozenset[str] | None = frozenset(prices) if prices else None
         self._open: dict[str, frozenset[str]] = {}
-        self.retries = _count(options, "RetryTimes")
+        self.retries = _count(options, "RetryTimes", _MOST_RETRIES)
+        self.least_input = _count(options, "PreConsumedQuota", _MOST_RESERVED) or 0
+        self._again = _ranges(options.get("AutomaticRetryStatusCodes", ""))
+
+    def retries_on(self, status: int | None) -> bool | None:
+        """Whether another channel is tried after an answer of this status; nothing where the option does not say.
+
+        Never after a proxy's time-out: the first provider may still be working.
+        """
+        if self._again is None or status is None:
+            return None
+        return status not in _TIMED_OUT and any(first <= status <= last for first, last in self._again)
 
     def open_to(self, user_group: str) -> frozenset[str]:
         """The groups that users of a group may choose for their keys; their own always."""
@@ -81,6 +97,17 @@ def _names(options: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
-def _count(options: Mapping[str, str], name: str) -> int | None:
+def _count(options: Mapping[str, str], name: str, most: int) -> int | None:
     text = options.get(name, "").strip()
-    return min(int(text), _MOST_RETRIES) if text.isascii() and text.isdigit() else None
+    return min(int(text), most) if text.isascii() and text.isdigit() else None
+
+
+def _ranges(text: str) -> list[tuple[int, int]] | None:
+    """Numbers and ranges of them, such as ``401-407, 429``; nothing where a part of it is neither."""
+    found = []
+    for one in text.replace("，", ",").split(","):
+        first, _, last = (part.strip() for part in one.partition("-"))
+        if not (first.isascii() and first.isdigit()) or not (not last or (last.isascii() and last.isdigit())):
+            return None
+        found.append((int(first), int(last or first)))
+    return found

@@ -21,7 +21,7 @@ from engine.relay.splice import splice
 from engine.relay.streams import Across, Stream
 from engine.relay.through import Through
 from engine.relay.translate import dumps
-from engine.relay.upstream import UpstreamFailure, error_from, meaning_of, parse
+from engine.relay.upstream import UpstreamFailure, parse, refusal
 from engine.transport import faults
 
 if TYPE_CHECKING:
@@ -139,10 +139,9 @@ def _whole(state: RelayState, answered: Answered, answer: Answer) -> Reply:
     if not isinstance(body, dict):
         shown = raw[:200].decode("utf-8", "replace")
         raise UpstreamFailure({"meaning": "unknown", "message": f"the provider answered with no JSON object: {shown}"})
-    meaning = meaning_of(attempt, answer.status, answer.headers, body)
-    if meaning is not None:
-        error = error_from(attempt, answer.status, answer.headers, raw, meaning)
-        raise UpstreamFailure(error, status=answer.status, raw=raw, headers=answer.headers)
+    failed = refusal(attempt, answer.status, answer.headers, raw, body)
+    if failed is not None:
+        raise failed
     at = attempt.format.usage.at
     counts = at([], body) if at else None
     outcome.usage = answered.plan.normalise(counts) if counts else {}

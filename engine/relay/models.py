@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _CREATED = 1626777600
 """The date that the reference gives every model; clients only show it."""
-_BYTES_PER_TOKEN = 4
 
 
 def list_models(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
@@ -45,38 +44,19 @@ def get_model(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
 
 
 def count_tokens(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
-    """Answer with an estimate of the request's input tokens, and say that it is one."""
+    """Answer with the request's input tokens as they are counted here, and say where that is an estimate."""
     call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
     ingress.take(call, environ, state.settings.max_request_body)
     take_up(call, state.answers, state.settings.max_request_body)
-    resolve(call, state.table, state.choices.groups(call.account))
+    reading, _ = resolve(call, state.table, state.choices.groups(call.account))
     speaker = call.format
     if speaker.count_encode is None:
         raise CallError("not_found", f"{speaker.name} has no counting of tokens")
-    hub = request_hub(call)
-    reply = _json(speaker.count_encode([], {"input": estimate(hub), "estimate": True}, call.ctx()))
-    reply.headers.append(("x-gatewright-count", "estimate"))
+    found = state.counter.request(reading.name, request_hub(call))
+    estimated = found.how != "counted"
+    reply = _json(speaker.count_encode([], {"input": found.tokens, "estimate": estimated}, call.ctx()))
+    reply.headers.append(("x-gatewright-count", "estimate" if estimated else "counted"))
     return reply
-
-
-def estimate(hub: dict[str, Any]) -> int:
-    """Estimate the input tokens of a canonical request: a token for each four bytes of text, media at a flat rate."""
-    return max(1, round(_weight(hub.get("messages")) + _weight(hub.get("tools")) + _weight(hub.get("output"))))
-
-
-_MEDIA_TOKENS = 800
-
-
-def _weight(value: Any) -> float:
-    if isinstance(value, str):
-        return len(value.encode("utf-8", "replace")) / _BYTES_PER_TOKEN
-    if isinstance(value, list):
-        return sum(map(_weight, value))
-    if isinstance(value, dict):
-        if "source" in value:
-            return _MEDIA_TOKENS
-        return sum(1 + _weight(inner) for inner in value.values())
-    return 0.0
 
 
 def _visible(state: RelayState, call: Call) -> list[str]:

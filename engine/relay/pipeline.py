@@ -21,7 +21,7 @@ from engine.relay.send import send
 from engine.relay.settle import Outcome, settle
 from engine.relay.thread import prefer, take_up
 from engine.relay.translate import Outbound, Recall, translate
-from engine.relay.upstream import CREDENTIAL, RETRIED, UpstreamFailure
+from engine.relay.upstream import CREDENTIAL, UpstreamFailure
 from engine.storage.database import StorageError
 from engine.transport.leg import Handle
 
@@ -67,7 +67,7 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
         tries = attempts(call, state.table, reading, groups, state.tries)
         return _try(state, call, prefer(call, tries), outcome)
     except UpstreamFailure as ex:
-        outcome.error = ex.error
+        outcome.error, outcome.fee = ex.error, ex.fee
         settle(state, call, outcome, before_output=True)
         raise
     except CallError as ex:
@@ -82,7 +82,6 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
 
 def _try(state: RelayState, call: Call, tries: list[Attempt], outcome: Outcome) -> Reply:
     """Try the attempts in turn until one answers; a failure that another channel can't mend ends the loop."""
-    retried = state.retried or RETRIED
     recall = partial(state.memory.recall, call.account.token_id) if call.account else None
     for number, attempt in enumerate(tries, 1):
         outcome.attempt = call.attempt = attempt
@@ -97,7 +96,7 @@ def _try(state: RelayState, call: Call, tries: list[Attempt], outcome: Outcome) 
         except UpstreamFailure as ex:
             ended()
             outcome.usage = outcome.usage if state.terms.failed_pays else {}
-            if number == len(tries) or handle.aborted or ex.error["meaning"] not in retried:
+            if number == len(tries) or handle.aborted or not state.again(ex):
                 raise
             log.info("call %s: channel %s failed (%s), trying another", call.request_id, attempt.channel.name, ex)
         except MappingError as ex:
@@ -131,6 +130,8 @@ def _failed(call: Call, ex: UpstreamFailure) -> Reply:
         return dialect.error_reply(
             call.format, {**ex.error, "message": told, "code": ex.error["meaning"]}, call.ctx(attempt)
         )
+    if ex.fee is not None:
+        return dialect.error_reply(call.format, {**ex.error, "code": ex.fee.code}, call.ctx(attempt))
     same = (
         attempt is not None
         and attempt.channel.provider.error_body is None

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from engine import __version__
 from engine.relay.translate import Outbound
-from engine.relay.upstream import UpstreamFailure, error_from, meaning_of, parse
+from engine.relay.upstream import UpstreamFailure, refusal
 from engine.transport import auth, faults, leg
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ def failure(ex: faults.TransportError) -> UpstreamFailure:
 def _refused(attempt: Attempt, answer: leg.Answer) -> UpstreamFailure:
     raw = answer.read(_ERROR_LIMIT)
     status = attempt.channel.status_mapping.get(answer.status, answer.status)
-    meaning = meaning_of(attempt, status, answer.headers, parse(raw)) or "unknown"
-    error = error_from(attempt, status, answer.headers, raw, meaning)
-    return UpstreamFailure(error, status=status, raw=raw, headers=answer.headers)
+    plain = {"meaning": "unknown", "message": f"the provider answered with status {answer.status}"}
+    failed = refusal(attempt, status, answer.headers, raw)
+    return failed or UpstreamFailure(plain, status=status, raw=raw, headers=answer.headers)
 
 
 @functools.lru_cache(1024)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import GatewrightError
+from engine.ledger import fees
 from engine.ledger.amounts import ZERO
 from engine.ledger.pricing import Charge
 from engine.storage.log_rows import CONSUME, ERROR, LogRow
@@ -18,6 +19,7 @@ from engine.storage.posting import Entry
 
 if TYPE_CHECKING:
     from engine.ledger.budgets import Held
+    from engine.program import Fee
     from engine.relay.call import Attempt, Call, Report
     from engine.relay.state import RelayState
 
@@ -39,6 +41,8 @@ class Outcome:
     ended: str = "done"
     """How it ended: done, cut, timeout, client_gone, error."""
     error: dict[str, Any] | None = None
+    fee: Fee | None = None
+    """What the provider charges for the error."""
     settled: bool = False
 
 
@@ -88,7 +92,12 @@ def _charge(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Ch
     """What the policy and the price make of it; nothing when it is free or has no price book."""
     account, attempt, book = call.account, outcome.attempt, call.book
     terms = state.terms
-    if account is None or attempt is None or book is None or not outcome.usage:
+    if account is None or attempt is None or book is None:
+        return None
+    if outcome.fee is not None:
+        shares = {"group": attempt.group, "user_group": account.user_group, "channel": attempt.channel.name}
+        return fees.charge(book, outcome.fee, call.rule, call.asked, **shares)
+    if not outcome.usage:
         return None
     if (failed and not terms.failed_pays) or (outcome.ended == "client_gone" and not terms.left_pays):
         return None
@@ -121,7 +130,7 @@ def _row(call: Call, outcome: Outcome, refused: bool, quota: int, priced: dict[s
         model_name=call.asked,
         channel_id=attempt.channel.id if attempt else 0,
         type=ERROR if refused else CONSUME,
-        content=outcome.error["message"] if refused and outcome.error else "",
+        content=_content(outcome, refused),
         quota=quota,
         prompt_tokens=usage.get("input_total", 0),
         completion_tokens=usage.get("output_total", 0),
@@ -134,6 +143,12 @@ def _row(call: Call, outcome: Outcome, refused: bool, quota: int, priced: dict[s
         created_at=call.now,
         other={**priced, **_other(call, outcome)},
     )
+
+
+def _content(outcome: Outcome, refused: bool) -> str:
+    if refused:
+        return outcome.error["message"] if outcome.error else ""
+    return outcome.fee.says if outcome.fee is not None else ""
 
 
 def _other(call: Call, outcome: Outcome) -> dict[str, Any]:
@@ -164,4 +179,9 @@ def _other(call: Call, outcome: Outcome) -> dict[str, Any]:
     if outcome.error is not None:
         other["error_type"] = outcome.error["meaning"]
         other["status_code"] = outcome.error.get("status")
+    if outcome.error is not None and outcome.fee is not None:
+        other["upstream_error_type"], other["upstream_error_code"] = (
+            outcome.error.get("type"),
+            outcome.error.get("code"),
+        )
     return other

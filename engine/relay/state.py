@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cluster.holds import Holds
 from engine.cluster.store import EmbeddedStore, LastKnown
 from engine.errors import CallError
-from engine.ledger import counting
+from engine.ledger import vocabularies
 from engine.ledger.budgets import Budgets
 from engine.ledger.commit import Ledger
 from engine.ledger.counting import Counter
@@ -29,6 +29,7 @@ from engine.relay.remember import Memory
 from engine.relay.resolve import Reader
 from engine.relay.router import ProgramRouter
 from engine.relay.secrets import Secrets
+from engine.relay.upstream import RETRIED
 from engine.storage import channels, options, upgrading
 from engine.storage.database import Database, StorageError, open_database
 from engine.storage.logdb import open_logs
@@ -40,6 +41,7 @@ from engine.transport.fetch import fetch
 if TYPE_CHECKING:
     from engine.program import Format, Program
     from engine.relay.call import Attempt
+    from engine.relay.upstream import UpstreamFailure
     from engine.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -78,7 +80,6 @@ class RelayState:
             beside=self.budgets.book,
         )
         self.reserves = Reserves(db, self.holds, away=lambda: self.ledger.away, last=last)
-        self.counter = Counter(settings.vocabulary_directories)
         self.ledger.start()
         self.guard = Guard(settings.egress_allow)
         self.pool = leg.Pool(self.guard, leg.Limits(idle_seconds=settings.relay_idle_conn_timeout))
@@ -106,6 +107,7 @@ class RelayState:
         credentials = {name: _unique([*one.credentials, *places]) for name, one in program.formats.items()}
         policy = program.policy
         self.terms = terms(policy)
+        self.counter = self._counter(policy)
         self.keys.patience = self.reserves.patience = self.terms.away_seconds if self.terms.serve_away else 0
         retries = policy.get("retries") or {}
         self.router.fill(program)
@@ -113,7 +115,7 @@ class RelayState:
         self.unpriced: bool = policy.get("unpriced") == "allow"
         self.table, self.program, self._credentials, self.reader = live, program, credentials, Reader(program)
         self._retries = int(retries.get("times", _TRIES - 1))
-        self.retried: frozenset[str] = frozenset(retries.get("on") or ())
+        self._retried = frozenset(retries.get("on") or RETRIED)
         self.policy_timeouts: dict[str, float] = policy.get("timeouts") or {}
         self.answers = stored.opened(self.settings.data, policy, self.answers)
         self.memory = Memory(self._memory_space, (policy.get("remember") or {}).get("seconds"))
@@ -129,6 +131,16 @@ class RelayState:
         chosen = self.choices.retries
         return 1 + (self._retries if chosen is None else chosen)
 
+    def again(self, failure: UpstreamFailure) -> bool:
+        """Whether another channel is tried after a failure: as the option says of its status, else the Policy.
+
+        An error that costs is final: a second one would cost again.
+        """
+        if failure.fee is not None:
+            return False
+        chosen = self.choices.retries_on(failure.status)
+        return failure.error["meaning"] in self._retried if chosen is None else chosen
+
     def reload_rows(self) -> None:
         """Read the database's channels and options again."""
         upgrading.notice(self.db)
@@ -142,6 +154,16 @@ class RelayState:
         self.table = table.build(self.program, self._rows, self._secrets)
         if self.options != self.book.source:
             self.book = self._priced(self.program)
+
+    def _counter(self, policy: Mapping[str, Any]) -> Counter:
+        measured = {True, False} if self.settings.get_media_token_not_stream else {True}
+        return Counter(
+            self.settings.vocabulary_directories,
+            tuple((policy.get("counting") or {}).values()),
+            count_input=self.settings.count_token,
+            media=measured if self.settings.get_media_token else (),
+            fetch=self.fetch,
+        )
 
     def _priced(self, program: Program) -> Book:
         book = Book(program, self.options)
@@ -190,7 +212,9 @@ class RelayState:
 
 def warm(settings: Settings) -> None:
     """Load what all workers share; before the fork."""
-    counting.load(settings.vocabulary_directories)
+    missing = vocabularies.missing(settings.vocabulary_directories)
+    if missing:
+        log.warning("no vocabulary %s here: its counts of tokens are estimates", ", ".join(missing))
 
 
 def build(settings: Settings, program: Program, status: Callable[[], dict[str, Any]]) -> RelayState:

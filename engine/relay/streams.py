@@ -15,7 +15,7 @@ from engine.errors import MappingError
 from engine.hub import replay
 from engine.hub import usage as usages
 from engine.hub.assembler import Assembler
-from engine.relay.answers import Answered, decode_whole, encode_whole, texts
+from engine.relay.answers import Answered, decode_whole, encode_whole
 from engine.relay.dialect import error_body
 from engine.relay.upstream import UpstreamFailure
 from engine.transport import faults, framing
@@ -42,7 +42,7 @@ class Stream(Protocol):
         """Put what was learned into the call's outcome."""
         ...
 
-    def text(self) -> str:
+    def parts(self) -> list[dict[str, Any]]:
         """All that the answer said so far."""
         ...
 
@@ -169,9 +169,9 @@ class Across:
         """The piece just given completes the answer."""
         return self._assembler.complete or self._assembler.error is not None
 
-    def text(self) -> str:
+    def parts(self) -> list[dict[str, Any]]:
         """What the answer said so far."""
-        return texts(self._assembler.everything())
+        return self._assembler.so_far()
 
     def _keep(self) -> None:
         """Keep the answer, before the caller hears that it is complete and may go on from it."""
@@ -262,7 +262,7 @@ class Across:
         outcome, assembler = self._answered.outcome, self._assembler
         self._answered.complete = assembler.complete and assembler.error is None
         used = assembler.usage
-        if used.get("total") or used.get("input_total") or used.get("output_total"):
+        if used.get("total") or (assembler.error is None and (used.get("calls") or used.get("meters"))):
             outcome.usage = used
         outcome.report.extend(line for line in assembler.report if line not in outcome.report)
         self._answered.keep((self._untold or assembler).everything())

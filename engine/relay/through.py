@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import MappingError
 from engine.hub import usage as usages
-from engine.relay.answers import Answered, texts
+from engine.hub.assembler import Assembler
+from engine.relay.answers import Answered
 from engine.relay.streams import Encoder, Pump, ended_word, event_json, transport_error
 from engine.relay.upstream import UpstreamFailure
 from engine.transport import faults, framing
@@ -80,17 +81,18 @@ class Through:
         if self._tally.changed:
             outcome.usage = self._tally.settle()
 
-    def text(self) -> str:
+    def parts(self) -> list[dict[str, Any]]:
         """What the events said, read only now; of a long answer its beginning stands for all."""
-        answered, found = self._answered, []
-        decoder = framing.decoder(answered.attempt.format.stream.framing | {"type": self._kind})  # type: ignore[union-attr]
+        answered = self._answered
+        source: Any = answered.attempt.format.stream
+        assembler, decoder = Assembler(source), framing.decoder(source.framing | {"type": self._kind})
         for name, raw in decoder.feed(b"".join(self._seen)) + decoder.finish():
             try:
-                said = self._decode([], name, event_json(raw), answered.headers, answered.request, answered.ctx) or ()
+                said = self._decode([], name, event_json(raw), answered.headers, answered.request, answered.ctx)
             except (MappingError, ValueError):
                 continue
-            found += [event.get("fields") or event for event in said if event["type"].startswith("part")]
-        return texts(found)
+            assembler.feed(said or [])
+        return assembler.so_far()
 
     def _last_held(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         held = b""

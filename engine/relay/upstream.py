@@ -12,6 +12,7 @@ import orjson
 from engine.errors import GatewrightError
 
 if TYPE_CHECKING:
+    from engine.program import Fee
     from engine.relay.call import Attempt
 
 _BY_STATUS = {
@@ -59,7 +60,10 @@ _SHOWN = 2000
 
 
 class UpstreamFailure(GatewrightError):  # noqa: N818 - a finding about the upstream, which retry may mend
-    """An attempt that failed before any byte went to the caller. ``raw`` is the upstream's own answer, if any."""
+    """An attempt that failed before any byte went to the caller. ``raw`` is the upstream's own answer, if any.
+
+    ``fee`` is what the provider charges for it nevertheless; it is then final.
+    """
 
     def __init__(
         self,
@@ -68,12 +72,14 @@ class UpstreamFailure(GatewrightError):  # noqa: N818 - a finding about the upst
         status: int | None = None,
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        fee: Fee | None = None,
     ) -> None:
         super().__init__(error["message"])
         self.error = error
         self.status = status
         self.raw = raw
         self.headers = headers or {}
+        self.fee = fee
 
 
 def parse(raw: bytes) -> Any:
@@ -84,21 +90,28 @@ def parse(raw: bytes) -> Any:
         return None
 
 
-def meaning_of(attempt: Attempt, status: int, headers: Mapping[str, str], body: Any) -> str | None:
-    """Return what the error maps of provider and format make of an answer, None if it is none."""
+def refusal(
+    attempt: Attempt, status: int, headers: Mapping[str, str], raw: bytes, body: Any = None
+) -> UpstreamFailure | None:
+    """Return what the error maps of provider and format make of an answer, None if it is no error."""
+    body = parse(raw) if body is None else body
     for rules in (attempt.channel.provider.error_rules, attempt.format.error.rules):
         rule = rules.find(status, headers, body)
         if rule is not None:
-            return _OURS.get(rule.meaning, rule.meaning)
-    if status < 400:
-        return None if status < 300 else "unknown"
-    meaning = _BY_STATUS.get(status, "bad_request" if status < 500 else "unknown")
-    return _OURS.get(meaning, meaning)
+            meaning, fee = rule.meaning, rule.fee
+            break
+    else:
+        if status < 300:
+            return None
+        usual = "bad_request" if 400 <= status < 500 else "unknown"
+        meaning, fee = _BY_STATUS.get(status, usual), None
+    error = _error(attempt, status, headers, raw, body, _OURS.get(meaning, meaning))
+    return UpstreamFailure(error, status=status, raw=raw, headers=headers, fee=fee)
 
 
-def error_from(attempt: Attempt, status: int, headers: Mapping[str, str], raw: bytes, meaning: str) -> dict[str, Any]:
-    """Return the hub error of an upstream's answer."""
-    body = parse(raw)
+def _error(
+    attempt: Attempt, status: int, headers: Mapping[str, str], raw: bytes, body: Any, meaning: str
+) -> dict[str, Any]:
     decode = attempt.channel.provider.error_body or attempt.format.error.decode
     error: dict[str, Any] = (decode([], status, headers, body) if decode and body is not None else None) or {}
     if not error.get("message"):

@@ -161,6 +161,22 @@ class Settings:
         "ERROR_LOG_ENABLED", False, kinds.SWITCH, "Refused and failed calls become log rows too."
     )
 
+    count_token: bool = _DATA(
+        "CountToken",
+        True,
+        kinds.SWITCH,
+        "Requests are counted here where the upstream tells no usage; else they are free.",
+    )
+    get_media_token: bool = _DATA(
+        "GET_MEDIA_TOKEN",
+        True,
+        kinds.SWITCH,
+        "Pictures are measured when a streamed request is counted, fetched if need be.",
+    )
+    get_media_token_not_stream: bool = _DATA(
+        "GET_MEDIA_TOKEN_NOT_STREAM", False, kinds.SWITCH, "The same for requests whose answer comes whole."
+    )
+
     relay_timeout: int = _LEG(
         "RELAY_TIMEOUT", 0, kinds.COUNT, "Longest whole upstream request in seconds; 0 = no limit."
     )

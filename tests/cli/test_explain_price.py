@@ -18,7 +18,7 @@ kind: Format
 metadata: {name: f}
 spec:
   usage:
-    at: body.usage
+    at: "{{ body.usage }}"
     counts: {input: {path: in}, output: {path: out}, cache_read: {path: cached, of: input}}
 ---
 apiVersion: gatewright/v1

@@ -33,7 +33,7 @@ spec:
       messages: [{$for: m in body.messages, $do: {$use: turn, $with: {m: "{{ m }}"}}}]
     encode: {model: "{{ request.model }}", heat: "{{ request.sampling.temperature }}"}
     droppable: [seed]
-  usage: {at: body.usage, counts: {input: {path: in}}, calls: {search: {path: searches}}, later: add}
+  usage: {at: "{{ body.usage }}", counts: {input: {path: in}}, calls: {search: {path: searches}}, later: add}
   error:
     map:
       - {status: "429", meaning: rate_limit}

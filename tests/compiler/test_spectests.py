@@ -37,7 +37,7 @@ spec:
       start: [{id: "{{ event.id }}"}]
       part_delta: [{d: "{{ event.text }}"}]
       finish: [{end: "{{ event.reason }}"}]
-  usage: {at: body.usage, counts: {input: {path: in}, output: {path: out}}}
+  usage: {at: "{{ body.usage }}", counts: {input: {path: in}, output: {path: out}}}
   error:
     decode: {message: "{{ body.why }}"}
     map: [{status: 429, meaning: rate_limit}]

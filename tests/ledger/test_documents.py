@@ -172,12 +172,28 @@ def test_hours_are_of_their_time_zone() -> None:
         ("pictures: [{size: a, unsaid: true, price: 0.1}, {price: 0.2}]", nothing(), {}, 50_000),
         ("pictures: [{price: 0.2}]", nothing(meters={"pictures": 2}), {"n": 5}, 200_000),
         ("tokens: {input: 2}, tools: {web_search: 10}", inside(p=10) | CALLS, {}, 10_010),
+        ("tokens: {input: 2}, tools: {look: 10}, uses: {look: 2}", inside(p=10), {}, 10_010),
+        ("tokens: {input: 2}, tools: {look: 10}, uses: {look: 2}", inside(p=10) | {"calls": {"look": 3}}, {}, 15_010),
     ],
 )
 def test_what_is_not_counted_in_tokens(
     rule: str, usage: dict[str, Any], request_body: dict[str, Any], expected: int
 ) -> None:
     assert quota(book(prices(f"- {{names: [m], {rule}}}")), usage, request=request_body) == expected
+
+
+def test_a_model_of_the_options_that_always_searches_pays_for_one_search() -> None:
+    made = book(options={"ModelRatio": {"gpt-4o-search-preview": 1, "gpt-4o": 1}})
+    assert quota(made, inside(p=10), "gpt-4o-search-preview") == 10 + 12_500
+    assert quota(made, inside(p=10), "gpt-4o") == 10
+
+
+def test_functions_that_have_a_price_are_told_from_tools_that_a_provider_runs() -> None:
+    made = book(prices("- {names: [m], tokens: {input: 2}}"), options={"tool_price_setting.prices": {"f": 1, "g": 0}})
+    rule = made.find("m")
+    assert rule is not None
+    assert "f" in rule.functions
+    assert "g" not in rule.functions
 
 
 def test_factors_of_a_rule_go_before_the_document_before_the_options() -> None:

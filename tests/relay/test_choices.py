@@ -74,3 +74,28 @@ def test_what_can_not_be_read_counts_as_not_set() -> None:
 @pytest.mark.parametrize(("text", "expected"), [("0", 0), ("3", 3), ("", None), ("-1", None), ("900", 20)])
 def test_retries_are_bounded(text: str, expected: int | None) -> None:
     assert Choices({"RetryTimes": text}).retries == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "again", "not_again"),
+    [
+        ("100-199,300-399,401-407,409-499,500-503,505-523,525-599", (401, 429, 500, 503), (200, 400, 408, 504, 524)),
+        (" 429 ， 500 - 502", (429, 500, 502), (428, 499, 503)),
+        ("500-599", (500, 599), (504, 524)),
+    ],
+)
+def test_statuses_that_are_tried_again(text: str, again: tuple[int, ...], not_again: tuple[int, ...]) -> None:
+    found = Choices({"AutomaticRetryStatusCodes": text})
+    assert all(found.retries_on(status) is True for status in again)
+    assert all(found.retries_on(status) is False for status in not_again)
+    assert found.retries_on(None) is None, "a connection that failed has no status"
+
+
+@pytest.mark.parametrize("text", ["", "many", "x-4", "400-x", "400,,401"])
+def test_a_list_of_statuses_that_can_not_be_read_decides_nothing(text: str) -> None:
+    assert Choices({"AutomaticRetryStatusCodes": text}).retries_on(400) is None
+
+
+def test_the_least_input_that_is_reserved() -> None:
+    assert Choices({"PreConsumedQuota": "700"}).least_input == 700
+    assert Choices({"PreConsumedQuota": "x"}).least_input == 0

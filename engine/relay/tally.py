@@ -1,0 +1,76 @@
+"""Tally: tokens that are counted here because no upstream told them; the log row says so.
+
+``sent`` counts a request, ``missing`` what an answer's usage lacks; an upstream that tells all costs nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.ledger.counting import Count, Counter
+from engine.relay.translate import hub_or_nothing
+
+if TYPE_CHECKING:
+    from engine.relay.answers import Answered
+    from engine.relay.call import Call
+    from engine.relay.settle import Outcome
+
+
+class Said(Protocol):
+    """An answer whose content can be looked at."""
+
+    def parts(self) -> Iterable[dict[str, Any]]:
+        """All that it says."""
+        ...
+
+
+def sent(counter: Counter, call: Call, model: str) -> Count:
+    """Return the tokens of a request; of one that no conversation can be made of, those of all that it says."""
+    if not counter.count_input:
+        return Count(0, "estimated")
+    try:
+        hub = hub_or_nothing(call)
+    except RecursionError:
+        hub = {}
+    whole = hub or {"messages": [{"parts": [{"type": "unknown", "value": call.body}]}]}
+    return counter.request(model, whole, stream=call.stream)
+
+
+def functions(outcome: Outcome, priced: frozenset[str], said: Said) -> None:
+    """Calls of the caller's own functions that have a price count as those of a provider's tools do."""
+    calls = [part.get("name") for part in said.parts() if part.get("type") == "tool_call"]
+    found = {name: calls.count(name) for name in priced if name in calls}
+    if found and outcome.usage:
+        outcome.usage = {**outcome.usage, "calls": {**outcome.usage.get("calls", {}), **found}}
+
+
+def missing(counter: Counter, answered: Answered, said: Said) -> None:
+    """What the upstream did not tell of the usage is counted here, and the row says so.
+
+    Of an answer that broke off, or that the caller left, the upstream has told nothing or only how it began.
+    """
+    outcome, used = answered.outcome, answered.outcome.usage
+    whole = outcome.ended == "done"
+    if used.get("output_total") and whole:
+        return
+    parts = list(said.parts())
+    if whole and used.get("input_total") and not parts:
+        return
+    model = answered.attempt.model
+    output = counter.answer(model, parts)
+    if used.get("output_total", 0) >= output.tokens and used.get("input_total"):
+        return
+    how = output.how
+    if not used.get("input_total"):
+        if outcome.error is not None and not output.tokens:
+            return
+        request = sent(counter, answered.call, model)
+        how = how if request.how == "counted" else request.how
+        used = {**used, "input_fresh": request.tokens, "input_total": request.tokens, "input_image": request.image}
+    got = max(output.tokens, used.get("output_total", 0))
+    told = got - min(used.get("reasoning", 0), got)
+    outcome.usage = {**used, "output_text": told, "output_total": got, "total": used["input_total"] + got}
+    if output.image:
+        outcome.usage["output_image"] = output.image
+    outcome.usage_source = how
