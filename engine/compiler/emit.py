@@ -1,6 +1,6 @@
-"""Functions to a module: one code object that can be marshalled, the same for the same input.
+"""Functions to a module: code objects that can be marshalled, the same for the same input.
 
-Takes compiled Functions; gives the code object, or its Python text for people. Loads nothing and runs nothing.
+Takes compiled Functions; gives the code, or its Python text for people. Loads nothing and runs nothing.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from engine.compiler.frame import Function
 from engine.filters.operations import MODULE
 
 
-def tree(functions: Iterable[Function]) -> ast.Module:
-    """The module's syntax tree: what lines stand for, constants in order of their names, then the functions."""
-    ordered = sorted(functions, key=lambda function: function.name)
+def head(functions: Iterable[Function]) -> ast.Module:
+    """What stands before the functions: what their lines stand for, and constants in order of their names."""
+    ordered = _ordered(functions)
     constants: dict[str, ast.expr] = {}
     for function in ordered:
         constants.update(function.constants)
-    head = [assign("_places", _places(ordered))]
-    head.extend(assign(identifier, constants[identifier]) for identifier in sorted(constants))
-    body: list[ast.stmt] = [ast.fix_missing_locations(statement) for statement in head]
-    body.extend(function.node for function in ordered)
-    return ast.Module(body, [])
+    body = [assign("_places", _places(ordered))]
+    body.extend(assign(identifier, constants[identifier]) for identifier in sorted(constants))
+    return ast.Module([ast.fix_missing_locations(statement) for statement in body], [])
+
+
+def _ordered(functions: Iterable[Function]) -> list[Function]:
+    return sorted(functions, key=lambda function: function.name)
 
 
 def _places(functions: list[Function]) -> ast.Dict:
@@ -33,11 +35,14 @@ def _places(functions: list[Function]) -> ast.Dict:
     return ast.Dict(names, [const(function.places) for function in functions])
 
 
-def module(functions: Iterable[Function]) -> CodeType:
-    """The module as a code object."""
-    return compile(tree(functions), MODULE, "exec", dont_inherit=True, optimize=0)
+def module(functions: Iterable[Function]) -> tuple[CodeType, ...]:
+    """The module as code objects, to be run in this order in one namespace: the head, then each function's own."""
+    ordered = _ordered(functions)
+    first = compile(head(ordered), MODULE, "exec", dont_inherit=True, optimize=0)
+    return (first, *(function.code for function in ordered))
 
 
 def source(functions: Iterable[Function]) -> str:
     """The module as Python text, to look at."""
-    return ast.unparse(tree(functions))
+    ordered = _ordered(functions)
+    return ast.unparse(ast.Module([*head(ordered).body, *(function.node for function in ordered)], []))

@@ -6,16 +6,14 @@ gives the data tree that ``engine.program`` describes, in which each mapping is 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiler import extends, prices, references
+from engine.compiler import extends, prices, references, reuse
 from engine.compiler.diagnostics import Fault
 from engine.compiler.fragments import Fragments
 from engine.compiler.mapping import Function
-from engine.compiler.mappings import Compiled, Shelf, compile_definition
+from engine.compiler.mappings import Compiled
 from engine.compiler.positions import Path
 from engine.compiler.schema import fields
 from engine.compiler.sets import Definition, Definitions
@@ -35,14 +33,13 @@ class Linked:
 def link(definitions: Definitions, shared: Fragments) -> Linked:
     """Compile and check every definition that is in the program, then lay out its data."""
     linked = Linked()
-    shelf = _formats(definitions, shared, linked)
+    wanted = []
     for definition in definitions:
         found = list(fields(definition))
         linked.faults += references.check(definition, found, definitions)
-        if definition.abstract or definition.title in linked.compiled:
-            continue
-        linked.compiled[definition.title] = compile_definition(definition, found, shared, linked.faults, shelf)
-    linked.functions = shelf.functions
+        if not definition.abstract:
+            wanted.append((definition, found))
+    linked.functions, linked.compiled = reuse.compile_all(wanted, shared, linked.faults)
     layout = _Layout(definitions, linked)
     linked.data = {
         "formats": [layout.format(item) for item in definitions.of("Format")],
@@ -55,30 +52,6 @@ def link(definitions: Definitions, shared: Fragments) -> Linked:
     }
     layout.check_endpoints()
     return linked
-
-
-_kept: dict[str, tuple[Shelf, dict[str, dict[Path, Compiled]]]] = {}
-"""The last formats that compiled without a fault. PERF: they are nine tenths of a compile; most edits are elsewhere."""
-
-
-def _formats(definitions: Definitions, shared: Fragments, linked: Linked) -> Shelf:
-    """Compile the formats, or take what they came to the last time; gives the shelf that the rest is put on."""
-    wanted = [item for item in definitions.of("Format") if not item.abstract]
-    text = [[item.title, item.data] for item in wanted], [[name, item.args, item.do] for name, item in shared.items()]
-    key = hashlib.sha256(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()
-    if key not in _kept:
-        shelf = Shelf()
-        faults: list[Fault] = []
-        compiled = {item.title: compile_definition(item, list(fields(item)), shared, faults, shelf) for item in wanted}
-        if faults:
-            linked.faults += faults
-            linked.compiled |= compiled
-            return shelf
-        _kept.clear()
-        _kept[key] = shelf, compiled
-    shelf, compiled = _kept[key]
-    linked.compiled |= compiled
-    return shelf.copy()
 
 
 class _Layout:

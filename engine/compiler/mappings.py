@@ -7,7 +7,8 @@ document inherits unchanged is compiled once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections import ChainMap
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,12 +45,19 @@ class Shelf:
 
     functions: list[mapping.Function] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
-    held: dict[Hashable, Compiled] = field(default_factory=dict)
+    held: ChainMap[Hashable, Compiled] = field(default_factory=ChainMap)
     sharing: Sharing = field(default_factory=Sharing)
 
-    def copy(self) -> Shelf:
-        """A shelf with the same on it, to put more on."""
-        return Shelf(list(self.functions), set(self.taken), dict(self.held), self.sharing)
+    def above(self) -> Shelf:
+        """A shelf on which one document puts its own, and finds what is on this one too."""
+        return Shelf([], self.taken, self.held.new_child(), self.sharing)
+
+    def put(self, functions: list[mapping.Function], held: Mapping[Hashable, Compiled]) -> None:
+        """Take up what a document came to."""
+        self.functions += functions
+        self.taken.update(function.name for function in functions)
+        self.taken.update(item.scope.name for item in held.values())
+        self.held.update(held)
 
     def free(self, text: str) -> str:
         """An identifier like the text that nothing else has."""

@@ -3,9 +3,10 @@
 Both halves meet here: the compiler writes an artefact, workers load it. Knows nothing of YAML, expressions, HTTP or
 databases; needs only the filters that generated functions call.
 
-An artefact is ``marshal`` of ``{"version", "python", "hash", "code", "data"}``. ``code`` is the generated module, a
-code object; ``data`` is a tree of plain values in which a function is written as its name in that module ("fn" below;
-``None`` where the document says nothing). Functions take the loss report ``_r`` first and are called by position:
+An artefact is ``marshal`` of ``{"version", "python", "hash", "code", "data"}``. ``code`` is the generated module, code
+objects to be run in turn; ``data`` is a tree of plain values in which a function is written as its name in that module
+("fn" below; ``None`` where the document says nothing). Functions take the loss report ``_r`` first and are called by
+position:
 
     data       {formats: [format], providers: [provider], aliases: [alias], channels: [channel], policy: {},
                 legacy: [[numbering, number, provider name]], prices: {rules, common, ratios} as in ``prices``}

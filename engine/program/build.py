@@ -34,7 +34,7 @@ from engine.program.parts import (
 from engine.program.patch import Function, Json, Patch
 from engine.program.refusals import ErrorMap, ErrorRule, ErrorRules
 
-VERSION = 1
+VERSION = 2
 PYTHON = importlib.util.MAGIC_NUMBER
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -43,7 +43,7 @@ class ArtefactError(ValueError):
     """Bytes that are no artefact of this version of the program."""
 
 
-def dump(digest: str, code: CodeType, data: dict[str, Any]) -> bytes:
+def dump(digest: str, code: tuple[CodeType, ...], data: dict[str, Any]) -> bytes:
     """The artefact of a generated module and its data."""
     return marshal.dumps({"version": VERSION, "python": PYTHON, "hash": digest, "code": code, "data": data})
 
@@ -60,10 +60,11 @@ def load(artefact: bytes) -> Program:
     return build(content["hash"], run(content["code"]), content["data"])
 
 
-def run(code: CodeType) -> dict[str, Function]:
+def run(code: tuple[CodeType, ...]) -> dict[str, Function]:
     """The functions of a generated module, by name."""
     namespace = filters.namespace()
-    exec(code, namespace)  # noqa: S102 - emitted by engine.compiler from a checked syntax tree, with no builtins
+    for piece in code:
+        exec(piece, namespace)  # noqa: S102 - emitted by engine.compiler from a checked syntax tree, with no builtins
     return {name: value for name, value in namespace.items() if name.startswith("m_")}
 
 

@@ -1,4 +1,4 @@
-"""A worker's side of a new release: look at ``current`` five times a second, load, swap one reference.
+"""A worker's side of a new release: look at ``current`` ten times a second, load, swap one reference.
 
 Loading runs in a thread of its own, so requests go on meanwhile; the swap is one call between two of them.
 """
@@ -15,7 +15,7 @@ from engine import program
 from engine.program import Program
 from engine.server.releases import Releases
 
-POLL = 0.2
+POLL = 0.1
 
 
 class Follower:

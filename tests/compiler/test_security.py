@@ -250,7 +250,7 @@ REPEATED = [
 def test_much_work_in_each_turn_of_a_loop_is_stopped_by_its_steps(text: str) -> None:
     body = {"list": [{"id": i} for i in range(50_000)], "text": "t" * 2_000_000, "turns": list(range(50_000))}
     function = Bench().compiled([{"$for": "x in body.turns", "$do": text}])
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(MappingError, match="steps"):
         function([], body)
-    assert time.perf_counter() - started < 8
+    assert time.process_time() - started < 8
