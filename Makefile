@@ -16,8 +16,11 @@ LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# exported by make, so that no shell takes a path with blanks apart
+run: export PORT := $(PORT)
+run: export GATEWRIGHT_DATA := $(DATA)
 run: install  ## Start the gateway and a demo upstream (PORT=3000 DATA=data)
-	@PORT=$(PORT) GATEWRIGHT_DATA=$(DATA) exec $(BIN)/gatewright serve --demo
+	@exec $(BIN)/gatewright serve --demo
 
 # The environment is made anew only when the lock, the project file or the Python changed.
 install:
@@ -29,8 +32,9 @@ install-dev:
 test: install-dev  ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
-nightly: install-dev  ## Run the long tests: every recorded stream, byte by byte
-	GATEWRIGHT_NIGHTLY=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/formats tests/relay/test_bad_input.py
+nightly: install-dev  ## Run the long tests: every recorded stream, byte by byte; a stream of a minute over changes
+	GATEWRIGHT_NIGHTLY=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/formats tests/relay/test_bad_input.py \
+		tests/server/test_reload.py
 
 table: install-dev  ## Print format x feature x pass over all recordings
 	$(BIN)/python -m pytest -s tests/formats/test_table.py

@@ -51,15 +51,16 @@ def build(settings: Settings, program: Any, status: Any) -> Any:
             return [json.dumps(status()).encode()]
         start("200 OK", [])
         if env["PATH_INFO"] == "/stream":
-            return ticks(begun, float(env["QUERY_STRING"]))
+            return ticks(begun, state, *map(float, env["QUERY_STRING"].split(",")))
         return [json.dumps({"hash": begun.hash, "policy": begun.policy, "pid": os.getpid()}).encode()]
 
     return state, app
 
 
-def ticks(begun: Any, seconds: float) -> Any:
+def ticks(begun: Any, state: State, seconds: float, until: float = 0) -> Any:
+    """A stream of so many seconds, and no less than until this worker has the program that says ``until``."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end or (until and state.program.policy["retries"]["times"] != until):
         yield b"%d " % begun.policy["retries"]["times"]
         time.sleep(0.02)
     yield b"end"

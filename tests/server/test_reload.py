@@ -24,6 +24,8 @@ metadata: {{name: default}}
 spec:
   retries: {{times: {times}}}
 """
+STREAM = 60 if os.environ.get("GATEWRIGHT_NIGHTLY") else 3
+"""Seconds that a stream lasts over which documents change three times."""
 
 pytestmark = pytest.mark.xdist_group("reload")
 
@@ -128,12 +130,13 @@ def test_change_is_taken_up_by_all_workers_within_two_looks_and_replaces_none(ga
     assert set(gateway.children()) == before
 
 
+@pytest.mark.timeout(STREAM + 120)
 def test_open_stream_goes_on_with_its_program_over_three_changes(gateway):
     gateway.change(3)
     seen = []
 
     def read() -> None:
-        with urllib.request.urlopen(f"http://127.0.0.1:{gateway.port}/stream?4", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{gateway.port}/stream?{STREAM},6", timeout=20) as answer:
             seen.append(answer.read())
 
     readers = [threading.Thread(target=read) for _ in range(4)]
@@ -142,6 +145,7 @@ def test_open_stream_goes_on_with_its_program_over_three_changes(gateway):
     time.sleep(0.3)
     for times in (4, 5, 6):
         gateway.change(times)
+        time.sleep(STREAM / 6)
     for reader in readers:
         reader.join()
     assert len(seen) == 4
@@ -211,12 +215,14 @@ def test_old_programs_are_pruned(gateway):
     assert len(list((gateway.data / "programs").glob("*.gwp"))) <= 9
 
 
-def test_term_ends_open_streams_in_time_and_leaves_no_process(tmp_path, free_port):
+def test_term_ends_streams_that_outlived_changes_in_time_and_leaves_no_process(tmp_path, free_port):
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "policy.yaml").write_text(POLICY.format(times=1))
     gateway = Gateway(tmp_path, free_port(), 1)
     assert until(lambda: answers(gateway), 20)
     answer = urllib.request.urlopen(f"http://127.0.0.1:{gateway.port}/stream?60", timeout=20)
+    for times in (2, 3, 4):
+        gateway.change(times)
     idle = urllib.request.urlopen(f"http://127.0.0.1:{gateway.port}/", timeout=20)
     children = set(gateway.children())
     assert len(children) == 3
