@@ -132,8 +132,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def fold(name: str) -> str:
-    """A name without case and separators: ``base_url`` and ``baseUrl`` fold to the same."""
-    return name.replace("_", "").replace("-", "").lower()
+    """A name without case, blanks and separators: ``base_url`` and ``baseUrl`` fold to the same."""
+    return "".join(name.replace("_", "").replace("-", "").lower().split())
 
 
 def path_text(path: Iterable[str | int]) -> str:

@@ -45,7 +45,7 @@ _ORDER: dict[str, type[ast.cmpop]] = {"lt": ast.Lt, "gt": ast.Gt, "lteq": ast.Lt
 
 def leaf(frame: Frame, text: str, path: Path) -> Code:
     """The value of a text in a mapping: literal, one typed expression, or a text with expressions inside."""
-    if "{{" not in text:
+    if "{{" not in text and "{%" not in text:
         return Code(const(text), "text", maybe=False)
     try:
         found = pieces(text)

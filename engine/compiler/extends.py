@@ -49,6 +49,7 @@ def _resolve(
             merged["spec"] = merge(_inherited(definition, parent), definition.spec, shape_of(definition.kind))
             definition.data = merged
             definition.chain += parent.chain
+        definition.orphan = parent is None or parent.orphan
     done.add(id(definition))
 
 

@@ -152,7 +152,9 @@ class _Walk:
                 self._cut(node, key, path)
                 continue
             if name in data:
-                self._fault("duplicate-key", f"the key {name!r} stands twice in this map", key, (*path, name))
+                first = next(other for other, _ in node.value if other.value == name)
+                message = f"the key {name!r} stands twice in this map, first on line {first.start_mark.line + 1}"
+                self._fault("duplicate-key", message, key, (*path, name))
                 continue
             if name == "<<":
                 self._fault("yaml-syntax", "merge keys are no part of YAML 1.2; use `extends`", key, path)
@@ -234,9 +236,11 @@ _WORDING = {
     "did not find expected ',' or '}'": "YAML expected ',' or '}' here",
     "did not find expected ',' or ']'": "YAML expected ',' or ']' here",
     "did not find expected key": "YAML expected a key here",
-    "mapping values are not allowed in this context": "a second ': ' in one line",
+    "mapping values are not allowed in this context": "no key can stand here",
     "found character that cannot start any token": "a plain text can't begin with this character",
+    "found undefined alias": "`*` repeats what is marked by `&`, and nothing is marked with this name",
 }
+_GLUED = re.compile(r"\s*(- +)?[\w.-]+:[^\s:]")
 
 
 def _syntax(error: yaml.YAMLError, name: str, lines: tuple[str, ...]) -> Fault:
@@ -257,7 +261,22 @@ def _syntax(error: yaml.YAMLError, name: str, lines: tuple[str, ...]) -> Fault:
     closing = problem == "did not find expected key" and place.text[place.column - 1 :].startswith(("}", "]"))
     if problem in _WORDING and not closing and _expression_like(place.text):
         return Fault("unquoted", f"{message}; quote this: {_quotable(place.text, place.column - 1)}", place)
-    return Fault("yaml-syntax", message, place)
+    return Fault("yaml-syntax", message + _advice(lines, place), place)
+
+
+def _advice(lines: tuple[str, ...], place: Place) -> str:
+    """What is most likely wrong where YAML gave up."""
+    before, here = place.text[: place.column - 1], place.text[place.column - 1 :]
+    if here.startswith("\t"):
+        return "; this is a tab, and YAML is indented with blanks"
+    if here.startswith(":"):
+        if ": " in before:
+            return "; a text that holds ': ' has to be quoted"
+        above = next((at for at in range(place.line - 2, -1, -1) if lines[at].strip()), None)
+        if above is not None and _GLUED.match(lines[above]):
+            return f"; line {above + 1} needs a blank behind its ':'"
+        return "; it is indented deeper than the line above, which has its value already"
+    return ""
 
 
 def _expression_like(line: str) -> bool:

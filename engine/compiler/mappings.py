@@ -122,6 +122,7 @@ def _scope(definition: Definition, shared: Fragments, faults: list[Fault], ident
         where=_anywhere(definition.where),
         faults=faults,
         own=tuple(name for name in _written(definition) if name in fragments),
+        title=definition.title,
     )
 
 

@@ -16,8 +16,7 @@ LONGEST = 20_000
 DEEPEST = 60
 """Levels in one expression's tree."""
 
-# Only ``{{`` is special in a leaf: statements and comments of templates have no meaning here, so their marks are moved
-# out of the way and stand for themselves.
+# Only ``{{`` is special in a leaf: the lexer must take no other mark of templates for one.
 _JINJA = Environment(  # noqa: S701 - nothing is ever rendered
     block_start_string="\x00{%",
     block_end_string="%}\x00",
@@ -69,7 +68,7 @@ def parse(text: str) -> nodes.Expr:
 def pieces(text: str) -> tuple[Piece, ...]:
     """The stretches of a leaf; one literal piece if it holds no expression."""
     if "{{" not in text:
-        return (Piece(text),)
+        return (_literal(text),)
     if len(text) > LONGEST:
         raise ParseError(f"the text holds an expression and has more than {LONGEST} characters")
     found: list[Piece] = []
@@ -85,12 +84,20 @@ def pieces(text: str) -> tuple[Piece, ...]:
             elif inside is not None:
                 inside.append(value)
             else:
-                found.append(Piece(value))
+                found.append(_literal(value))
     except TemplateError as ex:
+        if text.count("{{") > text.count("}}"):
+            raise ParseError("`{{` without its `}}`", "{{") from ex
         raise ParseError(f"not an expression: {_lower(ex.message)}") from ex
     if inside is not None:
         raise ParseError("`{{` without its `}}`", "{{")
     return tuple(found)
+
+
+def _literal(text: str) -> Piece:
+    if "{%" in text:
+        raise ParseError("statements of templates do nothing here; use `$if` or `$for`, or `$raw` for this text", "{%")
+    return Piece(text)
 
 
 def bare(text: str) -> Piece:

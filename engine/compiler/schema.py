@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
@@ -111,14 +111,25 @@ class _Wording:
     def _additional_properties(self) -> Iterator[Fault]:
         known = list(self._schema().get("properties", {}))
         for name in self.details["unexpected"]:
-            near = nearest(name, known)
+            near = nearest(name, known) or self._below(name)
             message = f"nobody reads {name!r}" + (f" in {path_text(self.path)}" if self.path else "")
             expected = f"one of {', '.join(known)}" if known and near is None else None
             yield self._fault("unknown-key", message, (*self.path, name), key=True, nearest=near, expected=expected)
 
+    def _below(self, name: str) -> str | None:
+        """A key of ``spec`` that stands beside it."""
+        known = schema_of(self.definition.kind)["properties"]["spec"].get("properties", {})
+        near = None if self.path else nearest(name, known)
+        return near and f"spec.{near}"
+
+    def _any_of(self) -> Iterator[Fault]:
+        options = self._schema()["anyOf"]
+        names = [name for option in options for name in option.get("required", ())]
+        yield self._fault("missing-key", f"{self._field()} has none of {', '.join(names)}", key=True)
+
     def _required(self) -> Iterator[Fault]:
         name = self.details["property"]
-        if self.definition.abstract and (*self.path, name)[:1] == ("spec",):
+        if (self.definition.abstract or self.definition.orphan) and (*self.path, name)[:1] == ("spec",):
             return
         if self.path == () and name == "apiVersion":
             yield self._fault("missing-key", "the document has no apiVersion", expected="gatewright/v1")
@@ -130,7 +141,19 @@ class _Wording:
         types = [_TYPES[name] for name in self.details["types"]]
         expected = " or ".join(types)
         found = describe(self.error.instance)
+        if expected == _TYPES["object"] and "secretRef" in self._schema().get("properties", {}):
+            yield self._secret()
+            return
+        if expected == _TYPES["string"] and isinstance(self.error.instance, int | float):
+            expected += ", in quotes"
         yield self._fault("wrong-type", f"{self._field()} must be {expected}", expected=expected, found=found)
+
+    def _secret(self) -> Fault:
+        """A secret in clear; what stands there is not repeated."""
+        message = f"{self._field()}: a secret never stands in a document"
+        fault = self._fault("bad-secret", message, expected="{secretRef: {file: NAME}}, and the secret in that file")
+        place = replace(fault.place, text=fault.place.text[: fault.place.column - 1] + "***")
+        return replace(fault, place=place)
 
     def _enum(self) -> Iterator[Fault]:
         options = [str(option) for option in self.details["options"]]

@@ -29,7 +29,10 @@ class Fragment:
 
 @dataclass(slots=True)
 class Scope:
-    """Tables and fragments by name; ``own`` are the fragments of the document itself, checked even if unused."""
+    """Tables and fragments by name; ``own`` are the fragments of the document itself, checked even if unused.
+
+    ``title`` is the document's kind and name, as faults tell it.
+    """
 
     name: str
     tables: Mapping[str, Mapping[str, Any]]
@@ -37,6 +40,7 @@ class Scope:
     where: Where
     faults: list[Fault]
     own: Iterable[str] = ()
+    title: str = ""
     used: dict[str, None] = field(default_factory=dict)
     """Fragments that were called, in order."""
     _writes_null: bool | None = None
@@ -66,7 +70,7 @@ class Scope:
         if near is None and token is not None:
             near = nearest(token, known)
         place = (where or self.where)(path, token)
-        self.faults.append(Fault(code, message, place, path_text(path), expected, found, near, severity))
+        self.faults.append(Fault(code, message, place, path_text(path), expected, found, near, severity, self.title))
 
 
 def mentions(tree: Any, keys: tuple[str, ...]) -> bool:

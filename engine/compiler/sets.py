@@ -30,6 +30,8 @@ class Definition:
     chain: tuple[Document, ...]
     replaced: Definition | None = None
     """The document of a lower layer whose place this one took."""
+    orphan: bool = False
+    """It extends something that can't be found, so nobody knows what it lacks."""
 
     @property
     def title(self) -> str:

@@ -77,6 +77,8 @@ def check_port(bind: str, port: int) -> None:
 
 def make_directories(settings: Settings) -> None:
     """The data directory and what lies in it."""
+    if settings.data.exists() and not settings.data.is_dir():
+        raise StartError(f"GATEWRIGHT_DATA: {settings.data} is a file; a directory is needed")
     try:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         if settings.specs is None:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -147,7 +148,7 @@ class Site:
 
     def losses(self) -> list[str]:
         """The loss reports of all calls, each kind once."""
-        with sqlite3.connect(self.scratch / "data" / "gatewright.db") as db:
+        with closing(sqlite3.connect(self.scratch / "data" / "gatewright.db")) as db:
             rows = db.execute("select model_name, other, content from logs order by id").fetchall()
         return [f"{model}: {other} {content}" for model, other, content in rows]
 

@@ -127,8 +127,9 @@ def test_braces_inside_an_expression_do_not_end_it() -> None:
     assert run("{{ body.missing | default({'a': {'b': '}}'}}) }}", {}) == {"a": {"b": "}}"}}
 
 
-def test_marks_of_template_statements_are_plain_text() -> None:
-    assert run("{% if %} {# no comment #} {{ body }}\n", 1) == "{% if %} {# no comment #} 1\n"
+def test_other_marks_of_templates_are_plain_text() -> None:
+    assert run("{# no comment #} {{ body }}\n", 1) == "{# no comment #} 1\n"
+    assert run({"$raw": "{% if %} {{ body }}"}, 1) == "{% if %} {{ body }}"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def db(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    made = EmbeddedStore(tmp_path / "state.db")
+    made = EmbeddedStore(tmp_path / "state.db", clock=lambda: NOW)
     yield made
     made.close()
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import time
 import zlib
+from contextlib import closing
 
 import brotli
 import pytest
@@ -238,7 +239,7 @@ def test_each_call_leaves_one_log_row(gateway, one):
     request_id = answer.headers["x-request-id"]
     row = None
     for _ in range(50):
-        with sqlite3.connect(gateway.data / "gatewright.db") as db:
+        with closing(sqlite3.connect(gateway.data / "gatewright.db")) as db:
             db.row_factory = sqlite3.Row
             row = db.execute("SELECT * FROM logs WHERE request_id = ?", (request_id,)).fetchone()
         if row:

@@ -398,13 +398,23 @@ def record(number, previous=None, text="x", at=None):
     return Record(f"r{number}", at or time.time(), "0:c", False, previous, [text], {"output": []})
 
 
-def answers(tmp_path, **rules):
-    clock = Clock()
-    return Answers(EmbeddedStore(tmp_path / "a.db", clock=clock), 1, rules), clock
+@pytest.fixture
+def answers(tmp_path):
+    """Makes kept answers by rules, with the clock that they go by."""
+    stores = []
+
+    def make(**rules):
+        clock = Clock()
+        stores.append(EmbeddedStore(tmp_path / "a.db", clock=clock))
+        return Answers(stores[-1], 1, rules), clock
+
+    yield make
+    for store in stores:
+        store.close()
 
 
-def test_answers_expire(tmp_path):
-    kept, clock = answers(tmp_path, seconds=10)
+def test_answers_expire(answers):
+    kept, clock = answers(seconds=10)
     assert kept.keep(1, record(1), [])
     assert kept.find(1, "r1") is not None
     clock.now += 11
@@ -412,8 +422,8 @@ def test_answers_expire(tmp_path):
     assert kept.chain(1, "r1", 1000).records == []
 
 
-def test_what_is_gone_on_from_lives_anew_with_all_before_it(tmp_path):
-    kept, clock = answers(tmp_path, seconds=10)
+def test_what_is_gone_on_from_lives_anew_with_all_before_it(answers):
+    kept, clock = answers(seconds=10)
     past = time.time() - 6
     assert kept.keep(1, record(1, at=past), [])
     assert kept.keep(1, record(2, previous="r1", at=past), [])
@@ -423,8 +433,8 @@ def test_what_is_gone_on_from_lives_anew_with_all_before_it(tmp_path):
     assert len(kept.chain(1, "r2", 10_000).records) == 2
 
 
-def test_a_chain_is_bounded_and_says_what_is_missing(tmp_path):
-    kept, _ = answers(tmp_path, entryBytes=3000)
+def test_a_chain_is_bounded_and_says_what_is_missing(answers):
+    kept, _ = answers(entryBytes=3000)
     kept.keep(1, record(1, text="a" * 2000), [])
     kept.keep(1, record(2, previous="r1", text="b" * 2000), [])
     assert kept.chain(1, "r2", 100_000).whole
@@ -434,14 +444,14 @@ def test_a_chain_is_bounded_and_says_what_is_missing(tmp_path):
     assert not kept.keep(1, record(3, text="c" * 4000), []), "larger than an entry may be"
 
 
-def test_a_chain_that_bites_its_tail_ends(tmp_path):
-    kept, _ = answers(tmp_path)
+def test_a_chain_that_bites_its_tail_ends(answers):
+    kept, _ = answers()
     kept.keep(1, record(1, previous="r2"), [])
     kept.keep(1, record(2, previous="r1"), [])
     assert len(kept.chain(1, "r2", 100_000).records) == 2
 
 
-def test_lone_surrogates_are_kept(tmp_path):
-    kept, _ = answers(tmp_path)
+def test_lone_surrogates_are_kept(answers):
+    kept, _ = answers()
     assert kept.keep(1, record(1, text="\ud800"), [])
     assert json.dumps(kept.find(1, "r1").input) == '["\\ud800"]'

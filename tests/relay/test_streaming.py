@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import closing
 
 import pytest
 import requests
@@ -112,7 +113,7 @@ def rows(gateway, request_id):
     import sqlite3
 
     for _ in range(60):
-        with sqlite3.connect(gateway.data / "gatewright.db") as db:
+        with closing(sqlite3.connect(gateway.data / "gatewright.db")) as db:
             db.row_factory = sqlite3.Row
             found = db.execute("SELECT * FROM logs WHERE request_id = ?", (request_id,)).fetchall()
         if found:

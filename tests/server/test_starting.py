@@ -57,6 +57,12 @@ def test_data_directory_that_cant_be_made_is_told(tmp_path):
         starting.make_directories(Settings(data=tmp_path / "file" / "data"))
 
 
+def test_data_directory_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match="file is a file; a directory is needed"):
+        starting.make_directories(Settings(data=tmp_path / "file"))
+
+
 def test_directory_of_own_documents_is_made(tmp_path):
     starting.make_directories(Settings(data=tmp_path / "a" / "data"))
     assert (tmp_path / "a" / "data" / "specs").is_dir()
