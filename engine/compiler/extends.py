@@ -14,6 +14,9 @@ from engine.compiler.diagnostics import Fault, nearest
 from engine.compiler.schema import Shape, shape_of
 from engine.compiler.sets import Definition, Definitions
 
+LONGEST = 50
+"""How many documents may extend each other in a chain."""
+
 
 def resolve(definitions: Definitions) -> list[Fault]:
     """Merge every definition with its parents, in place."""
@@ -76,5 +79,9 @@ def _parent(
         circle = [item.name for item in open_[open_.index(parent) :]] + [definition.name, parent.name]
         message = f"extends goes in a circle: {' -> '.join(circle)}"
         faults.append(definition.fault("extends-circle", message, ("extends",)))
+        return None
+    elif len(open_) >= LONGEST:
+        message = f"a chain of extends has more than {LONGEST} documents"
+        faults.append(definition.fault("too-large", message, ("extends",)))
         return None
     return parent

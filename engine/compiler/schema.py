@@ -21,6 +21,8 @@ from engine.compiler.positions import Path
 from engine.compiler.sets import KINDS, Definition
 
 _HERE = FilePath(__file__).resolve().parent / "schemas"
+MANY = 200
+"""How many keys that nobody reads are told of one map; who has more has something else in mind."""
 _TYPES = {
     "object": "a map",
     "array": "a list",
@@ -110,7 +112,7 @@ class _Wording:
 
     def _additional_properties(self) -> Iterator[Fault]:
         known = list(self._schema().get("properties", {}))
-        for name in self.details["unexpected"]:
+        for name in self.details["unexpected"][:MANY]:
             near = nearest(name, known) or self._below(name)
             message = f"nobody reads {name!r}" + (f" in {path_text(self.path)}" if self.path else "")
             expected = f"one of {', '.join(known)}" if known and near is None else None

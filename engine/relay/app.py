@@ -58,7 +58,7 @@ class Gateway:
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
         """Add a fixed route (Falcon's interface)."""
         responders = {m: getattr(resource, f"on_{m.lower()}", None) for m in ("GET", "HEAD")}
-        self._fixed[uri_template] = {m: responder for m, responder in responders.items() if responder}
+        self._fixed[uri_template] = {m: _with_id(responder) for m, responder in responders.items() if responder}
 
     def find(self, uri: str, req: falcon.Request | None = None) -> tuple[object, dict[str, Any], dict[str, Any], str]:
         """Return resource, responders, parameters and template of a request (Falcon's interface)."""
@@ -75,7 +75,7 @@ class Gateway:
         method = req.method
         if method == "OPTIONS":
             resp.status = 204
-            resp.set_headers((*_CORS, *_PREFLIGHT))
+            resp.set_headers((*_CORS, *_PREFLIGHT, ("x-request-id", fresh_id())))
             return
         path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         endpoint, variables, methods = state.router.find("GET" if method == "HEAD" else method, path, headers, query)
@@ -115,6 +115,16 @@ class Gateway:
             ),
             watch=None if sock is None else lambda on_gone: Watch(sock, on_gone).stop,
         )
+
+
+def _with_id(responder: Callable[..., None]) -> Callable[..., None]:
+    """The responder of a fixed route, with an id on its answers as on all others."""
+
+    def serve(req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
+        resp.set_header("x-request-id", fresh_id())
+        responder(req, resp, **more)
+
+    return serve
 
 
 def fresh_id() -> str:

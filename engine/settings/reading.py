@@ -55,7 +55,8 @@ def load(environ: Mapping[str, str] | None = None, *, directory: Path | None = N
         if value is not None:
             values[attribute] = value
             sources = [pair for pair in sources if pair[0] != named[attribute]] + [(named[attribute], "command line")]
-    warnings = tuple(said for name in sorted({*environ, *filled}) if (said := retired.warning(name)))
+    known = {each for row in rows() for each in (row.name, f"{row.name}_FILE" if row.secret else row.name)}
+    warnings = tuple(said for name in sorted({*environ, *filled}) if (said := retired.warning(name, known)))
     return replace(Settings(**values), sources=tuple(sources), warnings=warnings)
 
 

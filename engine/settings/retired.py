@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
+
+_OURS = "GATEWRIGHT_"
 GONE: dict[str, str] = {
     "SQLITE_BUSY_TIMEOUT": "the busy timeout is fixed; put parameters into SQLITE_PATH",
     "DEBUG_SQL": "use DEBUG",
@@ -24,6 +28,7 @@ GONE: dict[str, str] = {
     "BATCH_UPDATE_ENABLED": "writes are always gathered, and durable",
     "BATCH_UPDATE_INTERVAL": "writes are always gathered, and durable",
     "POLLING_INTERVAL": "has no effect",
+    "REDIS_CONN_POOL_SIZE": "has no effect",
 }
 
 LATER: frozenset[str] = frozenset(
@@ -54,14 +59,55 @@ LATER: frozenset[str] = frozenset(
         "CRITICAL_RATE_LIMIT",
         "SEARCH_RATE_LIMIT",
         "ANONYMOUS_REQUEST_BODY_LIMIT_KB",
+        "CHANNEL_UPSTREAM_MODEL_UPDATE_TASK_ENABLED",
+        "CHANNEL_UPSTREAM_MODEL_UPDATE_TASK_INTERVAL_MINUTES",
+        "CHANNEL_UPSTREAM_MODEL_UPDATE_MIN_CHECK_INTERVAL_SECONDS",
+        "CRITICAL_RATE_LIMIT_DURATION",
+        "CRITICAL_RATE_LIMIT_ENABLE",
+        "GLOBAL_API_RATE_LIMIT_DURATION",
+        "GLOBAL_API_RATE_LIMIT_ENABLE",
+        "GLOBAL_WEB_RATE_LIMIT_DURATION",
+        "GLOBAL_WEB_RATE_LIMIT_ENABLE",
+        "SEARCH_RATE_LIMIT_DURATION",
+        "SEARCH_RATE_LIMIT_ENABLE",
+        "NODE_NAME",
+        "NOTIFICATION_LIMIT_DURATION_MINUTE",
+        "NOTIFY_LIMIT_COUNT",
+        "PYROSCOPE_APP_NAME",
+        "PYROSCOPE_BASIC_AUTH_PASSWORD",
+        "PYROSCOPE_BASIC_AUTH_USER",
+        "PYROSCOPE_BLOCK_RATE",
+        "PYROSCOPE_MUTEX_RATE",
+        "SMTP_INSECURE_SKIP_VERIFY",
+        "SMTP_STARTTLS_ENABLE",
+        "SMTP_STARTTLS_ENABLED",
+        "SMTP_TLS_INSECURE_SKIP_VERIFY",
+        "SUBSCRIPTION_PLAN_CACHE_CAP",
+        "SUBSCRIPTION_PLAN_CACHE_TTL",
+        "SUBSCRIPTION_PLAN_INFO_CACHE_CAP",
+        "SUBSCRIPTION_PLAN_INFO_CACHE_TTL",
+        "SYNC_HTTP_MAX_MB",
+        "SYNC_HTTP_RETRY",
+        "SYNC_HTTP_TIMEOUT_SECONDS",
+        "SYNC_UPSTREAM_BASE",
+        "UMAMI_SCRIPT_URL",
+        "UMAMI_WEBSITE_ID",
+        "USER_SESSION_HOURLY_ALERT_THRESHOLD",
+        "USER_SESSION_ISSUANCE_WINDOW_SECONDS",
+        "USER_SESSION_REVOKED_RETENTION_DAYS",
     )
 )
 
 
-def warning(name: str) -> str | None:
-    """What to say when this variable is set, or nothing."""
+def warning(name: str, known: Collection[str]) -> str | None:
+    """What to say when this variable is set, or nothing. ``known`` are the names that are read."""
     if name in GONE:
         return f"{name} is set but not read any more: {GONE[name]}"
     if name in LATER:
         return f"{name} is set but this version does not read it"
+    if name.startswith(_OURS) and name not in known:
+        # Kubernetes sets variables with this prefix for a service of that name, so only slips are told
+        ours = [each.removeprefix(_OURS) for each in known if each.startswith(_OURS)]
+        near = difflib.get_close_matches(name.removeprefix(_OURS), ours, n=1, cutoff=0.8)
+        return f"{name} is set but nobody reads it; did you mean {_OURS}{near[0]}?" if near else None
     return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from engine.compiler import check_set
+import time
+
+from engine.compiler import check_set, compile_set
 from engine.compiler.extends import merge
 from engine.compiler.load import Source
+from engine.compiler.schema import MANY
 from engine.compiler.sets import Definitions
 
 PARENT = """
@@ -133,3 +136,18 @@ def test_a_document_in_place_of_another_keeps_what_belongs_to_it() -> None:
     definition = resolved(change, PROVIDER, FORMAT, layers=(1, 0, 0)).get("Provider", "vendor")
     assert definition is not None
     assert definition.spec["channelTypes"] == {"newApi": [34]}
+
+
+def test_a_chain_without_end_in_sight_is_a_fault_and_no_failure() -> None:
+    policy = "apiVersion: gatewright/v1\nkind: Policy\nmetadata: {{name: p{}}}\nextends: p{}\nspec: {{}}\n"
+    texts = [policy.format(f"{number:04}", f"{number + 1:04}") for number in range(2000)]
+    found = compile_set([Source("chain.yaml", "---\n".join(texts))], []).faults
+    assert {fault.code for fault in found} == {"too-large", "unknown-parent"}
+
+
+def test_keys_without_number_that_nobody_reads_are_told_in_bounded_time() -> None:
+    keys = "".join(f"  k{number}: 1\n" for number in range(20_000))
+    text = f"apiVersion: gatewright/v1\nkind: Policy\nmetadata: {{name: p}}\nspec:\n{keys}"
+    began = time.process_time()
+    assert len(compile_set([Source("wide.yaml", text)], []).faults) == MANY
+    assert time.process_time() - began < 10

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import jsonschema_rs
 import pytest
 
-from engine.compiler import check_set
+from engine import paths
+from engine.compiler import check_set, load
 from engine.compiler.load import Source
 from engine.compiler.reference import rows
 from engine.compiler.schema import fields, schema_of
@@ -18,6 +21,22 @@ from engine.compiler.sets import KINDS
 @pytest.mark.parametrize("kind", KINDS)
 def test_schema_is_valid_json_schema(kind: str) -> None:
     jsonschema_rs.meta.validate(schema_of(kind))
+
+
+def test_a_second_validator_judges_every_document_alike() -> None:
+    """Speed is why documents are checked by the one in Rust; what it says is held against the older one here."""
+    golden = sorted((Path(__file__).parent / "golden_faults").glob("*.txt"))
+    texts = [file.read_text(encoding="utf-8").partition("\n----\n")[0] for file in golden]
+    texts += [source.text for source in load.read(paths.SPECS)[0] if "kind: Format" not in source.text]
+    judged = []
+    for document in (each for text in texts for each in load.parse(Source("t.yaml", text))[0]):
+        kind = document.data.get("kind") if isinstance(document.data, dict) else None
+        if kind in KINDS:
+            older = jsonschema.Draft202012Validator(schema_of(kind)).is_valid(document.data)
+            assert older == jsonschema_rs.Draft202012Validator(schema_of(kind)).is_valid(document.data), document.data
+            judged.append(older)
+    assert judged.count(True) > 50
+    assert judged.count(False) > 10
 
 
 def undescribed(schema: Any, path: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import time
 import zlib
 from contextlib import closing
@@ -176,6 +177,26 @@ def test_other_methods_paths_and_preflight(gateway):
     answer = requests.get(gateway.base + "/v1/nothing", timeout=5)
     assert answer.status_code == 404
     assert "/v1/nothing" in answer.json()["error"]["message"]
+
+
+def test_every_response_has_a_request_id(gateway):
+    seen = set()
+    for method, path in (
+        ("HEAD", "/"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("OPTIONS", "/v1/messages"),
+        ("GET", "/x"),
+    ):
+        seen.add(requests.request(method, gateway.base + path, timeout=5).headers["x-request-id"])
+    assert len(seen) == 5
+
+
+def test_the_same_is_served_without_a_version_in_the_path(gateway, one):
+    for dialect, model in (("chat", "chat-model"), ("claude", "claude-model"), ("gemini", "gemini-model")):
+        path, body = body_of(dialect, model)
+        bare = re.sub("^/v1(beta)?", "", path)
+        assert gateway.post(bare, body).status_code == gateway.post(path, body).status_code == 200, bare
 
 
 def test_model_lists_speak_the_callers_dialect(gateway):

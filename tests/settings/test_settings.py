@@ -142,6 +142,11 @@ def test_names_that_are_read_no_more_give_a_warning(load):
     assert "MEMORY_CACHE_ENABLED" in said[0]
 
 
+def test_a_slip_in_a_name_of_ours_is_told_with_the_right_one(load):
+    said = load({"GATEWRIGHT_WORKER": "2", "GATEWRIGHT_PORT_3000_TCP_ADDR": "10.0.0.1", "GATEWRIGHT_KEY_ACME": "x"})
+    assert said.warnings == ("GATEWRIGHT_WORKER is set but nobody reads it; did you mean GATEWRIGHT_WORKERS?",)
+
+
 def test_no_name_is_both_read_and_retired():
     names = [row.name for row in settings.rows()]
     assert len(set(names)) == len(names)
