@@ -6,6 +6,7 @@ wrong, the running release stays.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import program
-from engine.compiler import compile_set, read_set
+from engine.compiler import compile_set, read_set, spectests
 from engine.compiler.cache import load_or_compile
 from engine.compiler.diagnostics import Fault, has_errors
 from engine.server.releases import Releases
@@ -33,7 +34,12 @@ def warm(directories: Sequence[Path]) -> None:
     """Have the compiler keep what does not change; what is wrong with the documents has been said already."""
     with suppress(Exception):  # the watcher must outlive any fault of the compiler
         sources, shared, _ = read_set([path for path in directories if path.is_dir()])
-        compile_set(sources, shared)
+        result = compile_set(sources, shared)
+        if result.artefact is not None:
+            spectests.faults(result)
+    # PERF: a full collection over all that is kept takes longer than an edit (0.4 s against 0.25)
+    gc.collect()
+    gc.freeze()
 
 
 def compile_release(directories: Sequence[Path], releases: Releases) -> Outcome:
