@@ -29,10 +29,10 @@ _GET = "SELECT value FROM entries WHERE space=? AND key=? AND (expires IS NULL O
 _PUT = "INSERT OR REPLACE INTO entries (space, key, value, expires) VALUES (?,?,?,?)"
 _DELETE = "DELETE FROM entries WHERE space=? AND key=? RETURNING (expires IS NULL OR expires>?)"
 _INCR = """
-INSERT INTO entries (space, key, value, expires) VALUES (?1,?2,?3,?4)
+INSERT INTO entries (space, key, value, expires) VALUES (?,?,?,?)
 ON CONFLICT (space, key) DO UPDATE SET
-    value = CASE WHEN expires<=?5 THEN ?3 ELSE CAST(value AS INTEGER)+?3 END,
-    expires = CASE WHEN expires<=?5 THEN ?4 ELSE expires END
+    value = CASE WHEN entries.expires<=? THEN excluded.value ELSE CAST(entries.value AS INTEGER)+excluded.value END,
+    expires = CASE WHEN entries.expires<=? THEN excluded.expires ELSE entries.expires END
 RETURNING value"""
 _CREATE = """
 INSERT INTO entries (space, key, value, expires) VALUES (?,?,?,?)
@@ -82,7 +82,8 @@ class Space:
 
     def incr(self, key: str, by: int = 1, ttl: float | None = None) -> int:
         """Add to a number and give the sum; ``ttl`` counts from when the number came into being."""
-        values = (self._name, key, by, self._until(ttl), self._store.clock())
+        now = self._store.clock()
+        values = (self._name, key, by, self._until(ttl), now, now)
         return int(self._store.run(_INCR, values, wrote=8)[0][0])
 
     def cas(self, key: str, old: bytes | None, new: bytes, ttl: float | None = None) -> bool:
