@@ -4,7 +4,7 @@ Takes hub events, in lists as decode yields them:
 
     start       {id, model, created, ...}      on the first event or on every one
     part_start  {key, kind, fields}            without a key it always opens a part
-    part_delta  {key?, kind?, text?, arguments?, signature?, encrypted?, citation?, citations?, patch?}
+    part_delta  {key?, kind?, text?, arguments?, signature?, encrypted?, citation?, citations?, patch?, source?}
     part_end    {key?, kind?}                  without a key it ends the current part
     part        {kind, fields, key?}           opened, filled and ended at once
     item        {key, id?, phase?, end?}       the source's own grouping: following parts belong to it
@@ -37,7 +37,8 @@ from engine.hub.usage import NO_PLAN, Plan, UsageTally
 
 LIMIT_BYTES = 64 * 1024 * 1024
 _KEY_TYPES = frozenset({int, str, type(None)})
-_CONTENT = ("text", "arguments", "signature", "encrypted", "citation", "citations", "patch")
+_CONTENT = ("text", "arguments", "signature", "encrypted", "citation", "citations", "patch", "source")
+_BULKY = ("patch", "citation", "citations", "source")
 
 
 class StreamFaultError(ValueError):
@@ -194,8 +195,7 @@ class Assembler:
         before = len(part.pieces)
         fragments = part.add(event)
         self._size += sum(map(len, part.pieces[before:])) + 64
-        if event.get("patch") or event.get("citation") or event.get("citations"):
-            self._size += len(str(event))
+        self._size += sum(len(str(event[name])) for name in _BULKY if event.get(name))
         self._outlet.deliver(part, fragments)
 
     def _begin(self, kind: str, key: Any, fields: Any) -> OpenPart:

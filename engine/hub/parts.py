@@ -1,12 +1,16 @@
 """One part while it is being received: what it was opened with and the fragments since.
 
-Takes hub event fields; gives the part as a plain dict. Text is kept as a list of fragments and joined when the part is
-settled, so that a long answer isn't copied at each chunk. Knows nothing of order, numbering or formats.
+Takes hub event fields; gives the part as a plain dict. Text, and the content of a medium, are kept as lists of
+fragments and joined when the part is settled, so that a long answer isn't copied at each chunk. Knows nothing of order,
+numbering or formats.
 """
 
 from __future__ import annotations
 
+import binascii
 import json
+from base64 import b64decode, b64encode
+from contextlib import suppress
 from typing import Any
 
 from engine.hub.patches import Patched
@@ -15,7 +19,7 @@ from engine.hub.types import Event, Json, Part
 TEXT_KINDS = frozenset({"text", "refusal", "thinking"})
 CALL_KINDS = frozenset({"tool_call", "server_call"})
 
-_STREAMED = frozenset({"text", "arguments", "patch", "citation"})
+_STREAMED = frozenset({"text", "arguments", "patch", "citation", "source"})
 _TEXTUAL = frozenset({"id", "name", "signature", "encrypted", "signature_of", "item", "format", "phase", "unwrap"})
 _PLACEHOLDERS = frozenset({"", "{}"})
 
@@ -57,11 +61,20 @@ def _reject(name: str) -> None:
     raise ValueError(name)
 
 
+def join_base64(pieces: list[str]) -> str:
+    """Base64 of all that the pieces hold; each may be padded by itself. What is none is handed on as it came."""
+    if any(piece.endswith("=") or len(piece) % 4 for piece in pieces[:-1]):
+        with suppress(binascii.Error):
+            return b64encode(b"".join(b64decode(piece, validate=True) for piece in pieces)).decode("ascii")
+    return "".join(pieces)
+
+
 class OpenPart:
     """A part that grows. ``data`` is what encode sees; ``live`` says that its fragments are passed on at once."""
 
     __slots__ = (
         "accepted",
+        "content",
         "data",
         "ended",
         "fast",
@@ -84,6 +97,8 @@ class OpenPart:
         self.field = "arguments" if kind in CALL_KINDS else "text"
         self.data: Part = {"type": kind}
         self.pieces: list[str] = []
+        self.content: list[str] = []
+        """Of a medium, in base64."""
         self.placeholder = False
         self.patched: Patched | None = None
         self.accepted = True
@@ -96,6 +111,7 @@ class OpenPart:
         for name, value in fields.items():
             if name not in _STREAMED and name != "type" and _fits(name, value):
                 self.data[name] = value
+        self._receive(fields.get("source"))
         for name in ("citations", "logprobs"):
             if name in self.data:
                 self.data[name] = list(self.data[name])
@@ -123,7 +139,7 @@ class OpenPart:
 
     def size(self) -> int:
         """About how many bytes the part was opened with."""
-        return 256 + sum(map(len, self.pieces)) + _weight(self.data)
+        return 256 + sum(map(len, self.pieces)) + sum(map(len, self.content)) + _weight(self.data)
 
     def merge(self, fields: Part) -> list[Event]:
         """A start said again for the same key: fills what was missing; text in it is a fragment."""
@@ -131,7 +147,7 @@ class OpenPart:
             if name not in _STREAMED and name not in self.data and _fits(name, value):
                 self.data[name] = value
         self._mark_wrapped()
-        more = {name: fields[name] for name in ("text", "arguments") if fields.get(name)}
+        more = {name: fields[name] for name in ("text", "arguments", "source") if fields.get(name)}
         if self.field == "arguments" and as_text(more.get("arguments"), "arguments").strip() in _PLACEHOLDERS:
             more.pop("arguments", None)
         return self.add(more) if more else []
@@ -154,6 +170,7 @@ class OpenPart:
             if fragments:
                 fragments[0]["logprobs"] = logprobs
         fragments.extend(self._cite(event))
+        fragments.extend(self._receive(event.get("source")))
         for name in ("signature", "encrypted"):
             opaque = event.get(name)
             if opaque and _fits(name, opaque) and opaque != self.data.get(name):
@@ -163,6 +180,17 @@ class OpenPart:
         if isinstance(owner, str) and owner:
             self.data["signature_of"] = owner
         return fragments
+
+    def _receive(self, source: Json) -> list[Event]:
+        """A medium in pieces: its ``data`` goes on, what else is told of it is kept from the first time."""
+        if not isinstance(source, dict):
+            return []
+        self.data["source"] = {**source, **self.data.get("source", {})}
+        piece = self.data["source"].pop("data", None)
+        if not isinstance(piece, str) or not piece:
+            return []
+        self.content.append(piece)
+        return [{"type": "part_delta", "source": {"data": piece}}]
 
     def _cite(self, event: Event) -> list[Event]:
         """One citation is appended; a list of citations is the whole list so far, said again."""
@@ -184,6 +212,8 @@ class OpenPart:
             if "logprobs" in self.data:
                 fragments[0]["logprobs"] = list(self.data["logprobs"])
         fragments.extend({"type": "part_delta", "citation": citation} for citation in self.data.get("citations", ()))
+        if self.content:
+            fragments.append({"type": "part_delta", "source": {"data": join_base64(self.content)}})
         if self.data.get("signature"):
             fragments.append({"type": "part_delta", "signature": self.data["signature"]})
         return fragments
@@ -199,6 +229,8 @@ class OpenPart:
                 late.append(self._late(as_text(self.patched.root, "arguments")))
             elif not self.pieces and (self.kind == "tool_call" or self.placeholder):
                 late.append(self._late("{}"))
+        if self.content:
+            data["source"] = {**data["source"], "data": join_base64(self.content)}
         if self.kind in TEXT_KINDS:
             if self.pieces or "encrypted" not in data:
                 data["text"] = "".join(self.pieces)

@@ -178,7 +178,7 @@ class Told:
             return before
         if self._item is not None and self._item.get("key", self._item.get("id")) == key:
             return [*self._release(), event]
-        if key in self._gone:
+        if isinstance(key, str | int) and key in self._gone:
             self._gone.discard(key)
             return []
         return [event]

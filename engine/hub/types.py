@@ -63,13 +63,14 @@ FinishReason = Literal[
 
 
 class Source(TypedDict, total=False):
-    """Where media stands: exactly one of ``data`` (base64), ``url``, ``id``, ``text``."""
+    """Where media stands: ``data`` (base64), ``url``, ``id`` or ``text``; an answer's audio may have data and an id."""
 
     mime: str
     data: str
     url: str
     id: str
     text: str
+    expires: int
 
 
 class Citation(TypedDict, total=False):
@@ -92,8 +93,9 @@ class Citation(TypedDict, total=False):
 class PartFields(TypedDict, total=False):
     """Every key a part may have. ``type`` is always there; which others make sense hangs on it.
 
-    `text`, `refusal`, `thinking` have ``text``; `thinking` may be ``encrypted`` only (redacted); `tool_call` has
-    ``arguments`` as text, byte for byte; `tool_result` has ``parts``; opaque kinds have ``format`` and ``value``.
+    `text`, `refusal`, `thinking` have ``text``, and `audio` may (its words); `thinking` may be ``encrypted`` only
+    (redacted); `tool_call` has ``arguments`` as text, byte for byte; `tool_result` has ``parts``; opaque kinds have
+    ``format`` and ``value``.
     """
 
     type: PartKind
