@@ -122,8 +122,7 @@ def _first(stream: str | None) -> str | None:
 @functools.cache
 def _compiled() -> Program | str:
     sources, shared, faults = read_set([HOME / "specs" / "formats"])
-    wanted = {*FORMATS, *DIALECTS.values()}
-    result = compile_set([source for source in sources if Path(source.name).stem in wanted], shared)
+    result = compile_set(sources, shared)
     if faults or result.artefact is None:
         return "\n".join(fault.as_text() for fault in faults + result.faults)
     return result.program()

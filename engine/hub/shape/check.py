@@ -136,6 +136,8 @@ def _note(part: Part, seen: Seen) -> None:
         seen.kinds.add(kind)
     elif not part.get("text"):
         seen.empty = True
+    if part.get("error"):
+        seen.failed = True
     if "signature" in part or "encrypted" in part:
         seen.signed = True
 

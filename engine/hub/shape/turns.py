@@ -1,7 +1,7 @@
 """Turns in the order and under the roles that the target takes.
 
 Declared: ``turns: {alternate, first, system: field|first|anywhere, system_late: hoist|user, results: in_user|
-own_message, results_follow_calls, empty: drop|TEXT}``. Neighbouring assistant messages are always joined, since some
+own_message, results_follow_calls, failed: TEXT, empty: drop|TEXT}``. Neighbouring assistant messages are always joined, since some
 formats decode one turn to several of them.
 """
 
@@ -41,6 +41,8 @@ def fit(work: Work) -> None:
     if calls and rules.get("results_follow_calls"):
         turns = _merge(turns, _MODEL)
         turns = turns if _in_order(turns) else _results_after_calls(turns, work)
+    if seen.failed and rules.get("failed"):
+        turns = [_failures_told(turn, rules["failed"], work) for turn in turns]
     if calls and in_user:
         turns = [{**turn, "role": "user"} if turn["role"] == "tool" else turn for turn in turns]
     turns = _merge(turns, _ALL if rules.get("alternate") or in_user else _MODEL)
@@ -178,6 +180,7 @@ def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
                 work.report(f"messages[{index}]", f"call {call['id']} has no result; an error result was put in")
                 answer = {"type": "tool_result", "id": call["id"], "error": True}
                 answer["parts"] = [{"type": "text", "text": _NO_RESULT}]
+                work.seen.failed = True
                 if call.get("name"):
                     answer["name"] = call["name"]
             answers.append(answer)
@@ -208,6 +211,21 @@ def _answer(after: int, results: deque[tuple[int, Part]], taken: set[int]) -> Pa
             taken.add(id(part))
             return part
     return None
+
+
+def _failures_told(turn: Turn, word: str, work: Work) -> Turn:
+    """A format without a field for it is told in words that a call failed: the model must know."""
+    if not any(part.get("error") and _is_result(part) for part in turn["parts"]):
+        return turn
+    work.report("messages", f"that a call failed is told by {word.strip()!r} before its result")
+    return {**turn, "parts": [_told(part, word) if part.get("error") else part for part in turn["parts"]]}
+
+
+def _told(result: Part, word: str) -> Part:
+    first, *rest = result.get("parts") or [{}]
+    said = first.get("type", "text") == "text"
+    text = {**first, "type": "text", "text": word + first.get("text", "")} if said else {"type": "text", "text": word}
+    return {**result, "parts": [text, *rest] if said else [text, first, *rest]}
 
 
 def _results_first(turn: Turn) -> Turn:

@@ -57,6 +57,8 @@ class Seen:
     """Of parts at any depth; text alone is not told."""
     roles: set[str] = field(default_factory=set)
     signed: bool = False
+    failed: bool = False
+    """A result says that its call failed."""
     strays: bool = False
     """A result stands in another turn than a tool's."""
     empty: bool = False
