@@ -12,6 +12,7 @@ meaning looks in its own dialect. Imports nothing of ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +82,26 @@ class CallError(GatewrightError):
 
 
 class Refusal(CallError):  # noqa: N818 - says what happened; its base says that it is an error
-    """A field whose loss would change the answer's meaning and that the target can't take."""
+    """A field whose loss would change the answer's meaning and that the target can't take.
+
+    ``within`` is what ``path`` leads through: a conversation under way, unless it is the caller's own body.
+    """
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__("bad_request", f"{path}: {why}", param=path, code="unsupported_value")
+        self.path = path
+        self.why = why
+        self.within: Any = None
 
 
 class MappingError(GatewrightError):
-    """Data without the shape that a mapping needs; ``path`` is the expression or field, ``why`` the finding."""
+    """Data without the shape that a mapping needs; ``path`` is the expression or field, ``why`` the finding.
+
+    ``held`` are the values of the variables that the expression may use.
+    """
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"{path}: {why}")
         self.path = path
         self.why = why
+        self.held: dict[str, Any] = {}

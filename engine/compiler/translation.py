@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.errors import CallError
+from engine.errors import CallError, MappingError, Refusal
 from engine.hub import assembler, loss, replay, shape, usage
 from engine.hub.fold import fold_keys
 from engine.program import Format, Program, Stream
+from engine.program.origins import Origins, own_path, path_text, trace
 
 Report = list[tuple[str, str]]
 
@@ -91,14 +92,20 @@ def _request(out: Translation, here: Format, there: Format, message: Message) ->
     if here.decode_request is None or there.encode_request is None:
         raise CallError("bad_request", f"{here.name} has no request.decode, or {there.name} no request.encode")
     body = fold_keys(message.wire, here.keys) if here.keys else message.wire
-    _valid(here, body)
+    _valid(here, message.wire, body)
     _leftovers(out, here, body)
-    decoded = here.decode_request(out.report, body, message.path, message.query, message.header, ctx)
-    hub = out.step("hub request", decoded)
-    shaped, _ = shape.shape(hub, there.shape, ctx, out.report, native=_native(there))
-    out.step("shaped hub request", shaped)
-    out.report += loss.unread(shaped, there.hub_reads)
-    out.step(f"{there.name} request", there.encode_request(out.report, shaped, ctx))
+    others = (message.path, message.query, message.header, ctx)
+    try:
+        hub = out.step("hub request", here.decode_request(out.report, body, *others))
+    except MappingError as ex:
+        raise Origins(message.wire, body).told(ex) from ex
+    try:
+        shaped, _ = shape.shape(hub, there.shape, ctx, out.report, native=_native(there))
+        out.step("shaped hub request", shaped)
+        out.report += loss.unread(shaped, there.hub_reads)
+        out.step(f"{there.name} request", there.encode_request(out.report, shaped, ctx))
+    except (Refusal, MappingError) as ex:
+        raise trace(message.wire, body, hub, here.decode_request, *others).told(ex) from ex
 
 
 def _native(there: Format) -> set[str]:
@@ -106,12 +113,12 @@ def _native(there: Format) -> set[str]:
     return {there.name, there.passthrough_as}
 
 
-def _valid(here: Format, body: Any) -> None:
+def _valid(here: Format, wire: Any, body: Any) -> None:
     schema = here.request_schema
     if schema is None or schema.is_valid(body):
         return
     fault = next(iter(schema.iter_errors(body)))
-    at = ".".join(map(str, fault.instance_path)) or "the body"
+    at = path_text(own_path(wire, body, tuple(fault.instance_path))) or "the body"
     raise CallError("bad_request", f"{at}: {fault.message}", param=at)
 
 

@@ -7,6 +7,7 @@ MappingError (its path is filled in by whoever called the generated function) wh
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn
 
@@ -35,6 +36,8 @@ STEPS = 1_000_000
 DEPTH = 64
 """How deep fragments may use each other."""
 MODULE = "<gatewright mappings>"
+_LOCAL = re.compile(r"v_(\w+?)(?:_\d+)?").fullmatch
+"""The local of a variable; a later one of the same name has a higher number."""
 
 
 def fail(why: str) -> NoReturn:
@@ -348,11 +351,13 @@ def located(error: Exception) -> Exception:
     if isinstance(error, GatewrightError) and not (isinstance(error, MappingError) and not error.path):
         return error
     trace, text, place = error.__traceback__, "", ""
+    held: dict[str, Any] = {}
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == MODULE:
             places = trace.tb_frame.f_globals["_places"].get(trace.tb_frame.f_code.co_name, ())
             if 0 < trace.tb_lineno <= len(places):
                 text, place = places[trace.tb_lineno - 1]
+            held = {found[1]: value for name, value in trace.tb_frame.f_locals.items() if (found := _LOCAL(name))}
         trace = trace.tb_next
     if isinstance(error, MappingError):
         why = error.why
@@ -361,6 +366,7 @@ def located(error: Exception) -> Exception:
     else:
         why = "has a type that can't be used here"
     result = MappingError(text or place, why)
+    result.held = held
     if place:
         result.add_note(f"in {place}")
     return result

@@ -16,11 +16,11 @@ import orjson
 from engine.errors import CallError, MappingError, Refusal
 from engine.hub import loss, shape
 from engine.hub.fold import fold_keys
+from engine.program.origins import Origins, own_path, path_text, trace
 from engine.relay.splice import splice
 from engine.relay.thread import spoken, told
 
 if TYPE_CHECKING:
-    from engine.program import Format
     from engine.relay.call import Attempt, Call, Report
 
 Fetch = Callable[[str], tuple[str, bytes]]
@@ -89,11 +89,13 @@ def _across(call: Call, attempt: Attempt, hub: dict[str, Any], fetch: Fetch | No
     out.hub = request
     if call.thread is not None:
         request = {key: value for key, value in request.items() if key not in _SETTLED}
-    shaped, out.memo = shape.shape(
-        request, target.shape, ctx, out.report, fetch, native=(target.name, target.passthrough_as)
-    )
-    out.report += loss.unread(shaped, target.hub_reads)
-    body = target.encode_request(out.report, shaped, ctx)
+    native = (target.name, target.passthrough_as)
+    try:
+        shaped, out.memo = shape.shape(request, target.shape, ctx, out.report, fetch, native=native)
+        out.report += loss.unread(shaped, target.hub_reads)
+        body = target.encode_request(out.report, shaped, ctx)
+    except (Refusal, MappingError) as ex:
+        raise _in_own_terms(call, ex) from ex
     wanted = _usage_path(call, attempt)
     if wanted:
         body = _put(body, wanted, True)
@@ -115,17 +117,33 @@ def request_hub(call: Call) -> dict[str, Any]:
     source = call.format
     if source.decode_request is None:
         raise CallError("bad_request", f"{source.name} requests can't be carried to another format")
-    body = told(call)
-    body = fold_keys(body, source.keys) if source.keys else body
-    _validate(source, body)
+    body = _read(call)
+    _validate(call, body)
     _leftovers(call, body)
     try:
         hub: dict[str, Any] = source.decode_request(call.report, body, call.path, call.query, call.headers, call.ctx())
     except MappingError as ex:
-        raise CallError("bad_request", str(ex), param=ex.path) from None
+        raise Origins(call.body, body).told(ex) from None
     hub["stream"] = call.stream
     call.hub = hub
     return hub
+
+
+def _read(call: Call) -> dict[str, Any]:
+    """The body as decode reads it: the whole conversation, in the format's own spelling."""
+    body = told(call)
+    keys = call.format.keys
+    return fold_keys(body, keys) if keys else body
+
+
+def _in_own_terms(call: Call, error: Refusal | MappingError) -> Refusal:
+    """A refusal of the conversation, told by the path in the caller's body."""
+    decode = call.format.decode_request
+    if decode is None:
+        raise error
+    found = trace(call.body, _read(call), call.hub, decode, call.path, call.query, call.headers, call.ctx())
+    stored = call.format.stored
+    return found.told(error, stored.field if stored and call.thread and call.thread.previous else None)
 
 
 def hub_or_nothing(call: Call) -> dict[str, Any]:
@@ -139,15 +157,15 @@ def hub_or_nothing(call: Call) -> dict[str, Any]:
         call.report[:] = before
 
 
-def _validate(source: Format, body: dict[str, Any]) -> None:
-    schema = source.request_schema
+def _validate(call: Call, body: dict[str, Any]) -> None:
+    schema = call.format.request_schema
     try:
         if schema is None or schema.is_valid(body):
             return
         fault = next(iter(schema.iter_errors(body)))
     except ValueError:  # the validator's own bound on depth
         raise RecursionError from None
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.instance_path).lstrip(".")
+    path = path_text(own_path(call.body, body, tuple(fault.instance_path)))
     raise CallError(
         "bad_request", f"{path or 'the body'}: {_short(fault.message)}", param=path or None, code="invalid_type"
     )

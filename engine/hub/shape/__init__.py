@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from engine.errors import Refusal
 from engine.hub.shape import check, ids, media, numbers, output, thinking, tools, turns
 from engine.hub.shape import schema as schemas
 from engine.hub.shape.restore import Restorer, restore
@@ -34,6 +35,15 @@ def shape(
     """
     own = native or {name for name in [ctx.get("target")] if name}
     work = Work(begin(request), rules or {}, ctx, report, own, fetch, kin)
+    try:
+        _fit(work)
+    except Refusal as ex:
+        ex.within = work.request
+        raise
+    return work.request, work.memo
+
+
+def _fit(work: Work) -> None:
     check.check(work)
     ids.link(work)
     thinking.fit(work)
@@ -43,7 +53,6 @@ def shape(
     media.fit(work)
     turns.fit(work)
     numbers.fit(work)
-    return work.request, work.memo
 
 
 def _output_schema(work: Work) -> None:

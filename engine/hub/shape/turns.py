@@ -1,8 +1,8 @@
 """Turns in the order and under the roles that the target takes.
 
 Declared: ``turns: {alternate, first, system: field|first|anywhere, system_late: hoist|user, results: in_user|
-own_message, results_follow_calls, failed: TEXT, empty: drop|TEXT}``. Neighbouring assistant messages are always joined, since some
-formats decode one turn to several of them.
+own_message, results_follow_calls, failed: TEXT, empty: drop|TEXT}``. Neighbouring assistant messages are always joined,
+since some formats decode one turn to several of them.
 """
 
 from __future__ import annotations
@@ -172,7 +172,9 @@ def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
         if turn["role"] != "assistant" or not calls:
             continue
         if index == len(turns) - 1:
-            raise Refusal("messages", f"end with the call {calls[0]['id']}, which has no result; send its result too")
+            work.request["messages"] = turns
+            path = f"messages[{index}].parts[{turn['parts'].index(calls[0])}]"
+            raise Refusal(path, f"is the call {calls[0]['id']}, which has no result; send its result too")
         answers: list[Part] = []
         for call in calls:
             answer = _answer(index, results[call["id"]], taken)

@@ -1,0 +1,201 @@
+"""Where in a caller's body the values of its conversation came from; asked only when one of them is refused.
+
+Takes the body and the conversation that decode made of it; gives paths in the caller's own terms. What decode hands on
+as it is, is the same object on both sides. What a fragment made came from the first of its arguments that stands in the
+body: for that the mapping is run again with its fragments watched, so that a call that goes well pays nothing. A value
+without an origin of its own came from where all that it holds came from. Knows no format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+from types import FunctionType
+from typing import Any
+
+from engine.errors import MappingError, Refusal
+from engine.program.patch import Function, Json
+
+Path = tuple[str | int, ...]
+Note = Callable[[Json, tuple[Json, ...]], None]
+
+_FRAGMENT = "g_"
+_STEP = re.compile(r"[^.\[\]]+")
+_READ = re.compile(r"([^\W\d]\w*)((?:\.\w+)*)")
+_SMALL = 257
+"""Numbers below it, and texts of one letter, are the same object wherever they stand."""
+
+
+def trace(body: Json, read: Json, hub: Json, decode: Function, *others: Json) -> Origins:
+    """The origins of ``hub``, which ``decode`` made of ``read``: the body, or the same in the format's own spelling."""
+    found = Origins(body, read)
+    found.follow(hub, _watched(decode, found.note)([], read, *others))
+    return found
+
+
+def _watched(function: Function, note: Note) -> Function:
+    """A generated function that tells of each fragment what it gave for which arguments."""
+    module = function.__globals__
+    space = dict(module)
+
+    def watch(fragment: Function) -> Function:
+        def run(report: Json, budget: Json, depth: int, *arguments: Json) -> Json:
+            made = fragment(report, budget, depth, *arguments)
+            note(made, arguments)
+            return made
+
+        return run
+
+    for name, value in module.items():
+        if name.startswith(_FRAGMENT):
+            space[name] = watch(FunctionType(value.__code__, space, name))
+    return FunctionType(function.__code__, space, "mapping")
+
+
+class Origins:
+    """Paths in one body, by the values that stand there or were made of them."""
+
+    def __init__(self, body: Json, read: Json) -> None:
+        self._body = body
+        self._paths: dict[int, Path | None] = {}
+        self._kept: list[Json] = []
+        """Whatever is known by its identity must live as long."""
+        self._place(body, read, ())
+
+    def _place(self, value: Json, twin: Json, path: Path) -> None:
+        self._learn(value, path)
+        if twin is not value:
+            self._learn(twin, path)
+        for (key, inner), (_, other) in zip(_members(value), _twins(value, twin), strict=True):
+            self._place(inner, other, (*path, key))
+
+    def _learn(self, value: Json, path: Path) -> None:
+        if _own(value):
+            self._kept.append(value)
+            # One object in two places tells neither.
+            self._paths[id(value)] = path if id(value) not in self._paths else None
+
+    def note(self, made: Json, arguments: tuple[Json, ...]) -> None:
+        """A fragment gave this for these arguments."""
+        path = next(filter(None, (self._paths.get(id(argument)) for argument in arguments)), None)
+        if path is not None and _own(made) and id(made) not in self._paths:
+            self._kept.append(made)
+            self._paths[id(made)] = path
+
+    def follow(self, value: Json, twin: Json) -> None:
+        """What was made the first time has the origin of its like that was made while watched."""
+        path = self._paths.get(id(twin))
+        if path is not None and _own(value):
+            self._kept.append(value)
+            self._paths.setdefault(id(value), path)
+        if len(_members(value)) == len(_members(twin)):
+            for (_, inner), (_, other) in zip(_members(value), _members(twin), strict=True):
+                self.follow(inner, other)
+
+    def of(self, value: Json) -> Path | None:
+        """Where a value came from."""
+        path = self._paths.get(id(value))
+        if path is not None:
+            return path
+        below = [found for _, inner in _members(value) if (found := self.of(inner))]
+        if not below:
+            return None
+        together = zip(*below, strict=False)
+        path = tuple(steps[0] for steps in takewhile(lambda steps: len(set(steps)) == 1, together))
+        # What holds something came from what holds something.
+        return (path if _members(self._at(path)) else path[:-1]) or None
+
+    def told(self, error: Refusal | MappingError, otherwise: str | None = None) -> Refusal:
+        """The refusal with the path of the value that it means; ``otherwise`` stands for all that is not in the body."""
+        path = None
+        for trail in _trails(error):
+            *_, last = trail
+            path = next(filter(None, map(self.of, reversed(trail))), None)
+            if path is not None:
+                path = self._narrowed(path, last)
+                break
+        return Refusal(path_text(path) if path else otherwise or error.path, error.why)
+
+    def _at(self, path: Path) -> Json:
+        here = self._body
+        for step in path:
+            here = here[step]
+        return here
+
+    def _narrowed(self, path: Path, value: Json) -> Path:
+        """The one place below a path that holds the same number, text or flag."""
+        if isinstance(value, dict | list) or value is None or self.of(value):
+            return path
+        places = [below for below, found in _leaves(self._at(path)) if found == value and type(found) is type(value)]
+        return (*path, *places[0]) if len(places) == 1 else path
+
+
+def own_path(body: Json, read: Json, path: Path) -> Path:
+    """A path in what was read, in the spelling of the body."""
+    spelled: list[str | int] = []
+    for step in path:
+        there = list(_members(read))
+        at = [key for key, _ in there].index(step)
+        members = _members(body)
+        spelled.append(members[at][0] if len(members) == len(there) else step)
+        body, read = _twins(read, body)[at][1], there[at][1]
+    return tuple(spelled)
+
+
+def path_text(path: Path) -> str:
+    """A path as people write it: ``messages[2].content``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+
+
+def _trails(error: Refusal | MappingError) -> Iterator[list[Json]]:
+    """The values that an error may mean, each after those that hold it."""
+    if isinstance(error, Refusal):
+        yield _walk(error.within, [int(step) if step.isdigit() else step for step in _STEP.findall(error.path)])
+        return
+    for name, steps in _READ.findall(error.path):
+        if name in error.held:
+            yield _walk(error.held[name], _STEP.findall(steps))
+
+
+def _walk(value: Json, steps: list[Any]) -> list[Json]:
+    """A value and those that the steps lead to, as far as they lead."""
+    trail = [value]
+    for step in steps:
+        found = [inner for key, inner in _members(trail[-1]) if key == step]
+        if not found:
+            return [*trail, None]
+        trail.append(found[0])
+    return trail
+
+
+def _own(value: Json) -> bool:
+    """Whether a value is an object of its own, which can be known again."""
+    match value:
+        case str():
+            return len(value) > 1
+        case bool() | None:
+            return False
+        case int():
+            return abs(value) >= _SMALL
+    return True
+
+
+def _members(value: Json) -> list[tuple[Any, Json]]:
+    if isinstance(value, dict):
+        return list(value.items())
+    return list(enumerate(value)) if isinstance(value, list) else []
+
+
+def _twins(value: Json, twin: Json) -> list[tuple[Any, Json]]:
+    """The members of the twin, which stand in the same order; the value's own where it is no twin."""
+    members = _members(twin)
+    return members if len(members) == len(_members(value)) else _members(value)
+
+
+def _leaves(value: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
+    members = _members(value)
+    if not members:
+        yield path, value
+    for key, inner in members:
+        yield from _leaves(inner, (*path, key))
