@@ -97,11 +97,11 @@ class Refusal(CallError):  # noqa: N818 - says what happened; its base says that
 class MappingError(GatewrightError):
     """Data without the shape that a mapping needs; ``path`` is the expression or field, ``why`` the finding.
 
-    ``held`` are the values of the variables that the expression may use.
+    ``held`` are the values of the variables that the expression may use, and of those of the mappings around it.
     """
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"{path}: {why}")
         self.path = path
         self.why = why
-        self.held: dict[str, Any] = {}
+        self.held: list[dict[str, Any]] = []

@@ -342,6 +342,11 @@ def spent() -> NoReturn:
     raise MappingError("", f"takes more than {STEPS} steps; the data or the mapping nests too many loops")
 
 
+def _variables(frame: dict[str, Any]) -> dict[str, Any]:
+    """The variables of a generated function by the names that its mapping gives them."""
+    return {found[1]: value for name, value in frame.items() if (found := _LOCAL(name))}
+
+
 def located(error: Exception) -> Exception:
     """A failure inside a generated function as a MappingError that names the expression; refusals stay as they are.
 
@@ -351,13 +356,13 @@ def located(error: Exception) -> Exception:
     if isinstance(error, GatewrightError) and not (isinstance(error, MappingError) and not error.path):
         return error
     trace, text, place = error.__traceback__, "", ""
-    held: dict[str, Any] = {}
+    held: list[dict[str, Any]] = []
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == MODULE:
             places = trace.tb_frame.f_globals["_places"].get(trace.tb_frame.f_code.co_name, ())
             if 0 < trace.tb_lineno <= len(places):
                 text, place = places[trace.tb_lineno - 1]
-            held = {found[1]: value for name, value in trace.tb_frame.f_locals.items() if (found := _LOCAL(name))}
+            held.insert(0, _variables(trace.tb_frame.f_locals))
         trace = trace.tb_next
     if isinstance(error, MappingError):
         why = error.why

@@ -107,15 +107,13 @@ class Origins:
         return (path if _members(self._at(path)) else path[:-1]) or None
 
     def told(self, error: Refusal | MappingError, otherwise: str | None = None) -> Refusal:
-        """The refusal with the path of the value that it means; ``otherwise`` stands for all that is not in the body."""
-        path = None
-        for trail in _trails(error):
-            *_, last = trail
-            path = next(filter(None, map(self.of, reversed(trail))), None)
-            if path is not None:
-                path = self._narrowed(path, last)
-                break
-        return Refusal(path_text(path) if path else otherwise or error.path, error.why)
+        """The refusal with the path of the value that it means; ``otherwise`` names all that is not in the body."""
+        trails = list(_trails(error))
+        held = (value for trail in trails for value in reversed(trail))
+        path = next(filter(None, map(self.of, held)), None)
+        if path is None:
+            return Refusal(otherwise or error.path, error.why)
+        return Refusal(path_text(self._narrowed(path, trails[0][-1])), error.why)
 
     def _at(self, path: Path) -> Json:
         here = self._body
@@ -149,13 +147,16 @@ def path_text(path: Path) -> str:
 
 
 def _trails(error: Refusal | MappingError) -> Iterator[list[Json]]:
-    """The values that an error may mean, each after those that hold it."""
+    """The values that an error may mean, each after those that hold it; the likeliest come first."""
     if isinstance(error, Refusal):
         yield _walk(error.within, [int(step) if step.isdigit() else step for step in _STEP.findall(error.path)])
         return
-    for name, steps in _READ.findall(error.path):
-        if name in error.held:
-            yield _walk(error.held[name], _STEP.findall(steps))
+    for variables in error.held[:1]:
+        for name, steps in _READ.findall(error.path):
+            if name in variables:
+                yield _walk(variables[name], _STEP.findall(steps))
+    for variables in error.held:
+        yield from ([value] for value in variables.values())
 
 
 def _walk(value: Json, steps: list[Any]) -> list[Json]:

@@ -104,18 +104,32 @@ def message_of(fmt, answer):
     return error["message"]
 
 
-_PLACE = re.compile(r"\S+(: | must | is missing)|the (request )?body|no channel serves the model")
+_PLACE = re.compile(r"(?P<path>\S+)(: | must | is missing)|the (request )?body|no channel serves the model")
+_STEP = re.compile(r"[^.\[\]]+")
 
 
-def told(fmt, answer, model):
+def leads(body, path):
+    """Whether a path leads through what was sent, to something or to what is missing there."""
+    *way, last = [int(step) if step.isdigit() else step for step in _STEP.findall(path)]
+    for step in way:
+        try:
+            body = body[step]
+        except (LookupError, TypeError):
+            return False
+    return isinstance(body, dict) or (isinstance(body, list) and isinstance(last, int))
+
+
+def told(fmt, answer, model, body):
     """Nothing if the answer is one that bad input may have, else what is wrong with it."""
     if answer.status_code == 200:
         return None
     if answer.status_code != 400:
         return f"status {answer.status_code}: {answer.text[:300]}"
     message = message_of(fmt, answer)
-    if model.startswith("foreign-") and not _PLACE.match(message):
-        return f"names no place: {message[:300]}"
+    if model.startswith("foreign-"):
+        place = _PLACE.match(message)
+        if not place or (place["path"] and isinstance(body, dict) and not leads(body, place["path"])):
+            return f"names no place in what was sent: {message[:300]}"
     return None
 
 
@@ -148,7 +162,7 @@ def all_told(strict, fmt, model, requests_of):
         begin = time.monotonic()
         answer = send(strict, fmt, model, case[1])
         slowest = max(slowest, time.monotonic() - begin)
-        fault = told(fmt, answer, model)
+        fault = told(fmt, answer, model, case[1])
         return f"{case[0]}: {fault}" if fault else None
 
     with ThreadPoolExecutor(4) as pool:
@@ -335,7 +349,7 @@ def test_odd_requests_are_refused_by_name_or_pass_in_bounded_time(strict, log, w
         took = time.monotonic() - started
         done.set()
         beside.join()
-    fault = told(fmt, answer, model)
+    fault = told(fmt, answer, model, body)
     assert fault is None, fault
     assert took < SLOW
     assert max(waits, default=0) < SLOW / 2, "another caller had to wait"
