@@ -20,7 +20,12 @@ WHOLE = "*"
 _Steps = tuple[str, ...]
 _Names = Mapping[str, _Steps]
 _FIELDS = ("$if", "$when", "$switch", "$key")
-_TRANSPARENT = {"default", "nonempty"}
+_BY_KEY = frozenset({"where", "where_in", "reject", "find", "runs"})
+"""Filters that choose items by what stands under a key."""
+_TRANSPARENT = _BY_KEY | {"kinds", "notkinds", "first", "last", "slice", "unique", "flatten", "default", "nonempty"}
+"""Filters that give what they were given, or some of its items."""
+_TESTED = "?"
+"""Stands for the question whether there is anything at all."""
 _DEPTH = 8
 """Paths are told to this depth; a fragment that calls itself on an inner value would deepen them for ever."""
 
@@ -132,21 +137,37 @@ class _Walk:
             return None if owner is None else (*owner, key)
         if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and type(node.arg.value) is int:
             return self._value(node.node, names)
-        if isinstance(node, nodes.Filter) and node.name in _TRANSPARENT and node.node is not None:
-            for argument in node.args:
-                self._expression(argument, names)
-            return self._value(node.node, names)
+        if isinstance(node, nodes.Filter) and node.node is not None and node.name in (*_TRANSPARENT, "pluck"):
+            return self._filtered(node, names)
         for child in node.iter_child_nodes():
             self._expression(child, names)
         return None
 
+    def _filtered(self, node: nodes.Filter, names: _Names) -> _Steps | None:
+        """The path of items that a filter hands on; what it looks at to choose them is noted."""
+        for argument in node.args:
+            self._expression(argument, names)
+        steps = self._value(node.node, names)  # type: ignore[arg-type]
+        key = node.args[0] if node.args else None
+        if steps is None or not isinstance(key, nodes.Const):
+            return steps
+        if node.name in _BY_KEY:
+            self._note((*steps, str(key.value)))
+        return (*steps, str(key.value)) if node.name == "pluck" else steps
+
     def _expression(self, node: nodes.Node | None, names: _Names) -> None:
-        """Note what an expression reads; asking for the type of the whole variable does not count."""
+        """Note what an expression reads; asking for the type of the whole variable does not count.
+
+        Whether one of its members is there at all does, but not as reading all that it holds.
+        """
         if node is None:
             return
-        if isinstance(node, nodes.Test) and isinstance(node.node, nodes.Name) and names.get(node.node.name) == ():
+        if isinstance(node, nodes.Test):
             for argument in node.args:
                 self._expression(argument, names)
+            steps = self._value(node.node, names)
+            if steps:
+                self._note((*steps, _TESTED) if len(steps) == 1 else steps)
             return
         if isinstance(node, nodes.Filter) and node.name == "has" and node.node is not None:
             steps = self._value(node.node, names)

@@ -53,7 +53,7 @@ def _path(definition: Definition, at: Path, path: str, faults: list[Fault]) -> N
     """A dotted path of closed maps below the hub request."""
     holder, _, key = path.rpartition(".")
     known = _CLOSED[holder]
-    if key in known or key == "*":
+    if key in known or key in "*?":
         return
     message = f"a hub request has no {key!r}" + (f" in {holder}" if holder else "")
     place, near = definition.where(at, key), nearest(key, known)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import CallError, MappingError, Refusal
-from engine.hub import assembler, loss, replay, shape, usage
+from engine.hub import assembler, replay, shape, usage
 from engine.hub.fold import fold_keys
 from engine.program import Format, Program, Stream
 from engine.program.origins import Origins, own_path, path_text, trace
@@ -100,9 +100,8 @@ def _request(out: Translation, here: Format, there: Format, message: Message) ->
     except MappingError as ex:
         raise Origins(message.wire, body).told(ex) from ex
     try:
-        shaped, _ = shape.shape(hub, there.shape, ctx, out.report, native=_native(there))
+        shaped, _ = shape.shape(hub, there.shape, ctx, out.report, native=_native(there), reads=there.hub_reads)
         out.step("shaped hub request", shaped)
-        out.report += loss.unread(shaped, there.hub_reads)
         out.step(f"{there.name} request", there.encode_request(out.report, shaped, ctx))
     except (Refusal, MappingError) as ex:
         raise trace(message.wire, body, hub, here.decode_request, *others).told(ex) from ex

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from engine.errors import CallError, MappingError, Refusal
-from engine.hub import loss, shape
+from engine.hub import shape
 from engine.hub.fold import fold_keys
 from engine.program.origins import Origins, own_path, path_text, trace
 from engine.relay.splice import splice
@@ -91,8 +91,9 @@ def _across(call: Call, attempt: Attempt, hub: dict[str, Any], fetch: Fetch | No
         request = {key: value for key, value in request.items() if key not in _SETTLED}
     native = (target.name, target.passthrough_as)
     try:
-        shaped, out.memo = shape.shape(request, target.shape, ctx, out.report, fetch, native=native)
-        out.report += loss.unread(shaped, target.hub_reads)
+        shaped, out.memo = shape.shape(
+            request, target.shape, ctx, out.report, fetch, native=native, reads=target.hub_reads
+        )
         body = target.encode_request(out.report, shaped, ctx)
     except (Refusal, MappingError) as ex:
         raise _in_own_terms(call, ex) from ex

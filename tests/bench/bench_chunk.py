@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from engine import compiler, paths
-from engine.hub import loss, shape
+from engine.hub import shape
 from engine.hub.usage import Plan
 from engine.relay.answers import Answered
 from engine.relay.call import Call
@@ -168,8 +168,8 @@ def bench_whole_way() -> None:
                 for _ in range(times):
                     report: list[tuple[str, str]] = []
                     hub = source.decode_request(report, body, {}, {}, {}, ctx)
-                    shaped, _ = shape.shape(hub, wanted.shape, ctx, report, native=(wanted.name,))
-                    report += loss.unread(shaped, wanted.hub_reads)
+                    own = (wanted.name,)
+                    shaped, _ = shape.shape(hub, wanted.shape, ctx, report, native=own, reads=wanted.hub_reads)
                     wanted.encode_request(report, shaped, ctx)
 
             print(

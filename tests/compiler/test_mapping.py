@@ -138,7 +138,17 @@ def test_key_with_an_expression_is_a_fault() -> None:
         ),
         ({"$use": "f", "$with": {"x": "{{ body.tool }}"}}, {"tool.name"}),
         ({"$use": "f", "$with": {"x": {"inner": "{{ body.tool }}"}}}, {"tool"}),
-        ({"$use": "loop", "$with": {"x": "{{ body }}"}}, {"kind", "next.kind", "next"}),
+        ({"$use": "loop", "$with": {"x": "{{ body }}"}}, {"kind", "next.kind", "next.?"}),
+        ({"$if": "body.a is present and body.b.c is string", "$then": "{{ body.d }}"}, {"a.?", "b.c", "d"}),
+        (
+            {"$for": "x in body.list | where('kind', 'k') | kinds('t')", "$do": "{{ x.y }}"},
+            {"list", "list.kind", "list.y"},
+        ),
+        ({"a": "{{ (body.list | find('name', body.n)).value }}"}, {"list.name", "list.value", "n"}),
+        (
+            {"$let": {"l": "{{ body.list | pluck('inner') | flatten }}"}, "$in": "{{ l | pluck('y') }}"},
+            {"list.inner.y"},
+        ),
         ({"$merge": ["{{ body.extensions['own'] }}", {"a": "{{ body.b | tojson }}"}]}, {"extensions.own", "b"}),
         ({"$raw": "{{ body.a }}"}, set()),
     ],

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from engine.errors import Refusal
+from engine.hub import loss
 from engine.hub.shape import check, ids, media, numbers, output, thinking, tools, turns
 from engine.hub.shape import schema as schemas
 from engine.hub.shape.restore import Restorer, restore
@@ -28,15 +29,18 @@ def shape(
     *,
     native: Collection[str] = (),
     kin: Collection[str] | None = None,
+    reads: Collection[str] = ("*",),
 ) -> tuple[dict[str, Any], Memo]:
     """The request as the target takes it.
 
-    ``native``: names of formats whose opaque parts are the target's own; ``kin``: formats that share its file ids.
+    ``native``: names of formats whose opaque parts are the target's own; ``kin``: formats that share its file ids;
+    ``reads``: what the target's encode reads: the loss of all else is told.
     """
     own = native or {name for name in [ctx.get("target")] if name}
     work = Work(begin(request), rules or {}, ctx, report, own, fetch, kin)
     try:
         _fit(work)
+        _tell_lost(work, reads)
     except Refusal as ex:
         ex.within = work.request
         raise
@@ -53,6 +57,18 @@ def _fit(work: Work) -> None:
     media.fit(work)
     turns.fit(work)
     numbers.fit(work)
+
+
+def _tell_lost(work: Work, reads: Collection[str]) -> None:
+    """What the target's encode has no word for."""
+    work.lines += loss.unread(work.request, reads)
+    for where, names in (
+        ("messages", work.seen.told),
+        ("messages.parts", work.seen.members),
+        ("tools", work.seen.defined),
+    ):
+        if names:
+            work.lines += loss.untold(where, names, reads)
 
 
 def _output_schema(work: Work) -> None:

@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any
 
 from engine.errors import Refusal
+from engine.hub import loss
 from engine.hub.shape import known, structure
 from engine.hub.shape.work import Seen, Work
 from engine.hub.types import Part
@@ -75,6 +76,8 @@ def _message(message: dict[str, Any], number: int, seen: Seen) -> None:
     if role not in _ROLES:
         raise Refusal(f"messages[{number}].role", "must be a role")
     seen.roles.add(role)
+    if len(message) > 2:
+        seen.told.update(message)
     if not parts:
         seen.empty = True
     _parts(parts, number, (), role, seen)
@@ -131,6 +134,9 @@ def _part(part: Part, number: int, trail: tuple[int, ...], seen: Seen) -> None:
 
 
 def _note(part: Part, seen: Seen) -> None:
+    seen.members.update(part)
+    if "native" in part:
+        seen.members.update(loss.below(part, "native"))
     kind = part.get("type")
     if kind != "text":
         seen.kinds.add(kind)

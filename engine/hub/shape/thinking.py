@@ -36,13 +36,17 @@ def fit(work: Work) -> None:
         return
     work.seen.empty = True
     rules: dict[str, Any] = work.rules.get("thinking") or {}
+    opaque = bool(_OPAQUE & work.seen.kinds)
     for number, message in enumerate(work.messages):
         kept: list[Part] = []
         for index, part in enumerate(_joined(message["parts"])):
+            path = f"messages[{number}].parts[{index}]"
+            if opaque and part.get("type") == "tool_result" and part.get("parts"):
+                part = _result(part, rules, path, work)
             if part.get("type") not in _CONCERNED and not _signed(part):
                 kept.append(part)
                 continue
-            fitted = _fitted(part, rules, f"messages[{number}].parts[{index}]", work)
+            fitted = _fitted(part, rules, path, work)
             if fitted is not None:
                 kept.append(fitted)
         message["parts"] = kept
@@ -66,6 +70,12 @@ def _joined(parts: list[Part]) -> list[Part]:
         run = run + 1 if plain else 0
         joined.append(part)
     return joined
+
+
+def _result(part: Part, rules: dict[str, Any], path: str, work: Work) -> Part:
+    """A result without what only another format knows."""
+    fitted = (_fitted(one, rules, path, work) if one.get("type") in _OPAQUE else one for one in part["parts"])
+    return {**part, "parts": [one for one in fitted if one is not None]}
 
 
 def _fitted(part: Part, rules: dict[str, Any], path: str, work: Work) -> Part | None:

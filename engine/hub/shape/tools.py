@@ -1,6 +1,7 @@
 """Tools of kinds, under names and with schemas that the target takes.
 
-Declared: ``tools: {kinds: [function, ...], name: {pattern, max}, schema: {...}, strict: keep|drop}``. A custom tool
+Declared: ``tools: {kinds: [function, ...], name: {pattern, max}, schema: {...}, strict: keep|drop, allowed: [mode,
+...]}``. A custom tool
 (text in, by a grammar perhaps) is dressed as a function with one text member where the target knows no such kind; names
 that don't fit get new ones. Both are undone in the answer, see the memo.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import Refusal
-from engine.hub import naming
+from engine.hub import loss, naming
 from engine.hub.shape import schema as schemas
 from engine.hub.shape.known import Known
 from engine.hub.shape.work import Memo, Work, matches
@@ -30,7 +31,7 @@ def fit(work: Work) -> None:
         return
     names = _Names(rules.get("name") or {}, work)
     dressed = _defined(work, rules, names)
-    _choice(work, names)
+    _choice(work, names, rules.get("allowed"))
     if not _CALLS & work.seen.kinds:
         return
     takes_custom = "custom" in rules.get("kinds", ("custom",))
@@ -46,6 +47,7 @@ class _Made:
 
     tools: list[dict[str, Any]]
     dressed: Collection[str]
+    members: frozenset[str]
     lines: list[tuple[str, str]]
     memo: Memo
 
@@ -57,7 +59,9 @@ def _defined(work: Work, rules: dict[str, Any], names: _Names) -> Collection[str
     """The tools, as they were made for the same definitions before; gives the names of those dressed as functions."""
     text = work.seen.tools
     if text is None or "tools" not in work.request:
-        return _definitions(work, rules, names)
+        dressed = _definitions(work, rules, names)
+        work.seen.defined = loss.members(work.request.get("tools") or ())
+        return dressed
     made = _MADE.get(rules, text)
     if made is None:
         alone = Work({"tools": work.request["tools"]}, work.rules, {}, [], ())
@@ -66,12 +70,14 @@ def _defined(work: Work, rules: dict[str, Any], names: _Names) -> Collection[str
         except Refusal:
             work.lines += alone.lines
             raise
-        made = _Made(alone.request.get("tools") or [], dressed, alone.lines, alone.memo)
+        tools = alone.request.get("tools") or []
+        made = _Made(tools, dressed, loss.members(tools), alone.lines, alone.memo)
         _MADE.put(rules, text, made)
     for line in made.lines:
         work.report(*line)
     work.memo.names |= made.memo.names
     work.memo.custom |= made.memo.custom
+    work.seen.defined = made.members
     work.request["tools"] = list(made.tools)
     if not made.tools:
         del work.request["tools"]
@@ -158,7 +164,8 @@ def _function(tool: dict[str, Any], rules: dict[str, Any], names: _Names, path: 
     return made
 
 
-def _choice(work: Work, names: _Names) -> None:
+def _choice(work: Work, names: _Names, allowed: list[str] | None) -> None:
+    """The choice under the target's names; where it can't name some of the tools, the others are not sent."""
     choice = work.request.get("tool_choice")
     if not isinstance(choice, dict):
         return
@@ -176,6 +183,10 @@ def _choice(work: Work, names: _Names) -> None:
                 "tool_choice", f"names the tool {missing[0]!r}, which is not among the tools sent to the provider"
             )
         work.request["tool_choice"] = {**choice, "names": [name for name in wanted if name in known]}
+        if allowed is not None and choice.get("mode") not in ("tool", "none", *allowed):
+            work.request["tools"] = [tool for tool in work.request["tools"] if tool.get("name") in wanted]
+            work.request["tool_choice"] = {key: value for key, value in choice.items() if key != "names"}
+            work.report("tools", "the target can't be told which tools may be called; only those were sent")
 
 
 def _past(part: Part, names: _Names, dressed: Collection[str], takes_custom: bool) -> Part:

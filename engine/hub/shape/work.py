@@ -55,6 +55,12 @@ class Seen:
 
     kinds: set[Any] = field(default_factory=set)
     """Of parts at any depth; text alone is not told."""
+    members: set[str] = field(default_factory=set)
+    """Names of what parts hold, unless they are plain text."""
+    told: set[str] = field(default_factory=set)
+    """Names of what messages hold, if more than role and parts."""
+    defined: frozenset[str] = frozenset()
+    """Names of what the tools say at the target."""
     roles: set[str] = field(default_factory=set)
     signed: bool = False
     failed: bool = False
