@@ -170,7 +170,15 @@ LOST: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "pictures in a document": (
         CLAUDE,
         GEMINI,
-        claude(document(type="content", content=[{"type": "text", "text": "x"}, {"type": "image", "source": {}}])),
+        claude(
+            document(
+                type="content",
+                content=[
+                    {"type": "text", "text": "x"},
+                    {"type": "image", "source": {"type": "url", "url": "https://x.example"}},
+                ],
+            )
+        ),
         "source.content",
     ),
     "marks of pictures": (
