@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import takewhile
+from itertools import islice, takewhile
 from types import FunctionType
 from typing import Any
 
@@ -23,6 +23,9 @@ Note = Callable[[Json, tuple[Json, ...]], None]
 _FRAGMENT = "g_"
 _STEP = re.compile(r"[^.\[\]]+")
 _READ = re.compile(r"([^\W\d]\w*)((?:\.\w+)*)")
+MOST = 100_000
+"""Values that are looked at; of what lies beyond, the origin is not found."""
+_DEEPEST = 64
 _SMALL = 257
 """Numbers below it, and texts of one letter, are the same object wherever they stand."""
 
@@ -59,11 +62,20 @@ class Origins:
     def __init__(self, body: Json, read: Json) -> None:
         self._body = body
         self._paths: dict[int, Path | None] = {}
+        self._left = MOST
         self._kept: list[Json] = []
         """Whatever is known by its identity must live as long."""
         self._place(body, read, ())
+        self._left = MOST
+
+    def _goes_on(self, value: Json, depth: int) -> bool:
+        """Whether there is time left to look into a value."""
+        self._left -= len(value) if isinstance(value, dict | list) else 0
+        return self._left >= 0 and depth <= _DEEPEST
 
     def _place(self, value: Json, twin: Json, path: Path) -> None:
+        if not self._goes_on(value, len(path)):
+            return
         self._learn(value, path)
         if twin is not value:
             self._learn(twin, path)
@@ -83,22 +95,24 @@ class Origins:
             self._kept.append(made)
             self._paths[id(made)] = path
 
-    def follow(self, value: Json, twin: Json) -> None:
+    def follow(self, value: Json, twin: Json, depth: int = 0) -> None:
         """What was made the first time has the origin of its like that was made while watched."""
+        if not self._goes_on(value, depth):
+            return
         path = self._paths.get(id(twin))
         if path is not None and _own(value):
             self._kept.append(value)
             self._paths.setdefault(id(value), path)
         if len(_members(value)) == len(_members(twin)):
             for (_, inner), (_, other) in zip(_members(value), _members(twin), strict=True):
-                self.follow(inner, other)
+                self.follow(inner, other, depth + 1)
 
-    def of(self, value: Json) -> Path | None:
+    def of(self, value: Json, depth: int = 0) -> Path | None:
         """Where a value came from."""
         path = self._paths.get(id(value))
-        if path is not None:
+        if path is not None or not self._goes_on(value, depth):
             return path
-        below = [found for _, inner in _members(value) if (found := self.of(inner))]
+        below = [found for _, inner in _members(value) if (found := self.of(inner, depth + 1))]
         if not below:
             return None
         together = zip(*below, strict=False)
@@ -108,6 +122,7 @@ class Origins:
 
     def told(self, error: Refusal | MappingError, otherwise: str | None = None) -> Refusal:
         """The refusal with the path of the value that it means; ``otherwise`` names all that is not in the body."""
+        self._left = MOST
         trails = list(_trails(error))
         held = (value for trail in trails for value in reversed(trail))
         path = next(filter(None, map(self.of, held)), None)
@@ -125,7 +140,8 @@ class Origins:
         """The one place below a path that holds the same number, text or flag."""
         if isinstance(value, dict | list) or value is None or self.of(value):
             return path
-        places = [below for below, found in _leaves(self._at(path)) if found == value and type(found) is type(value)]
+        leaves = islice(_leaves(self._at(path)), max(self._left, 0))
+        places = [below for below, found in leaves if found == value and type(found) is type(value)]
         return (*path, *places[0]) if len(places) == 1 else path
 
 
