@@ -303,6 +303,19 @@ def test_text_given_as_a_document_is_read_by_a_responses_provider() -> None:
     assert done.result["input"][0]["content"] == [{"type": "input_text", "text": "t\n\ntale"}]
 
 
+@pytest.mark.parametrize("target", [CHAT, GEMINI])
+def test_log_probabilities_that_a_responses_client_includes_are_asked_for(target: str) -> None:
+    asked = ["message.output_text.logprobs", "reasoning.encrypted_content"]
+    done = convey(RESPONSES, target, {"model": "m", "input": "hi", "include": asked})
+    assert (done.result.get("logprobs"), done.result.get("generationConfig")) in [
+        (True, None),
+        (None, {"responseLogprobs": True}),
+    ]
+    assert done.report == []
+    done = convey(RESPONSES, target, {"model": "m", "input": "hi", "include": ["file_search_call.results"]})
+    assert done.report == [("include", "file_search_call.results is known to its own vendor only")]
+
+
 def test_what_a_plain_request_says_is_told_without_a_word() -> None:
     """The usual defaults of the SDKs are no loss."""
     picture = {"role": "user", "content": [{"type": "input_image", "image_url": DATA_URL, "detail": "auto"}]}
