@@ -147,17 +147,14 @@ _NO_SCHEMA = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 def _needed(schema: dict[str, Any], text: str) -> dict[str, Any]:
     members = schema.get("properties") or {}
     try:
-        return {name: instance(members.get(name), text, schema) for name in schema.get("required") or []}
+        return {name: _made(members.get(name), text, schema) for name in schema.get("required") or []}
     except _NO_SCHEMA:
         return {}
 
 
 def _arguments(schema: dict[str, Any], text: str, number: int) -> dict[str, Any]:
     places = _PLACE.findall(text)
-    try:
-        made = instance(schema, f"in {places[number]} {text}" if number < len(places) else text)
-    except _NO_SCHEMA:
-        return {}
+    made = instance(schema, f"in {places[number]} {text}" if number < len(places) else text)
     return made if isinstance(made, dict) else {}
 
 
@@ -185,26 +182,32 @@ def _short(text: str) -> str:
     return text if len(text) <= 400 else text[:400] + "..."
 
 
-def instance(schema: Any, text: str, root: Any = None, depth: int = 0) -> Any:
-    """A value that fits a JSON Schema, made from the words of the prompt."""
-    root = schema if root is None else root
+def instance(schema: Any, text: str) -> Any:
+    """A value that fits a JSON Schema, made from the words of the prompt; nothing if it is no schema."""
+    try:
+        return _made(schema, text, schema)
+    except _NO_SCHEMA:
+        return {}
+
+
+def _made(schema: Any, text: str, root: Any, depth: int = 0) -> Any:
     if not isinstance(schema, dict) or depth > 8:
         return "demo"
     if isinstance(schema.get("$ref"), str):
-        return instance(_referred(schema["$ref"], root), text, root, depth + 1)
+        return _made(_referred(schema["$ref"], root), text, root, depth + 1)
     for word in ("anyOf", "oneOf", "allOf"):
         if schema.get(word):
-            return instance(schema[word][0], text, root, depth + 1)
+            return _made(schema[word][0], text, root, depth + 1)
     if "const" in schema or schema.get("enum"):
         return schema.get("const", (schema.get("enum") or [None])[0])
     kinds = schema.get("type", "object" if "properties" in schema else "string")
     kind = str(kinds[0] if isinstance(kinds, list) else kinds).lower()
     if kind == "object":
         members = schema.get("properties") or {}
-        return {name: instance(member, text, root, depth + 1) for name, member in members.items()}
+        return {name: _made(member, text, root, depth + 1) for name, member in members.items()}
     if kind == "array":
         count = max(1, int(schema.get("minItems") or 1))
-        return [instance(schema.get("items") or {}, text, root, depth + 1) for _ in range(count)]
+        return [_made(schema.get("items") or {}, text, root, depth + 1) for _ in range(count)]
     return _plain_value(kind, schema, text)
 
 

@@ -21,7 +21,7 @@ from engine.relay.upstream import UpstreamFailure
 from engine.transport import faults, framing
 
 Pump = Iterator[bytes | None]
-_GARBAGE = "the provider sent an event that is no JSON"
+GARBAGE = "the provider sent an event that is no JSON"
 
 
 class Stream(Protocol):
@@ -233,7 +233,7 @@ class Across:
             try:
                 events = self._decode([], name, event_json(raw), answered.headers, answered.request, answered.ctx)  # type: ignore[misc]
             except (MappingError, ValueError):
-                events = [{"type": "error", "meaning": "unknown", "message": _GARBAGE}]
+                events = [{"type": "error", "meaning": "unknown", "message": GARBAGE}]
             if events:
                 out.append(self._told(self._turned(self._restorer.events(events) if self._restorer else events)))
         return b"".join(out)
@@ -274,4 +274,4 @@ def event_json(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except ValueError:
-        raise MappingError("event", _GARBAGE) from None
+        raise MappingError("event", GARBAGE) from None

@@ -12,7 +12,7 @@ from engine.errors import MappingError
 from engine.hub import usage as usages
 from engine.hub.assembler import Assembler
 from engine.relay.answers import Answered
-from engine.relay.streams import Encoder, Pump, ended_word, event_json, transport_error
+from engine.relay.streams import GARBAGE, Encoder, Pump, ended_word, event_json, transport_error
 from engine.relay.upstream import UpstreamFailure
 from engine.transport import faults, framing
 
@@ -36,6 +36,7 @@ class Through:
         if stream is None or stream.decode is None:
             raise TypeError(f"{source.name} does not stream")
         self._decode = stream.decode
+        self._framing = stream.framing
         self._ends = marks(stream.marks.get("end"))
         self._errors = marks(stream.marks.get("error"))
         self._renamed = answered.attempt.model != answered.call.asked
@@ -71,6 +72,8 @@ class Through:
                 outcome.ended = "client_gone"
                 return
             yield self._broken(transport_error(ex))
+        except MappingError:
+            yield self._broken({"meaning": "unknown", "message": GARBAGE})
         finally:
             self.note()
 
@@ -84,8 +87,7 @@ class Through:
     def parts(self) -> list[dict[str, Any]]:
         """What the events said, read only now; of a long answer its beginning stands for all."""
         answered = self._answered
-        source: Any = answered.attempt.format.stream
-        assembler, decoder = Assembler(source), framing.decoder(source.framing | {"type": self._kind})
+        assembler, decoder = Assembler(answered.attempt.format.stream), self._decoder()
         for name, raw in decoder.feed(b"".join(self._seen)) + decoder.finish():
             try:
                 said = self._decode([], name, event_json(raw), answered.headers, answered.request, answered.ctx)
@@ -93,6 +95,9 @@ class Through:
                 continue
             assembler.feed(said or [])
         return assembler.so_far()
+
+    def _decoder(self) -> framing.Decoder:
+        return framing.decoder({**self._framing, "type": self._kind})
 
     def _last_held(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         held = b""
@@ -137,9 +142,15 @@ class Through:
                 if out:
                     self._sent = True
                     yield out
-        rest = splitter.tail()
-        if rest.strip():
-            yield self._scan(rest, [rest])
+        rest = self._last(splitter.tail())
+        if rest:
+            yield rest
+
+    def _last(self, rest: bytes) -> bytes:
+        """What stood after the last complete event, if it only lacks its end; half an event is passed to nobody."""
+        decoder = self._decoder()
+        whole = [event_json(raw) for _, raw in decoder.feed(rest) + decoder.finish()]
+        return self._scan(rest, [rest]) if whole or decoder.done else b""
 
     def _broken(self, error: dict[str, Any]) -> bytes:
         outcome = self._answered.outcome
@@ -161,7 +172,7 @@ class Through:
             self.ending = self.ending or not self._late
         if not self._reframed and not any(mark in event for mark in self._marks):
             return event
-        decoder = framing.decoder(self._answered.attempt.format.stream.framing | {"type": self._kind})  # type: ignore[union-attr]
+        decoder = self._decoder()
         pairs = decoder.feed(event) + decoder.finish()
         if not pairs:
             return b"" if self._reframed else event

@@ -8,17 +8,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from engine import compiler, paths
 from engine.hub import shape
-from engine.hub.usage import Plan
-from engine.relay.answers import Answered
-from engine.relay.call import Call
-from engine.relay.settle import Outcome
-from engine.relay.streams import Across
-from engine.relay.through import Through
+from tests.relay import inprocess
 
 FORMATS = ("openai.chat", "openai.responses", "anthropic.messages", "gemini.generateContent")
 CHUNKS = 400
@@ -87,27 +81,6 @@ def claude_stream() -> list[bytes]:
 
 
 STREAMS = {"openai.chat": chat_stream, "anthropic.messages": claude_stream}
-STATE: Any = SimpleNamespace(
-    live=SimpleNamespace(stopping=False),
-    ping_every=15.0,
-    stream_bytes=1 << 26,
-    memory=SimpleNamespace(keep=lambda *_: None),
-    counter=None,
-)
-
-
-def answered(made: Any, caller: str, provider: str) -> Answered:
-    """What the relay knows when an answer begins."""
-    speaker, upstream = made.formats[caller], made.formats[provider]
-    endpoint = next(one for one in speaker.endpoints if one.operation == "generate")
-    reader: Any = SimpleNamespace(program=made)
-    call = Call("id", 0.0, 0, reader, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
-    call.framing = speaker.stream.framing
-    provides = SimpleNamespace(name="p", usage={}, headers={})
-    channel = SimpleNamespace(provider=provides, name="c", thinking=None, plan=lambda spoken: Plan(spoken.usage))
-    attempt: Any = SimpleNamespace(channel=channel, format=upstream, model="m", group="")
-    out: Any = SimpleNamespace(hub={}, memo=None, same=caller == provider, usage_added=False)
-    return Answered(STATE, call, attempt, out, {}, Outcome())
 
 
 def bench_stream_chunk() -> None:
@@ -118,8 +91,7 @@ def bench_stream_chunk() -> None:
         for caller in FORMATS:
 
             def run(provider: str = provider, caller: str = caller, pieces: list[bytes] = pieces) -> None:
-                kind = Through if caller == provider else Across
-                for _ in kind(answered(made, caller, provider), iter(pieces), "sse").run():
+                for _ in inprocess.stream(made, caller, provider, pieces).run():
                     pass
 
             print(f"chunk {provider} -> {caller}: {best(run) / len(pieces) * 1e6:5.1f} us")

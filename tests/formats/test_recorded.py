@@ -1,7 +1,8 @@
 """Every recorded exchange of the four formats, sent through decode, hub and encode.
 
 (a) back to its own format: no difference but those that `reasons.py` lists; (b) to each other format: the vendor's SDK
-parses it strictly and finds the same text, calls, finish and usage; (c) streams in pieces of any size.
+parses it strictly and finds the same text, calls, finish and usage. Streams in pieces: `test_chunks.py`; cut short:
+`test_cuts.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.formats import checks, reasons, recorded
+from tests.formats import checks, recorded
 from tests.formats.recorded import FORMATS, Exchange
 from tests.support import missing
 
@@ -55,53 +56,3 @@ def test_answer_reaches_every_format(exchange: Exchange, target: str) -> None:
 @_named([item for item in ALL if item.status != 200])
 def test_error_keeps_its_meaning(exchange: Exchange) -> None:
     checks.error_means(exchange)
-
-
-# --- chunk boundaries ------------------------------------------------------------------------------
-
-
-def _one_per_feature() -> list[Exchange]:
-    """For each format and feature the shortest stream that shows it."""
-    chosen: dict[tuple[str, str], Exchange] = {}
-    for exchange in ALL:
-        for feature in ("", *exchange.features) if exchange.stream and exchange.status == 200 else ():
-            known = chosen.get((exchange.format, feature))
-            if known is None or len(exchange.stream or "") < len(known.stream or ""):
-                chosen[exchange.format, feature] = exchange
-    return list({item.id: item for item in chosen.values()}.values())
-
-
-def _sample(whole: bytes, most: int = 1200) -> bytes:
-    """The first and last events of a stream; cutting each of them everywhere takes time by the square of its length."""
-    if len(whole) <= 2 * most:
-        return whole
-    begin, end = whole.rfind(b"\n\n", 0, most) + 2, whole.find(b"\n\n", len(whole) - most) + 2
-    return whole[: max(begin, 2)] + whole[end:] if begin > 1 else whole[end:]
-
-
-@_named(_one_per_feature())
-def test_stream_split_at_every_byte_gives_the_same_events(exchange: Exchange) -> None:
-    sample = _sample(recorded.stream_bytes(exchange))
-    whole = recorded.framed(exchange, [sample])
-    for at in range(1, len(sample)):
-        assert recorded.framed(exchange, [sample[:at], sample[at:]]) == whole, f"split at byte {at}"
-
-
-@_named([item for item in ALL if item.stream and item.status == 200])
-def test_stream_in_single_bytes_gives_the_same_events(exchange: Exchange) -> None:
-    whole = recorded.stream_bytes(exchange)
-    single = [whole[at : at + 1] for at in range(len(whole))]
-    assert recorded.events(exchange, single) == recorded.events(exchange)
-
-
-@_named(_one_per_feature())
-def test_stream_cut_at_any_event_ends_with_an_error(exchange: Exchange) -> None:
-    events = recorded.events(exchange)
-    done = recorded.convey(exchange, "stream", events, exchange.format)
-    complete = done.steps[-1][1]
-    for kept in range(1, len(events)):
-        cut = recorded.convey(exchange, "stream", events[:kept], exchange.format).result
-        assert cut != complete or reasons.says_all(exchange, events[kept:])
-        assert reasons.says_all(exchange, events[kept:]) or reasons.is_error(exchange.format, cut[-1]), (
-            f"cut after event {kept}"
-        )

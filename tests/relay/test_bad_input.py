@@ -18,9 +18,9 @@ from itertools import cycle, islice
 import pytest
 import requests
 
-from tests.relay import rich
+from tests.relay import mutations, rich
 from tests.relay.conftest import FORMATS, provider
-from tests.support import ROOT, Gateway, Running, free_port
+from tests.support import ROOT, Gateway, Running, free_port, missing
 
 DIALECTS = {
     "openai.chat": "chat",
@@ -179,6 +179,25 @@ def test_any_value_of_any_wrong_type_is_refused_by_name_or_passes(strict, log, f
     valid = send(strict, fmt, model, rich.RICH[fmt])
     assert valid.status_code == 200, valid.text
     faults, slowest = all_told(strict, fmt, model, wrongs(fmt))
+    assert not faults, "\n".join(faults)
+    assert slowest < SLOW
+    assert not refused(log, "foreign-", begin)
+
+
+SPOILT = int(os.environ.get("GATEWRIGHT_MUTANTS") or (500 if EVERYTHING else 12))
+"""Requests for each pair; the same ones, unless GATEWRIGHT_SEED says another number."""
+SEED = int(os.environ.get("GATEWRIGHT_SEED") or 1)
+
+
+@pytest.mark.parametrize("target", FORMATS)
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_recorded_requests_with_spoilt_fields_are_refused_by_name_or_pass(strict, log, fmt, target):
+    begin = log.stat().st_size if log.exists() else 0
+    model = f"{'own' if fmt == target else 'foreign'}-{target}"
+    spoilt = list(mutations.mutants(fmt, SEED, SPOILT))
+    if not spoilt:
+        missing("no recordings: set GATEWRIGHT_RECORDED to the folder that holds them")
+    faults, slowest = all_told(strict, fmt, model, spoilt)
     assert not faults, "\n".join(faults)
     assert slowest < SLOW
     assert not refused(log, "foreign-", begin)

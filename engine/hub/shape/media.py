@@ -10,8 +10,8 @@ import binascii
 from base64 import b64decode, b64encode
 from typing import Any
 
-from engine.errors import Refusal
-from engine.hub.shape.work import Work
+from engine.errors import CallError, Refusal
+from engine.hub.shape.work import Fetch, Work
 from engine.hub.types import Part
 
 _KINDS = frozenset({"image", "audio", "video", "file"})
@@ -44,7 +44,7 @@ def fit(work: Work) -> None:
 
 
 def _fetch(work: Work, found: list[tuple[str, list[Part], int]], rules: dict[str, Any]) -> dict[str, tuple[str, bytes]]:
-    """All addresses whose content the target wants inline, fetched together where the caller can."""
+    """All addresses whose content the target wants inline."""
     wanted: dict[str, str] = {}
     for path, parts, index in found:
         rule = rules.get(parts[index]["type"])
@@ -57,11 +57,14 @@ def _fetch(work: Work, found: list[tuple[str, list[Part], int]], rules: dict[str
         raise Refusal(
             next(iter(wanted.values())), "the provider's format takes no addresses; send the content as base64"
         )
-    many = getattr(work.fetch, "many", None)
-    if many is not None:
-        result: dict[str, tuple[str, bytes]] = many(list(wanted))
-        return result
-    return {url: work.fetch(url) for url in wanted}
+    return {url: _got(work.fetch, url, path) for url, path in wanted.items()}
+
+
+def _got(fetch: Fetch, url: str, path: str) -> tuple[str, bytes]:
+    try:
+        return fetch(url)
+    except CallError as failure:
+        raise Refusal(f"{path}.source.url", str(failure)) from None
 
 
 def _fitted(part: Part, rule: dict[str, Any], path: str, work: Work, fetched: dict[str, tuple[str, bytes]]) -> Part:

@@ -16,7 +16,7 @@ import re2
 from engine.hub.types import Part
 
 Fetch = Callable[[str], tuple[str, bytes]]
-"""url -> (mime, bytes); raises a CallError. An attribute ``many`` (urls -> {url: (mime, bytes)}) is used when there."""
+"""url -> (mime, bytes); raises a CallError."""
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,45 @@
+"""A stream through the relay's own code in process: a socket's bytes are handed in, the caller's are given.
+
+Takes a compiled Program, the names of two formats and a stream's bytes in pieces; gives the caller's bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from engine.relay.answers import Answered
+from engine.relay.call import Call
+from engine.relay.settle import Outcome
+from engine.relay.streams import Across
+from engine.relay.through import Through
+
+STATE: Any = SimpleNamespace(
+    live=SimpleNamespace(stopping=False),
+    ping_every=15.0,
+    stream_bytes=1 << 26,
+    memory=SimpleNamespace(keep=lambda *_: None),
+    counter=None,
+)
+
+
+def answered(made: Any, caller: str, provider: str) -> Answered:
+    """What the relay knows when an answer begins."""
+    speaker, upstream = made.formats[caller], made.formats[provider]
+    endpoint = next(one for one in speaker.endpoints if one.operation == "generate")
+    reader: Any = SimpleNamespace(program=made)
+    call = Call("id", 0.0, 0, reader, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
+    call.framing = speaker.stream.framing
+    channel = SimpleNamespace(provider=SimpleNamespace(name="p", usage={}, headers={}), name="c", thinking=None)
+    attempt: Any = SimpleNamespace(channel=channel, format=upstream, model="m", group="")
+    same = speaker.passthrough_as == upstream.passthrough_as
+    out: Any = SimpleNamespace(hub={}, memo=None, same=same, usage_added=False)
+    return Answered(STATE, call, attempt, out, {}, Outcome())
+
+
+def stream(made: Any, caller: str, provider: str, pieces: Iterable[bytes]) -> Across | Through:
+    """The stream that the relay would run for a caller of one format and a provider of another."""
+    began = answered(made, caller, provider)
+    kind = made.formats[provider].stream.framing["type"]
+    return (Through if began.out.same else Across)(began, iter(pieces), kind)
