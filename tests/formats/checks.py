@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from engine.errors import CallError, Refusal
 from tests.formats import reasons, recorded, vendors
+from tests.formats.accumulators import ACCUMULATORS, HELPERS
 from tests.formats.recorded import Exchange
 
 
@@ -24,12 +25,16 @@ def request_survives(exchange: Exchange) -> str | None:
 def response_survives(exchange: Exchange) -> str | None:
     """A whole answer through the hub and back to its own format is what it was."""
     done = recorded.convey(exchange, "response", exchange.response, exchange.format)
-    assert not reasons.unexplained(exchange.format, "response", exchange.response, done.result)
+    dialect = exchange.folder in recorded.DIALECTS
+    assert not reasons.unexplained(exchange.format, "response", exchange.response, done.result, dialect=dialect)
     return None
 
 
 def stream_survives(exchange: Exchange) -> str | None:
     """A stream through the hub and back says the same."""
+    there = recorded.program().formats[exchange.format].stream
+    if there is None or not there.encode:
+        return "nobody speaks this format to us: its streams are read, not written"
     once = recorded.convey(exchange, "stream", recorded.events(exchange), exchange.format)
     twice = recorded.convey(exchange, "stream", once.result, exchange.format)
     first, second = (dict(done.steps)["hub message"] for done in (once, twice))
@@ -43,8 +48,12 @@ def answer_reaches(exchange: Exchange, target: str) -> str | None:
         return why
     answer = recorded.recorded_answer(exchange)
     done = recorded.convey(exchange, "stream" if exchange.stream else "response", answer, target)
-    own = frozenset(vendors.members(answer)) if target == exchange.format else frozenset()
+    kin = recorded.program().formats[exchange.format].passthrough_as == target
+    own = frozenset(vendors.members(answer)) if kin else frozenset()
     found = vendors.read(target, done.result, streamed=exchange.stream is not None, known=own)
+    if exchange.stream and target in ACCUMULATORS:
+        gathered = ACCUMULATORS[target](done.result)
+        assert vendors.read(target, gathered, streamed=False, known=own | HELPERS) == found, "the SDK's final object"
     wanted = vendors.of_hub(recorded.answer_parts(exchange), target)
     if "any" in (found.finish, wanted.finish):
         found.finish = wanted.finish = "any"

@@ -10,6 +10,9 @@ _ASKED = "the answer shows the name that was asked for"
 _SEVERAL = "the recording holds several answers; usage after the end is counted but not told"
 _HALF = "half a call of a restarted answer had been told already"
 _PAGES = "a search vendor's list of pages goes out as annotations with offsets"
+_OWN_WORD = "a vendor's own member beside the answer: no other format has a word for it"
+_EMPTY = "written where it was left out"
+_THOUGHT = "thought goes out in the words of the reference, under our formats' names"
 _BILLED = "iterations and regions are kept for billing, not told again; zeros"
 
 LISTED: dict[tuple[str, str], list[tuple[str, str]]] = {
@@ -27,7 +30,10 @@ LISTED: dict[tuple[str, str], list[tuple[str, str]]] = {
             "thought goes out as reasoning_content, whatever the vendor's word is",
         ),
         (r"tool_calls\[\]\.index$", "an answer's calls have no index in the reference"),
-        (r"^usage\.", "members without a bucket, and zeros: predicted and text tokens, costs"),
+        (
+            r"^usage\.(?!(prompt|completion|total)_tokens$)",
+            "members without a bucket, and zeros: predicted and text tokens, costs",
+        ),
         (r"^citations$|message\.annotations", _PAGES),
     ],
     ("openai.chat", "stream"): [
@@ -42,13 +48,39 @@ LISTED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ],
     ("anthropic.messages", "response"): [
         (r"^model$", _ASKED),
-        (r"^usage\.", _BILLED),
+        (r"^usage\.(?!(cache_read_|cache_creation_)?input_tokens$|output_tokens$)", _BILLED),
     ],
     ("anthropic.messages", "stream"): [
         (r"^usage\.models$", _BILLED),
         (r"^usage\.", _SEVERAL),
         (r"^parts\[\]\.value\.input", "a server call's input is told as fragments, its block opens with {}"),
         (r"^parts$", _HALF),
+    ],
+}
+
+LISTED |= {
+    ("dialects", "response"): [
+        (r"^(model|id)$", _ASKED + "; an empty id is made anew"),
+        (r"^(metadata|provider|request_id|service_tier|time_info|x_groq)$", _OWN_WORD),
+        (r"^choices\[\]\.(native_finish_reason|seed|stop_reason)$", _OWN_WORD),
+        (r"^choices\[\]\.finish_reason$", "an empty one is the end of an answer"),
+        (r"message\.(reasoning|reasoning_content)$|message\.reasoning_details(\[\]\.(format|index))?$", _THOUGHT),
+        (r"^choices\[\]\.message\.content$", "thought stands beside the text, not in it"),
+        (r"^choices\[\]\.message\.tool_calls\[\]\.(index|type)$", "a call's type is said, its number is not"),
+        (r"^choices\[\]\.message\.audio$", "an empty one has a time"),
+        (r"^usage\.(?!(prompt|completion|total)_tokens$)", "members without a bucket, zeros, times and costs"),
+        (
+            r"^usage\.total_tokens$",
+            "xAI counts thought beside: its Provider overrides the counts, which no format does",
+        ),
+    ],
+    ("bedrock.converse", "response"): [
+        (r"toolUse\.type$", "the kind of a call is its client's when it is not said"),
+        (r"^usage\.cache(Read|Write)InputToken(s|Count)$", _EMPTY + "; the second spelling is not documented"),
+        (r"^usage\.serverToolUsage$", _OWN_WORD),
+    ],
+    ("cohere.chat", "response"): [
+        (r"^usage\.(cached_tokens|tokens)$", "only what is billed counts"),
     ],
 }
 

@@ -109,11 +109,24 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[Difference]:
         yield path, old, new
 
 
-def unexplained(name: str, what: str, old: Any, new: Any) -> list[Difference]:
-    """The differences that nothing listed explains."""
-    listed = LISTED.get((name, what), []) + shared.LISTED.get((name, what), [])
+def unexplained(name: str, what: str, old: Any, new: Any, *, dialect: bool = False) -> list[Difference]:
+    """The differences that nothing listed explains; vendors of a dialect have a list of their own."""
+    listed = [row for rows in (LISTED, shared.LISTED) for row in rows.get((name, what), [])]
+    if dialect:
+        listed += shared.LISTED["dialects", what]
+        old, new = _saying(old), _saying(new)
     told = differences(plain(name, what, old), plain(name, what, new))
     return [item for item in told if not any(re.search(pattern, item[0]) for pattern, _ in listed)]
+
+
+def _saying(value: Any) -> Any:
+    """The value without members that are empty: some vendors write every member that there is."""
+    if isinstance(value, list):
+        return [_saying(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _saying(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in found.items() if inner not in (None, "", [], {})}
 
 
 def asked(exchange: Exchange) -> Any:
@@ -175,7 +188,14 @@ def _plain_chat(body: Any) -> Any:
     return {**body, "messages": messages}
 
 
+def _plain_claude(body: Any) -> Any:
+    """Counts of the cache that are left out are 0."""
+    none = {"cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
+    return {**body, "usage": none | {key: value for key, value in body["usage"].items() if value is not None}}
+
+
 _PLAIN = {
+    ("anthropic.messages", "response"): _plain_claude,
     ("openai.chat", "request"): _plain_chat,
     ("openai.responses", "request"): _plain_responses,
     ("openai.responses", "response"): _plain_response,

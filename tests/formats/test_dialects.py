@@ -32,6 +32,12 @@ def test_answer_of_a_dialect_reaches_every_format(exchange: Exchange, target: st
     checks.answer_reaches(exchange, target)
 
 
+@_named(GOOD)
+def test_answer_of_a_dialect_survives_it(exchange: Exchange) -> None:
+    if why := checks.stream_survives(exchange) if exchange.stream else checks.response_survives(exchange):
+        pytest.skip(why)
+
+
 def _thinks(exchange: Exchange) -> bool:
     """Whether the vendor's answer shows thought, in whichever of its spellings."""
     said = exchange.stream or json.dumps(exchange.response)

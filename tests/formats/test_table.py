@@ -45,9 +45,8 @@ def cases(exchange: Exchange) -> Iterator[tuple[str, str, Check]]:
     if exchange.id in checks.ERRORS:
         yield OWN, "error", lambda: checks.stream_error_means(exchange)
         return
-    if not dialect:
-        returns = checks.stream_survives if exchange.stream else checks.response_survives
-        yield OWN, "answer", lambda: returns(exchange)
+    returns = checks.stream_survives if exchange.stream else checks.response_survives
+    yield OWN, "answer", lambda: returns(exchange)
     for target in FORMATS:
         yield f"tell {target}", "answer", lambda target=target: checks.answer_reaches(exchange, target)
 

@@ -71,7 +71,7 @@ def _retyped(choose: random.Random, value: Any) -> Any:
     """The same in another type."""
     ways = [[value], {"value": value}, json.dumps(value), [value, value], None]
     if isinstance(value, str):
-        ways += [value.encode().hex(), value + "\ud800", value * 100, len(value), value.upper()]
+        ways += [value.encode("utf-8", "surrogatepass").hex(), value + "\ud800", value * 100, len(value), value.upper()]
     if isinstance(value, list):
         ways += [value * 3, value[::-1], dict(enumerate(value)), value[1:], [*value, None], [*value, *value[:1]]]
     if isinstance(value, dict):

@@ -41,8 +41,8 @@ class _Calls:
         """Take up a result; gives it with its call's id, name and kind."""
         told = part.get("id")
         call = self.known.get(told) if told else self._next(part.get("name"))
-        if call is None:
-            return self._orphan(part, told, f"messages[{number}].parts[{index}]")
+        if call is None or id(call) in self.answered:
+            return self._orphan(part, told, f"messages[{number}].parts[{index}]", known=call is not None)
         self.answered.add(id(call))
         filled = {**part, "id": call["id"]}
         for key in ("name", "custom"):
@@ -59,12 +59,17 @@ class _Calls:
                 return queue[0]
         return None
 
-    def _orphan(self, part: Part, told: str | None, path: str) -> Part:
+    def _orphan(self, part: Part, told: str | None, path: str, *, known: bool) -> Part:
         turns = self.work.rules.get("turns") or {}
         needs_call = turns.get("results_follow_calls") or (self.rules.get("exists") is False and not part.get("name"))
         if needs_call and not self.work.request.get("previous"):
             what = f"of call {told!r}" if told else f"of {part.get('name') or 'an unnamed tool'}"
-            raise Refusal(path, f"is the result {what}, but no such call stands before it; send the call's turn too")
+            why = (
+                "which has its result already"
+                if known
+                else "but no such call stands before it; send the call's turn too"
+            )
+            raise Refusal(path, f"is the result {what}, {why}")
         return {**part, "id": self.fit(told)} if told else part
 
     def fit(self, told: str) -> str:
