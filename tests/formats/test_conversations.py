@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.compiler.translation import Message, Translation, translate
+from engine.errors import CallError
 from engine.hub import replay
 from engine.hub.assembler import Assembler
-from tests.formats import reasons, recorded, talks
+from tests.formats import reasons, recorded, talks, vendor_schemas
 from tests.formats.recorded import FORMATS
 
 EVERYTHING = bool(os.environ.get("GATEWRIGHT_NIGHTLY"))
@@ -185,6 +186,43 @@ def _inline(body: dict[str, Any]) -> dict[str, Any]:
 
 def _told(name: str, report: str) -> bool:
     return any(word in report for word in _REPORTED.get(name, name).split("|"))
+
+
+PROVIDERS = ("ollama.chat", "cohere.chat", "bedrock.converse")
+"""Formats that are spoken to providers only."""
+
+
+@pytest.mark.parametrize("target", PROVIDERS)
+@pytest.mark.parametrize("source", FORMATS)
+@FEW
+@given(talk=talks.TALKS)
+def test_a_conversation_reaches_a_provider_as_its_vendor_takes_it(source: str, target: str, talk: talks.Talk) -> None:
+    """Strictly valid, in order, with the same words, calls and results in it."""
+    body = json.loads(
+        json.dumps(talks.WRITERS[source](talk))
+        .replace('"url": "https://pictures.example/a.png"', f'"url": "data:image/png;base64,{talks.PNG}"')
+        .replace('"image_url": "https://pictures.example/a.png"', f'"image_url": "data:image/png;base64,{talks.PNG}"')
+    )
+    if source == "anthropic.messages":
+        body = _inline(body)
+    try:
+        there = translate(recorded.program(), source, target, "request", asked(source, body))
+    except CallError as refusal:
+        assert refusal.param, refusal  # noqa: PT017
+        assert any(part["kind"] == "file" for turn, _ in talk["numbered"] for part in turn["said"]), refusal
+        return
+    vendor_schemas.refuse(target, there.result)
+    back = translate(recorded.program(), target, target, "request", asked(target, there.result))
+    old, new = facts(hub_of(there)), facts(hub_of(back))
+    told = " ".join(path for path, _ in there.report)
+    for found in (old, new):  # texts of one turn may have become one text
+        said = {who: "".join(text for role, text in found["said"] if role == who) for who in ("user", "assistant")}
+        found["said"] = {who: "".join(text.split()) for who, text in said.items()}
+        if talk.get("choice") in ("none", "weather"):  # told by sending no tool, or that one alone
+            del found["tools"]
+    for name in ("system", "said", "images", "calls", "results", "tools", "max_tokens", "stop", "temperature", "top_p"):
+        if old.get(name) not in (None, [], "") and old[name] != new[name]:
+            assert _told(name, told), f"{name}: {old[name]!r} became {new[name]!r}; report: {told}"
 
 
 # --- answers -------------------------------------------------------------------------------------------------
