@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
+from engine.hub.usage import Plan
 from engine.relay.answers import Answered
 from engine.relay.call import Call
 from engine.relay.settle import Outcome
@@ -31,7 +32,8 @@ def answered(made: Any, caller: str, provider: str) -> Answered:
     reader: Any = SimpleNamespace(program=made)
     call = Call("id", 0.0, 0, reader, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
     call.framing = speaker.stream.framing
-    channel = SimpleNamespace(provider=SimpleNamespace(name="p", usage={}, headers={}), name="c", thinking=None)
+    provided = SimpleNamespace(name="p", usage={}, headers={})
+    channel = SimpleNamespace(provider=provided, name="c", thinking=None, plan=lambda spoken: Plan(spoken.usage, None))
     attempt: Any = SimpleNamespace(channel=channel, format=upstream, model="m", group="")
     same = speaker.passthrough_as == upstream.passthrough_as
     out: Any = SimpleNamespace(hub={}, memo=None, same=same, usage_added=False)
