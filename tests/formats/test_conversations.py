@@ -209,7 +209,7 @@ def test_a_conversation_reaches_a_provider_as_its_vendor_takes_it(source: str, t
         there = translate(recorded.program(), source, target, "request", asked(source, body))
     except CallError as refusal:
         assert refusal.param, refusal  # noqa: PT017
-        assert any(part["kind"] == "file" for turn, _ in talk["numbered"] for part in turn["said"])  # noqa: PT017
+        assert any(part["kind"] == "file" for turn, _ in talk["numbered"] for part in turn["said"])
         return
     vendor_schemas.refuse(target, there.result)
     back = translate(recorded.program(), target, target, "request", asked(target, there.result))
