@@ -35,7 +35,7 @@ def chat(events: list[Any]) -> Any:
 
 
 def responses(events: list[Any]) -> Any:
-    """The response of openai's ``responses.stream``; what was gathered must be what is told at its end."""
+    """The response of openai's ``responses.stream``; what was gathered on the way must be what the end tells."""
     state: Any = ResponseStreamState(input_tools=openai.omit, text_format=openai.omit)
     last: Any = None
     for number, data in enumerate(events):
