@@ -110,7 +110,7 @@ def _try(state: RelayState, call: Call, tries: list[Attempt], outcome: Outcome) 
 
 def _translated(call: Call, attempt: Attempt, state: RelayState, recall: Recall | None) -> Outbound:
     try:
-        return translate(call, attempt, state.fetch, recall)
+        return translate(call, attempt, state.fetch_all, recall)
     except RecursionError:
         raise CallError("bad_request", _DEEP) from None
 

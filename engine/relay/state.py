@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from engine.cluster.holds import Holds
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _TRIES = 3
 _PING_EVERY = 15.0
+_FETCHED_AT_ONCE = 8
 _PATIENCE = 1.0
 
 
@@ -192,6 +194,18 @@ class RelayState:
             why = f"{url[:200]} can't be fetched: {ex}; send the file's bytes instead"
             raise CallError("bad_request", why) from None
         return kind, data
+
+    def fetch_all(self, urls: list[str]) -> dict[str, tuple[str, bytes] | CallError]:
+        """The same of several, together: for each what it is, or why it can't be had."""
+
+        def one(url: str) -> tuple[str, bytes] | CallError:
+            try:
+                return self.fetch(url)
+            except CallError as ex:
+                return ex
+
+        with ThreadPoolExecutor(_FETCHED_AT_ONCE) as pool:
+            return dict(zip(urls, pool.map(one, urls), strict=True))
 
     def drain(self) -> None:
         """End what is still open, with a word to each caller; the worker's time is over."""

@@ -16,6 +16,7 @@ import orjson
 from engine.errors import CallError, MappingError, Refusal
 from engine.hub import shape
 from engine.hub.fold import fold_keys
+from engine.hub.shape import Fetch
 from engine.program.origins import Origins, own_path, path_text, trace
 from engine.relay.splice import splice
 from engine.relay.thread import spoken, told
@@ -23,7 +24,6 @@ from engine.relay.thread import spoken, told
 if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call, Report
 
-Fetch = Callable[[str], tuple[str, bytes]]
 Recall = Callable[[dict[str, Any]], dict[str, Any]]
 _SETTLED = ("previous", "store")
 """What the gateway itself does for a format whose answers it keeps: no matter of the provider's."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Refusal
+from engine.errors import CallError, Refusal
 from engine.hub.shape import shape
 
 Request = dict[str, Any]
@@ -227,7 +227,7 @@ def image(**source: str) -> dict[str, Any]:
 def test_addresses_are_fetched_where_only_content_is_taken() -> None:
     request = {"messages": [turn("user", image(url="https://x/a.png"))]}
     rules = {"media": {"image": {"url": "fetch"}}}
-    made, _ = shaped(request, rules, fetch=lambda url: ("image/png", b"abc"))
+    made, _ = shaped(request, rules, fetch=lambda urls: dict.fromkeys(urls, ("image/png", b"abc")))
     assert made["messages"][0]["parts"][0]["source"] == {"mime": "image/png", "data": "YWJj"}
 
 
@@ -325,3 +325,19 @@ def test_thinking_returned_in_its_streamed_pieces_is_one_signed_part() -> None:
     made, _ = shape(request, {"thinking": {"accepts": "native"}}, {"target": "b", "format": "a"}, [])
     assert [part.get("text") for part in made["messages"][1]["parts"]] == ["Let me see.", None]
     assert made["messages"][1]["parts"][0]["signature"] == "s"
+
+
+def test_files_that_can_not_be_fetched_or_are_too_many_are_refused_by_path() -> None:
+    rules = {"media": {"image": {"url": "fetch"}}}
+    two = [image(url="https://x/a"), image(url="https://x/gone")]
+
+    def fetch(urls: list[str]) -> dict[str, Any]:
+        return {
+            url: CallError("bad_request", "is gone") if url.endswith("gone") else ("image/png", b"a") for url in urls
+        }
+
+    with pytest.raises(Refusal, match=r"messages\[0\]\.parts\[1\]\.source\.url: is gone"):
+        shaped({"messages": [turn("user", *two)]}, rules, fetch=fetch)
+    many = [image(url=f"https://x/{number}") for number in range(33)]
+    with pytest.raises(Refusal, match=r"parts\[32\].*32 files"):
+        shaped({"messages": [turn("user", *many)]}, rules, fetch=fetch)

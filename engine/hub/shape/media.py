@@ -11,9 +11,10 @@ from base64 import b64decode, b64encode
 from typing import Any
 
 from engine.errors import CallError, Refusal
-from engine.hub.shape.work import Fetch, Work
+from engine.hub.shape.work import Work
 from engine.hub.types import Part
 
+MOST_FETCHED = 32
 _KINDS = frozenset({"image", "audio", "video", "file"})
 _MAGIC = (
     (b"\x89PNG", "image/png"),
@@ -57,14 +58,17 @@ def _fetch(work: Work, found: list[tuple[str, list[Part], int]], rules: dict[str
         raise Refusal(
             next(iter(wanted.values())), "the provider's format takes no addresses; send the content as base64"
         )
-    return {url: _got(work.fetch, url, path) for url, path in wanted.items()}
-
-
-def _got(fetch: Fetch, url: str, path: str) -> tuple[str, bytes]:
-    try:
-        return fetch(url)
-    except CallError as failure:
-        raise Refusal(f"{path}.source.url", str(failure)) from None
+    if len(wanted) > MOST_FETCHED:
+        raise Refusal(
+            f"{list(wanted.values())[MOST_FETCHED]}.source.url",
+            f"is one more than the {MOST_FETCHED} files that are fetched for a request; send the content as base64",
+        )
+    got: dict[str, tuple[str, bytes]] = {}
+    for url, file in work.fetch(list(wanted)).items():
+        if isinstance(file, CallError):
+            raise Refusal(f"{wanted[url]}.source.url", str(file))
+        got[url] = file
+    return got
 
 
 def _fitted(part: Part, rule: dict[str, Any], path: str, work: Work, fetched: dict[str, tuple[str, bytes]]) -> Part:

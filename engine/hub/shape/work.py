@@ -13,10 +13,11 @@ from typing import Any
 
 import re2
 
+from engine.errors import CallError
 from engine.hub.types import Part
 
-Fetch = Callable[[str], tuple[str, bytes]]
-"""url -> (mime, bytes); raises a CallError."""
+Fetch = Callable[[list[str]], dict[str, tuple[str, bytes] | CallError]]
+"""addresses -> (mime, bytes) of each, or why it can't be had; together, so that none waits for another."""
 
 
 @lru_cache(maxsize=256)
