@@ -156,8 +156,8 @@ class Writer:
     def read(self, code: Code, key: str) -> Code:
         """A key of a map; nothing of anything else."""
         if code.variable is not None:
-            code.variable.reads += 1
-            return Code(Read(code.variable, const(key)))
+            code.variable.reads[key] += 1
+            return Code(Read(code.variable, key))
         code = operand(self.frame, code)
         if code.kind == "map" and not code.maybe:
             return Code(method(code.node, "get", const(key)))

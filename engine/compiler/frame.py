@@ -173,7 +173,7 @@ class Frame:
     def finish(self, identifier: str, parameters: list[str]) -> Function:
         """The function, with all reads resolved and its budget set up."""
         for variable in self._variables:
-            if variable.reads >= GETTER_READS:
+            if variable.reads.total() >= GETTER_READS:
                 variable.getter = f"{variable.local}_get"
         body = self.block or [ast.Pass()]
         if self.fragment:

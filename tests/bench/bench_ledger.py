@@ -123,14 +123,14 @@ def main() -> None:
         for other, where in ((RELAYING, "busy"), (0.0, "idle")):
             bare = min(load(None, callers, each, other) for _ in range(3))
             for label, size in (("group commit", 512), ("a commit each", 1)):
-                commit._GROUP = size
+                commit.GROUP = size
                 spent = min(load(worker, callers, each, other) for _ in range(3)) - bare
                 found[where, label] = spent / (callers * each)
                 print(
                     f"accounting, 32 concurrent on SQLite, {where} worker, {label}:"
                     f" {found[where, label] * 1e6:6.1f} us CPU/request"
                 )
-        commit._GROUP = 512
+        commit.GROUP = 512
         lone = []
         for _ in range(300):
             started = time.perf_counter()
