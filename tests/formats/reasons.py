@@ -178,14 +178,24 @@ def _plain_gemini(body: Any) -> Any:
 
 
 def _plain_chat(body: Any) -> Any:
-    """One text may be a list of one part."""
-    messages = [
-        {**message, "content": said[0]["text"]}
-        if isinstance(said := message.get("content"), list) and len(said) == 1 and set(said[0]) == {"type", "text"}
-        else message
-        for message in body["messages"]
-    ]
-    return {**body, "messages": messages}
+    """One text may be a list of one part, and a picture's detail is left out where it is the default."""
+    return {**body, "messages": [{**message, **_plain_content(message)} for message in body["messages"]]}
+
+
+def _plain_content(message: Any) -> dict[str, Any]:
+    said = message.get("content")
+    if not isinstance(said, list):
+        return {}
+    if len(said) == 1 and set(said[0]) == {"type", "text"}:
+        return {"content": said[0]["text"]}
+    return {"content": [_undetailed(part) for part in said]}
+
+
+def _undetailed(part: Any) -> Any:
+    picture = part.get("image_url")
+    if not isinstance(picture, dict) or picture.get("detail") != "auto":
+        return part
+    return {**part, "image_url": {"url": picture["url"]}}
 
 
 def _plain_claude(body: Any) -> Any:
@@ -210,7 +220,7 @@ def parts(message: dict[str, Any]) -> dict[str, Any]:
     return {
         "parts": [{key: value for key, value in part.items() if key not in bare} for part in message["parts"]],
         "finish": (message.get("finish") or {}).get("reason"),
-        "usage": {key: value for key, value in usage.items() if key not in ("raw", "flags")},
+        "usage": {key: value for key, value in usage.items() if key not in ("raw", "flags", "beyond")},
     }
 
 

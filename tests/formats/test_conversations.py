@@ -125,7 +125,9 @@ def _secret(part: dict[str, Any]) -> bool:
 
 
 def _text(result: dict[str, Any]) -> str:
-    return "".join(part.get("text") or json.dumps(part.get("value")) for part in result["parts"])
+    """What a result says; a format without a mark for what failed tells it in words, and reports that."""
+    said = "".join(part.get("text") or json.dumps(part.get("value")) for part in result["parts"])
+    return said.removeprefix("Error: ")
 
 
 # --- requests ------------------------------------------------------------------------------------------------
