@@ -254,6 +254,27 @@ def _orphan(fmt):
     return _with_turn(fmt, result)
 
 
+def _twice(fmt):
+    """Two calls under one id, and one result."""
+    calls = {
+        "openai.chat": {"id": "call_x", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+        "openai.responses": {"type": "function_call", "call_id": "call_x", "name": "f", "arguments": "{}"},
+        "anthropic.messages": {"type": "tool_use", "id": "call_x", "name": "f", "input": {}},
+        "gemini.generateContent": {"functionCall": {"id": "call_x", "name": "f", "args": {}}},
+    }
+    call, body = [calls[fmt]] * 2, _orphan(fmt)
+    (where,) = {"messages", "input", "contents"} & set(body)
+    asked, result = body[where]
+    if fmt == "openai.responses":
+        return {**body, where: [asked, *call, result]}
+    members = {"openai.chat": "tool_calls", "anthropic.messages": "content", "gemini.generateContent": "parts"}
+    role = "model" if fmt == "gemini.generateContent" else "assistant"
+    told = json.loads(
+        json.dumps(result).replace("toolu_x", "call_x").replace('{"name": "w', '{"id": "call_x", "name": "w')
+    )
+    return {**body, where: [asked, {"role": role, members[fmt]: call}, told]}
+
+
 def _with_turn(fmt, turn):
     body = _turns(fmt, 1)
     where = {"openai.responses": "input", "gemini.generateContent": "contents"}.get(fmt, "messages")
@@ -314,6 +335,7 @@ def _raw(fmt, inner):
 
 ODD = {
     "orphan tool result": _orphan,
+    "one id for two calls": _twice,
     "unknown role": lambda fmt: _with_turn(fmt, {"role": "wizard", "content": "hi", "parts": [{"text": "hi"}]}),
     "no role": lambda fmt: _with_turn(fmt, {"content": "hi", "parts": [{"text": "hi"}]}),
     "invalid base64": lambda fmt: _picture(fmt, "@@@not base64@@@"),
@@ -323,6 +345,7 @@ ODD = {
     "schema with a loop of references": lambda fmt: _tool(
         fmt, {"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}
     ),
+    "schema of a type in capitals": lambda fmt: _tool(fmt, {"type": "OBJECT", "properties": {}}),
     "schema 300 deep": lambda fmt: _tool(fmt, _deep_schema(300)),
     "10,000 turns": lambda fmt: _turns(fmt, 10_000),
     "1,000 tools": lambda fmt: {**_ask(fmt), "tools": _tool(fmt, {"type": "object", "properties": {}})["tools"] * 1000},

@@ -209,9 +209,8 @@ def convert(schema: Any, rules: dict[str, Any], path: str, work: Work) -> Any:
     walks = any(key in _WALKING and value != "keep" for key, value in rules.items())
     made = _Dialect(schema, rules, path, work).convert(schema, ("#",), 0) if walks else schema
     if rules.get("object_required") and isinstance(made, dict):
-        upper = rules.get("types") == "upper"
         if str(made.get("type", "object")).lower() != "object":
             raise Refusal(f"{path}.type", "must be object: a tool's input has members")
-        made = {"type": "OBJECT" if upper else "object", **made}
+        made = {**made, "type": "OBJECT" if rules.get("types") == "upper" else "object"}
         made.setdefault("properties", {})
     return made

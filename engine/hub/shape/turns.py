@@ -171,10 +171,7 @@ def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
         calls = [part for part in turn["parts"] if part.get("type") == "tool_call"]
         if turn["role"] != "assistant" or not calls:
             continue
-        if index == len(turns) - 1:
-            work.request["messages"] = turns
-            path = f"messages[{index}].parts[{turn['parts'].index(calls[0])}]"
-            raise Refusal(path, f"is the call {calls[0]['id']}, which has no result; send its result too")
+        _check_calls(calls, turns, index, work)
         answers: list[Part] = []
         for call in calls:
             answer = _answer(index, results[call["id"]], taken)
@@ -188,6 +185,21 @@ def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
             answers.append(answer)
         arranged.append({"role": "tool", "parts": answers})
     return arranged
+
+
+def _check_calls(calls: list[Part], turns: list[Turn], index: int, work: Work) -> None:
+    """Refuse calls that nothing follows, and two under one id: no result could be told to be of either."""
+    ids = [call["id"] for call in calls]
+    if index == len(turns) - 1:
+        wrong, why = calls[0], "which has no result; send its result too"
+    elif len(set(ids)) < len(ids):
+        wrong = next(call for place, call in enumerate(calls) if call["id"] in ids[:place])
+        why = "as another one of this turn; give each call an id of its own"
+    else:
+        return
+    work.request["messages"] = turns
+    place = next(number for number, part in enumerate(turns[index]["parts"]) if part is wrong)
+    raise Refusal(f"messages[{index}].parts[{place}]", f"is the call {wrong['id']}, {why}")
 
 
 def _in_order(turns: list[Turn]) -> bool:
