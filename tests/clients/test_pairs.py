@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
+import time
+
 import pytest
 
-from tests.clients.drivers import DRIVERS
-from tests.support import Gateway
+from tests.clients.drivers import DRIVERS, PICTURE
+from tests.support import ROOT, Gateway, Running, free_port
 
 MODELS = ("demo-openai", "demo-responses", "demo-claude", "demo-gemini")
 QUESTION = "What is the weather in Paris for 3 days?"
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory):
-    running = Gateway(tmp_path_factory.mktemp("pairs"), demo=True)
+def line(tmp_path_factory):
+    """Each call that reached the demo and its answer, as they went over the line: a file of JSON lines."""
+    return tmp_path_factory.mktemp("demo") / "calls.jsonl"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory, line):
+    port = free_port()
+    command = [sys.executable, str(ROOT / "deploy/demo"), "--port", str(port), "--pace", "1", "--log", str(line)]
+    upstream = Running(command)
+    shipped = (ROOT / "deploy/demo/specs").glob("*.yaml")
+    running = Gateway(
+        tmp_path_factory.mktemp("pairs"),
+        specs={spec.name: spec.read_text().replace(":3999", f":{port}") for spec in shipped},
+        env={"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{port}"},
+    )
     try:
+        upstream.wait_for("demo upstream on")
         yield running.ready()
     finally:
         running.stop()
+        upstream.stop()
         assert "Traceback" not in running.output, running.output
 
 
@@ -57,27 +78,80 @@ def test_one_tool_call_there_and_back(talk, model, stream):
     assert second.finish == "stop"
 
 
+def told(line, begin, count):
+    """The calls since the log had ``begin`` bytes, each (request, answer) as it went over the line."""
+    for _ in range(100):
+        with line.open("rb") as log:
+            log.seek(begin)
+            found = [json.loads(record) for record in log if record.endswith(b"}\n")]
+        if len(found) >= count:  # the demo notes a call once it is answered
+            break
+        time.sleep(0.05)
+    assert [record["status"] for record in found] == [200] * count
+    return [(record["body"], record["answer"]) for record in found]
+
+
+def calls_in(value):
+    """The names of the calls in a request, whatever its format."""
+    if isinstance(value, list):
+        return [name for one in value for name in calls_in(one)]
+    if not isinstance(value, dict):
+        return []
+    called = value.get("functionCall") or (value.get("function") if "id" in value else None)
+    if called or value.get("type") in ("function_call", "tool_use"):
+        return [(called or value)["name"]]
+    return [name for one in value.values() for name in calls_in(one)]
+
+
+def seals_in(wire):
+    """The signatures and sealed thoughts in a request or an answer; Google's SDK writes base64 otherwise."""
+    found = re.findall(r'"(?:signature|thought_?[sS]ignature|encrypted_content)":"([^"]+)"', wire)
+    return {seal.replace("-", "+").replace("_", "/") for seal in found}
+
+
+def shows_thinking(talk, model):
+    """A chat upstream tells no thought, only its count; a chat client has no way to ask a Responses upstream for it."""
+    return model != "demo-openai" and (talk.name, model) != ("chat", "demo-responses")
+
+
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_loop_of_three_turns_with_parallel_calls_a_picture_and_thinking(talk, model, stream):
-    thinking_model = f"{model}-thinking"
-    asked = {"tools": True, "stream": stream, "thinking": True}
+def test_a_loop_of_three_turns_with_parallel_calls_a_picture_and_thinking(talk, model, stream, line):
+    """What the SDK got, and what stood on the line to the provider in each of the four requests."""
+    begin = line.stat().st_size if line.exists() else 0
+    asked = {"model": f"{model}-thinking", "tools": True, "stream": stream, "thinking": True}
     talk.say("!parallel weather in Paris, time in Rome", picture=True)
-    first = talk.ask(thinking_model, **asked)
+    first = talk.ask(**asked)
     assert [(name, arguments["city"]) for _, name, arguments in first.calls] == [
         ("get_weather", "Paris"),
         ("get_time", "Rome"),
     ]
     assert len({call_id for call_id, _, _ in first.calls}) == 2
     talk.results([(call_id, name, f"{name} is fine") for call_id, name, _ in first.calls])
-    second = talk.ask(thinking_model, **asked)
+    second = talk.ask(**asked)
     assert "get_weather answered: get_weather is fine" in second.text
     assert "get_time answered: get_time is fine" in second.text
     talk.say("And the weather in Oslo?")
-    third = talk.ask(thinking_model, **asked)
+    third = talk.ask(**asked)
     assert [arguments["city"] for _, _, arguments in third.calls] == ["Oslo"]
     talk.results([(call_id, name, "rain") for call_id, name, _ in third.calls])
-    last = talk.ask(thinking_model, **asked)
+    last = talk.ask(**asked)
     assert last.text == "The tool get_weather answered: rain"
+
+    thoughts = [turn.thinking for turn in (first, second, third, last)]
+    if shows_thinking(talk, model):
+        assert all(thoughts)
+        assert "weather in Paris, time in Rome" in thoughts[0]
+    sent = told(line, begin, 4)
+    both = ["get_weather", "get_time"]
+    assert [calls_in(body) for body, _ in sent] == [[], both, both, [*both, "get_weather"]]
+    assert [json.dumps(body).count(PICTURE) for body, _ in sent] == [1] * 4
+    # The signature of a Gemini text, which that vendor doesn't insist on, has no place in a Claude or Responses answer.
+    signed = [number for number, turn in enumerate((first, second, third)) if turn.calls or model != "demo-gemini"]
+    for number in signed:
+        seals = seals_in(sent[number][1])
+        assert bool(seals) == (model != "demo-openai")
+        for body, _ in sent[number + 1 :]:
+            assert seals <= seals_in(json.dumps(body, separators=(",", ":")))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -85,8 +159,7 @@ def test_thinking_is_shown_where_the_provider_shows_it(talk, model, stream):
     talk.say("Hello there")
     turn = talk.ask(f"{model}-thinking", thinking=True, stream=stream)
     assert "Hello there" in turn.text
-    # A chat upstream tells no thought, only its count; a chat client has no way to ask a Responses upstream for it.
-    if model != "demo-openai" and (talk.name, model) != ("chat", "demo-responses"):
+    if shows_thinking(talk, model):
         assert "Let me think" in turn.thinking
 
 
