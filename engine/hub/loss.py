@@ -8,6 +8,7 @@ what becomes of each part is told by shaping and encode themselves.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any
 
 _ELSEWHERE = frozenset({"model", "stream", "stream_usage", "messages", "tools", "extensions"})
@@ -40,8 +41,12 @@ def unread(request: dict[str, Any], hub_reads: Collection[str]) -> list[tuple[st
     return lost
 
 
-def untold(where: str, members: Collection[str], hub_reads: Collection[str]) -> list[tuple[str, str]]:
-    """Of the names that parts, messages or tools were seen to have, those that would be lost."""
+@lru_cache(maxsize=4096)
+def untold(where: str, members: frozenset[str], hub_reads: frozenset[str]) -> list[tuple[str, str]]:
+    """Of the names that parts, messages or tools were seen to have, those that would be lost.
+
+    PERF: conversations hold the same few names again and again, and working it out is 4 % of their way.
+    """
     if "*" in hub_reads:
         return []
     meant = [*_MEANT[where], *(name for name in members if name.startswith("native."))]

@@ -29,7 +29,7 @@ def shape(
     *,
     native: Collection[str] = (),
     kin: Collection[str] | None = None,
-    reads: Collection[str] = ("*",),
+    reads: frozenset[str] = frozenset({"*"}),
 ) -> tuple[dict[str, Any], Memo]:
     """The request as the target takes it.
 
@@ -59,7 +59,7 @@ def _fit(work: Work) -> None:
     numbers.fit(work)
 
 
-def _tell_lost(work: Work, reads: Collection[str]) -> None:
+def _tell_lost(work: Work, reads: frozenset[str]) -> None:
     """What the target's encode has no word for."""
     work.lines += loss.unread(work.request, reads)
     for where, names in (
@@ -68,7 +68,7 @@ def _tell_lost(work: Work, reads: Collection[str]) -> None:
         ("tools", work.seen.defined),
     ):
         if names:
-            work.lines += loss.untold(where, names, reads)
+            work.lines += loss.untold(where, frozenset(names), reads)
 
 
 def _output_schema(work: Work) -> None:
