@@ -229,7 +229,7 @@ class Assembler:
     def _part_start(self, event: Event) -> OpenPart:
         key, kind = event.get("key"), event.get("kind") or "unknown"
         fields = _fields(event)
-        check_key(key)
+        check_key(key, kind)
         part = self._keyed.get((kind, key)) if key is not None else None
         if part is not None:
             told, said = part.data.get("id"), fields.get("id")
@@ -242,11 +242,11 @@ class Assembler:
         return self._begin(kind, key, fields)
 
     def _whole_part(self, event: Event) -> None:
-        check_key(event.get("key"))
+        check_key(event.get("key"), event.get("kind"))
         self._close_part(self._begin(event.get("kind") or "unknown", event.get("key"), _fields(event)))
 
     def _part_end(self, event: Event) -> None:
-        check_key(event.get("key"))
+        check_key(event.get("key"), event.get("kind"))
         part = self._keys.find(event.get("key"), event.get("kind"))
         if part is not None:
             self._close_part(part)

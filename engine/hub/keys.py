@@ -11,10 +11,10 @@ from typing import Any
 from engine.hub.parts import OpenPart, PartFaultError
 
 
-def check_key(key: Any) -> None:
-    """A key must be text or a number; what the wire holds instead is the upstream's fault."""
-    if key is not None and not isinstance(key, str | int):
-        raise PartFaultError("a part's key is neither text nor number")
+def check_key(key: Any, kind: Any = None) -> None:
+    """A key and a kind must be text or a number; what the wire holds instead is the upstream's fault."""
+    if not (key is None or isinstance(key, str | int)) or not (kind is None or isinstance(kind, str | int)):
+        raise PartFaultError("a part's key or kind is neither text nor number")
 
 
 class Keys:

@@ -322,3 +322,10 @@ def test_arguments_that_are_no_json_are_flagged_and_reported() -> None:
 def test_text_that_is_no_text_is_an_error_not_a_crash() -> None:
     _, out = run([start(), {"type": "part_delta", "kind": "text", "text": {"a": 1}}])
     assert names(out)[-1] == "error"
+
+
+def test_a_kind_that_is_no_word_is_the_upstreams_fault() -> None:
+    assembler, out = run([start(), {"type": "part_start", "key": 0, "kind": ["text"], "fields": {}}], close=False)
+    assert names(out) == ["start", "error"]
+    assert assembler.error is not None
+    assert "makes no sense" in assembler.error["message"]

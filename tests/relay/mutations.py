@@ -36,7 +36,7 @@ def mutants(name: str, seed: int, count: int) -> Iterator[tuple[str, Body]]:
             if not body:
                 break
             path = choose.choice(list(rich.nodes(body)))
-            what, body = _spoilt(choose, body, path)
+            what, body = spoilt(choose, body, path)
             done.append(f"{rich.spelled(path)} {what}")
         yield f"{exchange.id}: {', '.join(done)}", body
 
@@ -46,7 +46,8 @@ def _alone(request: Body | None) -> bool:
     return request is not None and not re.search(r"https?://|\"!|previous_response_id", json.dumps(request))
 
 
-def _spoilt(choose: random.Random, body: Body, path: rich.Path) -> tuple[str, Body]:
+def spoilt(choose: random.Random, body: Body, path: rich.Path) -> tuple[str, Body]:
+    """What was done to the node at a path, and the body with it done."""
     match choose.choice(("deleted", "replaced", "retyped", "moved", "renamed")):
         case "deleted":
             return "deleted", rich.without(body, path)
