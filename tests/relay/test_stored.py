@@ -327,9 +327,23 @@ def test_a_deleted_answer_is_gone_here_and_at_the_provider(gateway, client, one)
         client.responses.create(model="responses-model", input="Go on", previous_response_id=made.id)
 
 
-def test_only_background_answers_can_be_cancelled(client, one):
+@pytest.mark.parametrize("model", FOREIGN)
+def test_an_answer_of_another_format_is_deleted_here_alone(client, one, model):
     one.script = speaking("Hello")
-    made = client.responses.create(model="claude-model", input="Hi")
+    made = client.responses.create(model=model, input="Hi", include=["reasoning.encrypted_content"])
+    assert client.responses.delete(made.id) is None
+    assert len(one.got) == 1, "the provider never knew it"
+    for gone in (client.responses.retrieve, client.responses.delete, client.responses.input_items.list):
+        with pytest.raises(openai.NotFoundError, match=made.id):
+            gone(made.id)
+    with pytest.raises(openai.NotFoundError, match=made.id):
+        client.responses.create(model=model, input="Go on", previous_response_id=made.id)
+
+
+@pytest.mark.parametrize("model", FOREIGN)
+def test_only_background_answers_can_be_cancelled(client, one, model):
+    one.script = speaking("Hello")
+    made = client.responses.create(model=model, input="Hi")
     with pytest.raises(openai.BadRequestError, match="background"):
         client.responses.cancel(made.id)
 
@@ -354,12 +368,13 @@ def test_background_mode_is_refused_where_the_provider_has_none(client, one, mod
     assert client.responses.create(model=model, input="Hi", background=False).output_text == "Hello"
 
 
-def test_input_items_are_listed_in_pages(client, one):
+@pytest.mark.parametrize("model", FOREIGN)
+def test_input_items_are_listed_in_pages(client, one, model):
     one.script = speaking("Hello", "Again")
-    first = client.responses.create(model="claude-model", input="Hi")
+    first = client.responses.create(model=model, input="Hi")
     picture = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"}
     items = [{"role": "user", "content": [{"type": "input_text", "text": "Look"}, picture]}]
-    second = client.responses.create(model="claude-model", input=items, previous_response_id=first.id)
+    second = client.responses.create(model=model, input=items, previous_response_id=first.id)
     listed = client.responses.input_items.list(second.id, order="asc")
     texts = [item.content[0].text for item in listed.data]
     assert texts == ["Hi", "Hello", "Look"]
