@@ -27,7 +27,7 @@ from engine.compiler.code import (
     name,
 )
 from engine.compiler.frame import Frame
-from engine.compiler.parsing import ParseError, Piece, bare, pieces
+from engine.compiler.parsing import ParseError, Piece, bare, names_of, pieces, reads_only
 from engine.compiler.scope import Path
 from engine.compiler.sinks import operand, twice, unless_nothing
 
@@ -54,9 +54,10 @@ def leaf(frame: Frame, text: str, path: Path) -> Code:
         return NOTHING
     writer = Writer(frame, path)
     frame.place(path, found[0].text if len(found) == 1 else text)
-    if len(found) == 1:
-        return _located(frame, writer.piece(found[0]))
-    return _located(frame, writer.joined([writer.piece(piece) for piece in found]))
+    code = writer.piece(found[0]) if len(found) == 1 else writer.joined([writer.piece(piece) for piece in found])
+    if code.kind not in ("number", "boolean") and frame.far(names_of(*(piece.tree for piece in found))):
+        code = code.but(node=call("o_put", frame.budget(), code.node), variable=None)
+    return _located(frame, code)
 
 
 def field(frame: Frame, text: Any, path: Path) -> Code:
@@ -73,6 +74,22 @@ def field(frame: Frame, text: Any, path: Path) -> Code:
         return NOTHING
     frame.place(path, piece.text)
     return _located(frame, Writer(frame, path).piece(piece))
+
+
+def names(text: Any) -> frozenset[str]:
+    """The names that a field reads; none where it is no expression."""
+    try:
+        return names_of(bare(text).tree) if isinstance(text, str) else frozenset()
+    except ParseError:
+        return frozenset()
+
+
+def handed_on(text: Any) -> bool:
+    """Is a tree a leaf that gives a name's value, or a part of it, as it is?"""
+    try:
+        return isinstance(text, str) and reads_only(text)
+    except ParseError:
+        return False
 
 
 def condition(frame: Frame, text: Any, path: Path) -> ast.expr:

@@ -6,7 +6,7 @@ Takes Code from expressions and directives; gives the finished ``ast.FunctionDef
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +76,8 @@ class Frame:
         self.names: dict[str, Code] = {}
         self.loops = 0
         self.level = 0
+        self.near: frozenset[str] | None = None
+        """In loops: names whose values all turns together put in once; None where nothing is repeated."""
         self.counts_steps = fragment
         self.constants: dict[str, ast.expr] = {}
         self._places: list[tuple[str, str]] = []
@@ -143,12 +145,38 @@ class Frame:
     @contextmanager
     def bound(self, names: Mapping[str, Code]) -> Iterator[None]:
         """Names in scope for a while; inner ones hide outer ones."""
-        outer = self.names
+        outer, near = self.names, self.near
         self.names = {**outer, **names}
+        if near:
+            self.near = near | names.keys()
         try:
             yield
         finally:
-            self.names = outer
+            self.names, self.near = outer, near
+
+    @contextmanager
+    def handing_on(self) -> Iterator[None]:
+        """What is written is counted where it is put in."""
+        outer, self.near = self.near, None
+        try:
+            yield
+        finally:
+            self.near = outer
+
+    @contextmanager
+    def turning(self, names: Iterable[str], source: frozenset[str]) -> Iterator[None]:
+        """Inside a loop: its names are near, unless what it runs over is gone through again by an outer loop."""
+        outer, self.near = self.near, frozenset() if self.far(source) else frozenset(names)
+        self.loops += 1
+        try:
+            yield
+        finally:
+            self.loops -= 1
+            self.near = outer
+
+    def far(self, names: frozenset[str]) -> bool:
+        """May one value of these names be put in many times over?"""
+        return self.near is not None and not names <= self.near
 
     @contextmanager
     def deeper(self, path: Path) -> Iterator[bool]:

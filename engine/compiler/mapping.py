@@ -9,7 +9,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from engine.compiler import directives, expression
+from engine.compiler import directives, expression, growth
 from engine.compiler.code import NOTHING, Code, assign, const, name
 from engine.compiler.frame import Frame, Function
 from engine.compiler.scope import Fragment, Path, Scope, mentions, weight
@@ -27,8 +27,11 @@ def compile_function(
 ) -> Function:
     """The function ``identifier(_r, *variables)`` of a tree; ``members`` are bare names for keys of a variable."""
     frame = Frame(scope, scope.where, _TREES)
+    before = len(scope.faults)
     with frame.bound(_parameters(frame, variables, members or {})):
         emit(frame, tree, Result(), at)
+    if len(scope.faults) == before:
+        growth.check(scope, scope.where, tree, variables, at)
     return frame.finish(identifier, [f"v_{item}" for item in variables])
 
 
@@ -63,8 +66,13 @@ def _fragment(scope: Scope, fragment: Fragment) -> Function:
     frame = Frame(scope, fragment.where, _TREES, fragment=True)
     if mentions(fragment.do, ("$use",)):
         frame.guard_fragment(weight(fragment.do))
+    if scope.circular(fragment.name):
+        frame.near = frozenset()
+    before = len(scope.faults)
     with frame.bound(_parameters(frame, fragment.args, {})):
         emit(frame, fragment.do, Result(), fragment.at)
+    if len(scope.faults) == before and fragment.name not in scope.factors:
+        growth.check(scope, fragment.where, fragment.do, fragment.args, fragment.at)
     return frame.finish(directives.fragment_name(scope, fragment.name), [f"v_{item}" for item in fragment.args])
 
 

@@ -111,6 +111,21 @@ def bare(text: str) -> Piece:
     return found[0]
 
 
+def names_of(*trees: nodes.Node | None) -> frozenset[str]:
+    """The names that expressions read."""
+    found = (node for tree in trees if tree is not None for node in (tree, *tree.find_all(nodes.Name)))
+    return frozenset(node.name for node in found if isinstance(node, nodes.Name))
+
+
+def reads_only(text: str) -> bool:
+    """Is a leaf no more than a name, or a part of its value?"""
+    found = pieces(text)
+    node: nodes.Node | None = found[0].tree if len(found) == 1 else None
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
+        node = node.node
+    return isinstance(node, nodes.Name)
+
+
 def _lower(message: str | None) -> str:
     text = (message or "can't be read").rstrip(".")
     return text[:1].lower() + text[1:]

@@ -15,8 +15,11 @@ from typing import Any
 
 from engine import filters
 from engine.compiler.directives import DIRECTIVES
+from engine.compiler.frame import LEVELS, LOOPS
+from engine.compiler.growth import COPIES
 from engine.compiler.schema import schema_of
 from engine.compiler.sets import KINDS
+from engine.filters.operations import DEPTH, PUT, STEPS
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 _HEAD = (
@@ -145,7 +148,18 @@ def directives_page() -> str:
     parts = [_HEAD, "# Directives\n", "A map with one of these keys steers the mapping.\n"]
     for name, item in sorted(DIRECTIVES.items()):
         parts.append(f"## `{name}`\n\n{item.words}\n")
+    parts.append(_BOUNDS)
     return "\n".join(parts)
+
+
+_BOUNDS = f"""## Bounds
+
+No mapping can hang a worker or fill its memory. Trees nest {LEVELS} levels deep and loops {LOOPS}. What a mapping gives
+may hold at most {COPIES:,} copies of what it is given and values of its own: names (`$let`) and arguments (`$with`)
+that hold each other too many times over are a fault. What goes by the data is counted as it runs: a mapping has
+{STEPS:,} steps for its inner loops, its fragments, and what either puts in time and again (a step is {1 << PUT}
+characters of it); fragments use each other {DEPTH} levels deep.
+"""
 
 
 def pages() -> dict[str, str]:

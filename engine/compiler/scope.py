@@ -43,7 +43,10 @@ class Scope:
     title: str = ""
     used: dict[str, None] = field(default_factory=dict)
     """Fragments that were called, in order."""
+    factors: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """How many copies of its arguments a fragment gives, and values of its own (the module ``growth``)."""
     _writes_null: bool | None = None
+    _circles: dict[str, bool] = field(default_factory=dict)
 
     @property
     def writes_null(self) -> bool:
@@ -51,6 +54,19 @@ class Scope:
         if self._writes_null is None:
             self._writes_null = any(mentions(item.do, ("$null", "$raw")) for item in self.fragments.values())
         return self._writes_null
+
+    def circular(self, fragment: str) -> bool:
+        """May a fragment come to use itself?"""
+        if fragment not in self._circles:
+            reached: set[str] = set()
+            waiting = [fragment]
+            while waiting:
+                held = self.fragments.get(waiting.pop())
+                new = set() if held is None else uses(held.do) - reached
+                reached |= new
+                waiting += new
+            self._circles[fragment] = fragment in reached
+        return self._circles[fragment]
 
     def fault(
         self,
@@ -78,6 +94,16 @@ def mentions(tree: Any, keys: tuple[str, ...]) -> bool:
     if isinstance(tree, dict):
         return any(key in tree for key in keys) or any(mentions(item, keys) for item in tree.values())
     return isinstance(tree, list) and any(mentions(item, keys) for item in tree)
+
+
+def uses(tree: Any) -> set[str]:
+    """The fragments that a tree names itself."""
+    if isinstance(tree, list):
+        return set().union(*map(uses, tree))
+    if not isinstance(tree, dict):
+        return set()
+    named = tree.get("$use")
+    return set().union({named} if isinstance(named, str) else (), *map(uses, tree.values()))
 
 
 def weight(tree: Any) -> int:

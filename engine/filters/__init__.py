@@ -63,7 +63,7 @@ def namespace() -> dict[str, Any]:
 
 
 OPERATIONS: Final = (
-    *("read", "at", "cut", "no_item", "each", "pairs", "some", "members", "merged", "key_text", "nonempty"),
+    *("read", "at", "cut", "no_item", "each", "pairs", "some", "members", "merged", "key_text", "nonempty", "put"),
     *(
         "add",
         "subtract",

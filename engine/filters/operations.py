@@ -33,6 +33,8 @@ GROWTH = 1 << 20
 LARGEST = 1 << 128
 STEPS = 1_000_000
 """How many turns of inner loops and uses of fragments one mapping may take."""
+PUT = 6
+"""Bits of how many characters that are put in time and again count for one step."""
 DEPTH = 64
 """How deep fragments may use each other."""
 MODULE = "<gatewright mappings>"
@@ -158,6 +160,41 @@ def work(budget: list[int], cost: int, function: Any, value: Any, *arguments: An
         if budget[0] < 0:
             spent()
     return result
+
+
+def put(budget: list[int], value: Any) -> Any:
+    """A value that turns of a loop or fragments put in time and again: as long as it is written out, it takes steps."""
+    kind = type(value)
+    if kind is str:
+        size = len(value)
+    elif kind is list or kind is dict:
+        size = _written(value, budget[0] << PUT)
+    else:
+        return value
+    if size >> PUT:
+        budget[0] -= size >> PUT
+        if budget[0] < 0:
+            spent()
+    return value
+
+
+def _written(value: Any, most: int) -> int:
+    """How long a value is written out, roughly; no more than a little above ``most`` is looked at."""
+    size, waiting = 0, [value]
+    while waiting and size <= most + (1 << PUT):
+        one = waiting.pop()
+        kind = type(one)
+        if kind is str:
+            size += len(one)
+        elif kind is list:
+            size += len(one)
+            waiting += one
+        elif kind is dict:
+            size += len(one) + sum(map(len, one))
+            waiting += one.values()
+        else:
+            size += 1
+    return size
 
 
 def add(budget: list[int], left: Any, right: Any) -> Any:

@@ -191,18 +191,21 @@ def test_fragment_that_uses_itself_is_stopped_at_a_depth() -> None:
 
 def test_fragment_that_uses_itself_twice_is_stopped_by_its_steps() -> None:
     twice = {"$use": "tree", "$with": {"x": "{{ x }}"}}
+    started = time.perf_counter()
+    fragments = {"tree": {"args": ["x"], "do": [twice, twice]}}
+    with pytest.raises((CallError, MappingError)):
+        run({"$use": "tree", "$with": {"x": "{{ body }}"}}, 1, fragments=fragments)
+    assert time.perf_counter() - started < 10
+
+
+def test_fragments_that_use_others_hundreds_of_times_are_a_fault() -> None:
     fragments = {
-        "tree": {"args": ["x"], "do": [twice, twice]},
-        "wide": {"args": ["x"], "do": {f"k{i}": {"$use": "wide2", "$with": {"x": "{{ x }}"}} for i in range(100)}},
-        "wide2": {"args": ["x"], "do": {f"k{i}": {"$use": "wide3", "$with": {"x": "{{ x }}"}} for i in range(200)}},
-        "wide3": {"args": ["x"], "do": {f"k{i}": {"$use": "leaf", "$with": {"x": "{{ x }}"}} for i in range(200)}},
+        "wide": {"args": ["x"], "do": {f"k{i}": {"$use": "wide2", "$with": {"x": "{{ x }}"}} for i in range(400)}},
+        "wide2": {"args": ["x"], "do": {f"k{i}": {"$use": "leaf", "$with": {"x": "{{ x }}"}} for i in range(200)}},
         "leaf": {"args": ["x"], "do": "{{ x }}"},
     }
-    started = time.perf_counter()
-    for first in ("tree", "wide"):
-        with pytest.raises((CallError, MappingError)):
-            run({"$use": first, "$with": {"x": "{{ body }}"}}, 1, fragments=fragments)
-    assert time.perf_counter() - started < 10
+    found = faults({"$use": "wide", "$with": {"x": "{{ body }}"}}, fragments=fragments)
+    assert {fault.code for fault in found} == {"too-large"}
 
 
 def test_loops_inside_loops_are_stopped_by_their_steps() -> None:
@@ -254,3 +257,109 @@ def test_much_work_in_each_turn_of_a_loop_is_stopped_by_its_steps(text: str) -> 
     with pytest.raises(MappingError, match="steps"):
         function([], body)
     assert time.process_time() - started < 8
+
+
+def _doubling(first: str, how: Any, count: int = 24) -> dict[str, Any]:
+    """Names that each hold the one before as ``how`` says, with ``@`` for it."""
+    names = {"n0": first} | {f"n{i}": _with(how, f"n{i - 1}") for i in range(1, count)}
+    return {"$let": names, "$in": {"x": f"{{{{ n{count - 1} }}}}"}}
+
+
+def _with(how: Any, name: str) -> Any:
+    if isinstance(how, list):
+        return [_with(one, name) for one in how]
+    if isinstance(how, dict):
+        return {key: _with(one, name) for key, one in how.items()}
+    return how.replace("@", name)
+
+
+DOUBLING: list[tuple[str, Any]] = [
+    ("list", ["{{ @ }}"] * 4),
+    ("map", {"a": "{{ @ }}", "b": "{{ @ }}"}),
+    ("list in an expression", "{{ [@, @] }}"),
+    ("map in an expression", "{{ {'a': @, 'b': @} }}"),
+    ("text", "{{ @ ~ @ }}"),
+    ("text in pieces", "{{ @ }}{{ @ }}"),
+    ("escapes", "{{ @ | tojson }}"),
+    ("lists put together", "{{ @ + @ }}"),
+    ("filter", "{{ @ | concat(@) }}"),
+    ("loop", [{"$for": "x in @", "$do": ["{{ x }}", "{{ x }}"]}]),
+    ("loop of constants", [{"$for": "x in @", "$do": ["a", "b"]}]),
+    ("branch", {"$if": "body", "$then": ["{{ @ }}", "{{ @ }}"]}),
+    ("argument", {"$use": "pair", "$with": {"x": "{{ @ }}"}}),
+]
+PAIR = {"pair": {"args": ["x"], "do": {"l": "{{ x }}", "r": "{{ x }}"}}}
+
+
+@pytest.mark.parametrize("how", [how for _, how in DOUBLING], ids=[name for name, _ in DOUBLING])
+def test_names_that_hold_each_other_twice_are_a_fault_where_it_is_too_much(how: Any) -> None:
+    found = faults(_doubling("{{ body }}", how), fragments=PAIR)
+    assert {fault.code for fault in found} == {"too-large"}
+    assert found[0].path.startswith("spec.request.decode.$let.n")
+    assert not faults(_doubling("{{ body }}", how, 4), fragments=PAIR)
+
+
+def test_fragments_that_use_each_other_twice_are_a_fault() -> None:
+    def twice(i: int) -> Any:
+        return {"$use": f"f{i + 1}", "$with": {"x": ["{{ x }}", "{{ x }}"]}} if i < 20 else "{{ x }}"
+
+    fragments = {f"f{i}": {"args": ["x"], "do": twice(i)} for i in range(21)}
+    found = faults({"x": {"$use": "f0", "$with": {"x": "{{ body }}"}}}, fragments=fragments)
+    assert {fault.code for fault in found} == {"too-large"}
+
+
+def test_chain_of_fragments_without_end_is_a_fault() -> None:
+    fragments = {f"f{i}": {"args": [], "do": {"$use": f"f{i + 1}"} if i < 999 else "x"} for i in range(1000)}
+    assert "too-large" in {fault.code for fault in faults({"x": {"$use": "f0"}}, fragments=fragments)}
+
+
+BY_DATA: list[tuple[str, Any]] = [
+    ("outer value in a loop", [{"$for": "x in body.turns", "$do": "{{ body }}"}]),
+    ("outer text in a loop", [{"$for": "x in body.turns", "$do": "{{ body.text }}"}]),
+    ("outer text in a text", [{"$for": "x in body.turns", "$do": "{{ body.text }}{{ x }}"}]),
+    ("name of a loop", [{"$for": "x in body.turns", "$do": {"$let": {"y": "{{ body }}"}, "$in": {"a": "{{ y }}"}}}]),
+    ("outer item", [{"$for": "x in [body]", "$do": [{"$for": "y in body.turns", "$do": "{{ x }}"}]}]),
+    ("outer list", [{"$for": "x in body.turns", "$do": [{"$for": "y in [body]", "$do": "{{ y }}"}]}]),
+    ("argument", [{"$for": "x in body.turns", "$do": {"$use": "pair", "$with": {"x": "{{ body }}"}}}]),
+    ("merged", [{"$for": "x in body.turns", "$do": {"$merge": ["{{ body }}", {"x": "{{ x }}"}]}}]),
+    ("circle", {"$use": "tree", "$with": {"x": "{{ body }}", "deep": "{{ body.deep }}"}}),
+    ("growing argument", {"$use": "grow", "$with": {"x": "{{ body }}", "deep": "{{ body.deep }}"}}),
+    ("growing result", {"$use": "result", "$with": {"x": "{{ body }}", "deep": "{{ body.deep }}"}}),
+]
+
+
+def _circle(do: Any) -> dict[str, Any]:
+    return {"args": ["x", "deep"], "do": {"$if": "deep is present", "$then": do, "$else": "{{ x }}"}}
+
+
+_ON = {"x": "{{ x }}", "deep": "{{ deep.in }}"}
+CIRCLES = PAIR | {
+    "tree": _circle([{"$use": "tree", "$with": _ON}, {"$use": "tree", "$with": _ON}]),
+    "grow": _circle([{"$use": "grow", "$with": _ON | {"x": ["{{ x }}", "{{ x }}"]}}]),
+    "result": _circle({"$let": {"r": {"$use": "result", "$with": _ON}}, "$in": {"a": "{{ r }}", "b": "{{ r }}"}}),
+}
+
+
+@pytest.mark.parametrize("tree", [tree for _, tree in BY_DATA], ids=[name for name, _ in BY_DATA])
+def test_value_that_is_put_in_by_the_data_time_and_again_is_stopped_by_its_steps(tree: Any) -> None:
+    deep: Any = {}
+    for _ in range(40):
+        deep = {"in": deep}
+    body = {"text": "t" * 100_000, "turns": list(range(20_000)), "deep": deep}
+    function = Bench(fragments=CIRCLES).compiled({"x": tree})
+    started = time.process_time()
+    with pytest.raises(MappingError, match="steps"):
+        function([], body)
+    assert time.process_time() - started < 8
+
+
+def test_values_that_a_loop_goes_through_once_take_no_steps() -> None:
+    body = {"turns": [{"text": "t" * 1_000_000, "more": ["m" * 1_000]}] * 100}
+    turn = {
+        "a": "{{ x.text }}",
+        "b": "{{ x.more }}",
+        "c": [{"$for": "y in x.more", "$do": "{{ y }}"}],
+        "d": "{{ model }}",
+    }
+    found = run({"$let": {"model": "{{ 'm' }}"}, "$in": {"x": [{"$for": "x in body.turns", "$do": turn}]}}, body)
+    assert len(found["x"]) == 100

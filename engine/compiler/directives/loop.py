@@ -35,7 +35,10 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
     else:
         container = frame.temp("map" if keyed else "list")
         frame.add(assign(container, ast.Dict([], []) if keyed else ast.List([], ast.Load())))
-    _loop(frame, tree, names, _iterable(frame, items, len(names), weight(tree["$do"])), container, path)
+    iterable = _iterable(frame, items, len(names), weight(tree["$do"]))
+    with frame.turning(names, expression.names(source)):
+        loop = _loop(frame, tree, names, iterable, container, path)
+    frame.add(loop)
     if not (isinstance(sink, Item) and not keyed):
         sink.put(frame, Code(name(container), "map" if keyed else "list", maybe=False))
 
@@ -79,11 +82,12 @@ def _iterable(frame: Frame, items: Code, names: int, steps: int) -> ast.expr:
     return name(local)
 
 
-def _loop(frame: Frame, tree: dict[str, Any], names: list[str], source: ast.expr, container: str, path: Path) -> None:
+def _loop(
+    frame: Frame, tree: dict[str, Any], names: list[str], source: ast.expr, container: str, path: Path
+) -> ast.For:
     locals_ = [frame.temp(f"v_{spec_name}_") for spec_name in names]
     targets: list[ast.expr] = [ast.Name(local, ast.Store()) for local in locals_]
     target = targets[0] if len(targets) == 1 else ast.Tuple(targets, ast.Store())
-    frame.loops += 1
     with frame.into([]) as body:
         bound = {spec_name: frame.variable(local) for spec_name, local in zip(names, locals_, strict=True)}
         with frame.bound(bound):
@@ -96,8 +100,7 @@ def _loop(frame: Frame, tree: dict[str, Any], names: list[str], source: ast.expr
                 body.extend(inner)
             elif inner:
                 body.append(frame.located(when(test, inner)))
-    frame.loops -= 1
-    frame.add(ast.For(target, source, body or [ast.Pass()], []))
+    return ast.For(target, source, body or [ast.Pass()], [])
 
 
 def _body(frame: Frame, tree: dict[str, Any], container: str, path: Path) -> None:

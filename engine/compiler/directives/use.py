@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from contextlib import nullcontext
 from typing import Any
 
+from engine.compiler import expression
 from engine.compiler.code import Code, call, const, name
 from engine.compiler.directives.record import Directive
 from engine.compiler.frame import Frame
@@ -40,7 +42,10 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
         if given.get(argument) is None:
             arguments.append(const(None))
         else:
-            code = frame.trees.value(frame, given[argument], (*path, "$with", argument))
+            # A fragment in a circle counts all that it puts in, so what is only handed on to it counts there.
+            free = scope.circular(fragment.name) and expression.handed_on(given[argument])
+            with frame.handing_on() if free else nullcontext():
+                code = frame.trees.value(frame, given[argument], (*path, "$with", argument))
             arguments.append(operand(frame, code).node)
     scope.used.setdefault(fragment.name)
     frame.counts_steps = True
