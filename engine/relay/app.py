@@ -6,7 +6,6 @@ Health checks are fixed routes; every other route comes from the Format document
 from __future__ import annotations
 
 import ipaddress
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +18,7 @@ from engine import __version__
 from engine.errors import CallError
 from engine.relay import dialect, keeping, models, pipeline
 from engine.relay.call import Call, Reply
+from engine.relay.ids import fresh_id
 from engine.storage.database import StorageError
 from engine.transport.watch import Watch
 
@@ -125,11 +125,6 @@ def _with_id(responder: Callable[..., None]) -> Callable[..., None]:
         responder(req, resp, **more)
 
     return serve
-
-
-def fresh_id() -> str:
-    """A request id. Later ones sort after earlier ones, so that an index of them grows at its end."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 def _no_route(method: str, path: str, methods: tuple[str, ...]) -> CallError:

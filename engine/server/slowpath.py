@@ -12,6 +12,7 @@ from gunicorn.http.errors import InvalidHeader, InvalidRequestLine
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
+from engine.relay.ids import fresh_id
 from engine.server import rules
 
 
@@ -59,3 +60,18 @@ class StrictParser(RequestParser):  # type: ignore[misc]
         """Bytes read beyond the last request."""
         data: Any = self.unreader.take_buffered()
         return bytes(data)
+
+
+class Named:
+    """A socket on which gunicorn tells an error of its own: the answer gets a request id, as every other has."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def sendall(self, data: bytes) -> None:
+        """Send an answer whose first line is in ``data``."""
+        first, end, rest = data.partition(b"\r\n")
+        self._sock.sendall(first + end + b"X-Request-Id: " + fresh_id().encode() + end + rest)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)

@@ -17,6 +17,7 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.http.wsgi import base_environ
 from gunicorn.workers.ggevent import GeventWorker
 
+from engine.relay.ids import fresh_id
 from engine.server import connection as conn
 from engine.server import rules
 from engine.server.answer import Answer
@@ -25,7 +26,7 @@ from engine.server.connection import Clock, Connection
 from engine.server.head import Environ, Head
 from engine.server.logs import access_line
 from engine.server.rules import HeadError
-from engine.server.slowpath import StrictParser
+from engine.server.slowpath import Named, StrictParser
 
 EAGER = 262_144
 """A body up to this length is read before the app is called; a longer one is read by the app."""
@@ -245,8 +246,15 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         text = refused.why.encode("latin-1", "replace") + b"\n"
         link.send(
             b"HTTP/1.1 %d %b\r\n%bcontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
-            b"connection: close\r\n\r\n%b"
-            % (refused.status, rules.REASONS[refused.status].encode(), self.clock.date, len(text), text)
+            b"connection: close\r\nx-request-id: %b\r\n\r\n%b"
+            % (
+                refused.status,
+                rules.REASONS[refused.status].encode(),
+                self.clock.date,
+                len(text),
+                fresh_id().encode(),
+                text,
+            )
         )
         link.linger(1.0, 1_048_576)
 
@@ -283,6 +291,6 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         except OSError:
             raise
         except Exception as error:
-            self.handle_error(request, link.sock, addr, error)
+            self.handle_error(request, Named(link.sock), addr, error)
             link.linger(1.0, 1_048_576)
             return False

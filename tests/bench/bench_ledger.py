@@ -30,7 +30,7 @@ from engine.ledger.commit import Ledger  # noqa: E402
 from engine.ledger.proof import verify  # noqa: E402
 from engine.ledger.reserve import Reserves  # noqa: E402
 from engine.ledger.terms import Terms  # noqa: E402
-from engine.relay.app import fresh_id  # noqa: E402
+from engine.relay.ids import fresh_id  # noqa: E402
 from engine.settings import Settings  # noqa: E402
 from engine.storage.database import Database, open_database  # noqa: E402
 from engine.storage.keys import create_key  # noqa: E402

@@ -133,6 +133,7 @@ def test_ambiguous_or_oversized_head_is_refused_and_ends_the_connection(site, na
     reply = client.reply()
     assert 400 <= reply.status <= 505
     assert reply.headers["connection"].lower() == "close"
+    assert len(reply.headers["x-request-id"]) == 32
     assert client.ended()
     client.close()
 
