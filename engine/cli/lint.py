@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
+from engine import settings
 from engine.cli import _common
+from engine.compiler import Fault, Result
+from engine.compiler.diagnostics import in_order, path_text
+from engine.compiler.positions import Path as Path_
+from engine.relay.secrets import closed_env
 
 
 @click.command()
@@ -15,5 +23,38 @@ from engine.cli import _common
 def command(paths: tuple[Path, ...], json_: bool) -> None:
     """Check the shipped documents, your own, and any PATHS on top of them."""
     result = _common.compiled(paths)
+    result.faults = in_order(result.faults + _closed(result))
     _common.show_faults(result.faults, json_=json_)
     raise SystemExit(_common.FAULTS if result.artefact is None else _common.OK)
+
+
+def _closed(result: Result) -> list[Fault]:
+    """Environment variables that documents name and that a server with these settings would not read."""
+    allowed = settings.load(os.environ).secret_env
+    return [
+        Fault(
+            "closed-secret",
+            closed,
+            definition.where(path, name),
+            path_text(path),
+            severity="warning",
+            document=definition.title,
+        )
+        for definition in result.documents
+        for path, name in _named(definition.spec, ("spec",))
+        if (closed := closed_env(name, allowed))
+    ]
+
+
+def _named(value: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
+    """Environment variables of secrets, each with its path."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _named(item, (*path, index))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            here = (*path, key)
+            if key == "secretRef" and isinstance(item, dict) and isinstance(item.get("env"), str):
+                yield (*here, "env"), item["env"]
+            else:
+                yield from _named(item, here)

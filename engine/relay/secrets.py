@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 PREFIX = "GATEWRIGHT_KEY_"
+
+
+def closed_env(name: str, allowed: Collection[str]) -> str | None:
+    """Why documents may not read an environment variable, and how to mend it; nothing if they may."""
+    if name.startswith(PREFIX) or name in allowed:
+        return None
+    return (
+        f"environment variable {name} is not open to documents; "
+        f"rename it to {PREFIX}..., or list it in GATEWRIGHT_SECRET_ENV"
+    )
 
 
 class Secrets:
@@ -40,11 +50,8 @@ class Secrets:
         return value
 
     def _from_env(self, name: str) -> str:
-        if not name.startswith(PREFIX) and name not in self._allowed:
-            raise LookupError(
-                f"environment variable {name} is not open to documents; "
-                f"rename it to {PREFIX}..., or list it in GATEWRIGHT_SECRET_ENV"
-            )
+        if closed := closed_env(name, self._allowed):
+            raise LookupError(closed)
         value = self._environ.get(name, "").strip()
         if not value:
             raise LookupError(f"environment variable {name} is not set")

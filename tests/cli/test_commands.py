@@ -119,6 +119,19 @@ def test_lint_tells_all_faults_of_a_given_file_with_paths_as_given(specs: Path) 
     ]
 
 
+def test_lint_warns_of_an_environment_variable_that_no_server_would_read(
+    specs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = PROVIDER.split("---")[0]
+    (specs / "keyed.yaml").write_text(provider + "  credential: {secretRef: {env: OPENAI_API_KEY}}\n")
+    result = run("lint", "keyed.yaml")
+    assert result.exit_code == 0
+    assert "warning: environment variable OPENAI_API_KEY is not open to documents" in result.output
+    assert "GATEWRIGHT_SECRET_ENV [closed-secret]" in result.output
+    monkeypatch.setenv("GATEWRIGHT_SECRET_ENV", "OPENAI_API_KEY")
+    assert run("lint", "keyed.yaml").output == "0 faults\n"
+
+
 def test_lint_of_a_path_that_is_not_there_is_a_usage_fault(specs: Path) -> None:
     assert run("lint", "nowhere.yaml").exit_code == 2
 
