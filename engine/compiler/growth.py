@@ -8,14 +8,14 @@ mapping's steps instead, by ``o_put``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jinja2 import nodes
 
 from engine.compiler.directives.loop import split_head
 from engine.compiler.parsing import ParseError, bare, pieces
-from engine.compiler.scope import Fragment, Path, Scope, Where, weight
+from engine.compiler.scope import Fragment, Path, Scope, Where, uses, weight
 from engine.filters import FILTERS
 
 COPIES = 1 << 16
@@ -34,6 +34,51 @@ def check(scope: Scope, where: Where, tree: Any, variables: tuple[str, ...], at:
         growth.within(growth.tree(tree, dict.fromkeys(variables, 1), 1, at), at)
     except RecursionError:
         scope.fault("too-large", "fragments use each other in too long a chain", at, where=where)
+
+
+def descending(scope: Scope, fragment: Fragment) -> frozenset[str]:
+    """The argument of a fragment that uses itself only once, in a loop over a part of that argument, if this is one.
+
+    Each piece of the data has then one turn, so that what stands in it is put in once for each level that it lies at.
+    """
+    others = uses(fragment.do) - {fragment.name}
+    if len(fragment.args) != 1 or any(fragment.name in scope.reached(other) for other in others):
+        return frozenset()
+    (argument,) = fragment.args
+    sites = list(_sites(fragment.do, fragment.name, ()))
+    if len(sites) != 1 or len(sites[0][0]) != 1:
+        return frozenset()
+    (head,), given = sites[0]
+    split = split_head(head)
+    falls = split is not None and len(split[0]) == 1 and _root(split[1]) == (argument, True)
+    passed = given.get(argument) if isinstance(given, dict) else None
+    same = split is not None and "{{" in str(passed) and _root(passed) == (split[0][0], False)
+    return frozenset({argument}) if falls and same else frozenset()
+
+
+def _sites(tree: Any, name: str, loops: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Where a tree uses a fragment: the heads of the loops around it, and what is given."""
+    if isinstance(tree, list):
+        for item in tree:
+            yield from _sites(item, name, loops)
+    elif isinstance(tree, dict):
+        inner = (*loops, tree["$for"]) if "$for" in tree else loops
+        if tree.get("$use") == name:
+            yield inner, tree.get("$with")
+        for item in tree.values():
+            yield from _sites(item, name, inner)
+
+
+def _root(text: Any) -> tuple[str, bool] | None:
+    """The name that a plain read begins with, and whether it is a part of its value."""
+    try:
+        node = bare(text).tree if isinstance(text, str) else None
+    except ParseError:
+        return None
+    part = isinstance(node, nodes.Getattr | nodes.Getitem)
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
+        node = node.node
+    return (node.name, part) if isinstance(node, nodes.Name) else None
 
 
 class _Growth:

@@ -67,7 +67,7 @@ def _fragment(scope: Scope, fragment: Fragment) -> Function:
     if mentions(fragment.do, ("$use",)):
         frame.guard_fragment(weight(fragment.do))
     if scope.circular(fragment.name):
-        frame.near = frozenset()
+        frame.near = growth.descending(scope, fragment)
     before = len(scope.faults)
     with frame.bound(_parameters(frame, fragment.args, {})):
         emit(frame, fragment.do, Result(), fragment.at)

@@ -46,7 +46,7 @@ class Scope:
     factors: dict[str, tuple[int, int]] = field(default_factory=dict)
     """How many copies of its arguments a fragment gives, and values of its own (the module ``growth``)."""
     _writes_null: bool | None = None
-    _circles: dict[str, bool] = field(default_factory=dict)
+    _reached: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def writes_null(self) -> bool:
@@ -57,7 +57,11 @@ class Scope:
 
     def circular(self, fragment: str) -> bool:
         """May a fragment come to use itself?"""
-        if fragment not in self._circles:
+        return fragment in self.reached(fragment)
+
+    def reached(self, fragment: str) -> set[str]:
+        """The fragments that one uses, and those that these use, and so on."""
+        if fragment not in self._reached:
             reached: set[str] = set()
             waiting = [fragment]
             while waiting:
@@ -65,8 +69,8 @@ class Scope:
                 new = set() if held is None else uses(held.do) - reached
                 reached |= new
                 waiting += new
-            self._circles[fragment] = fragment in reached
-        return self._circles[fragment]
+            self._reached[fragment] = reached
+        return self._reached[fragment]
 
     def fault(
         self,

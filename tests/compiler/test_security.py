@@ -363,3 +363,25 @@ def test_values_that_a_loop_goes_through_once_take_no_steps() -> None:
     }
     found = run({"$let": {"model": "{{ 'm' }}"}, "$in": {"x": [{"$for": "x in body.turns", "$do": turn}]}}, body)
     assert len(found["x"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("kids", "stopped"),
+    [
+        ([{"$for": "q in p.kids", "$do": {"$use": "f", "$with": {"p": "{{ q }}"}}}], False),
+        ([{"$for": "q in p.kids", "$do": {"$use": "f", "$with": {"p": "{{ q }}"}}}] * 2, True),
+        ([{"$for": "q in p.kids", "$do": {"$use": "f", "$with": {"p": "{{ p.kids[0] }}"}}}], True),
+    ],
+)
+def test_fragment_that_goes_down_its_argument_once_takes_no_steps_by_length(kids: Any, stopped: bool) -> None:
+    text = "t" * 10_000_000  # ten of them would take more steps than there are
+    body: dict[str, Any] = {"text": text}
+    for _ in range(9):
+        body = {"text": text, "kids": [body]}
+    tree = {"$use": "f", "$with": {"p": "{{ body }}"}}
+    fragments = {"f": {"args": ["p"], "do": {"text": "{{ p.text }}", "kids": kids}}}
+    if not stopped:
+        assert run(tree, body, fragments=fragments)["text"] is text
+        return
+    with pytest.raises(MappingError, match="steps"):
+        run(tree, body, fragments=fragments)
