@@ -154,7 +154,7 @@ def directives_page() -> str:
 
 _BOUNDS = f"""## Bounds
 
-No mapping can hang a worker or fill its memory. Trees nest {LEVELS} levels deep and loops {LOOPS}. What a mapping gives
+What a mapping takes and gives is bounded. Trees nest {LEVELS} levels deep and loops {LOOPS}. What a mapping gives
 may hold at most {COPIES:,} copies of what it is given and values of its own: names (`$let`) and arguments (`$with`)
 that hold each other too many times over are a fault. What goes by the data is counted as it runs: a mapping has
 {STEPS:,} steps for its inner loops, its fragments, and what either puts in time and again (a step is {1 << PUT}
