@@ -18,7 +18,7 @@ import jsonschema_rs
 
 from engine.compiler.diagnostics import Fault, describe, nearest, path_text
 from engine.compiler.positions import Path
-from engine.compiler.sets import KINDS, Definition
+from engine.compiler.sets import Definition
 
 _HERE = FilePath(__file__).resolve().parent / "schemas"
 MANY = 200
@@ -252,8 +252,3 @@ def shape_of(kind: str) -> Shape:
     """The shape of a kind's spec."""
     root = schema_of(kind)
     return Shape(root, root["properties"]["spec"])
-
-
-def all_kinds() -> dict[str, dict[str, Any]]:
-    """The schema of every kind."""
-    return {kind: schema_of(kind) for kind in KINDS}
