@@ -68,11 +68,8 @@ def explain(program: Program, model: str, group: str, caller: Format, body: dict
     """What would happen, as plain data."""
     reading = resolve.Reader(program).read(model)
     channels = table.build(program, [], lambda reference, url: "")
-    found = {id(channel): channel for channel in channels.candidates(group, model)}
-    found |= {id(channel): channel for channel in channels.candidates(group, reading.name)}
-    candidates = [
-        _candidate(program, channel, odds, reading, caller, body) for channel, odds in _odds(list(found.values()))
-    ]
+    found = list(channels.candidates(group, model, reading.name))
+    candidates = [_candidate(program, channel, odds, reading, caller, body) for channel, odds in _odds(found)]
     return {
         "model": model,
         "group": group,

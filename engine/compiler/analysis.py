@@ -41,10 +41,18 @@ def reads(tree: Any, variable: str, scope: Scope) -> set[str]:
     return walk.found
 
 
+def members(tree: str, variable: str, scope: Scope) -> set[str]:
+    """The members of a variable that an expression may read; ``*`` among them if it reads the variable as a whole."""
+    walk = _Walk(scope)
+    walk.field(tree, {variable: ()})
+    return walk.members
+
+
 class _Walk:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.found: set[str] = set()
+        self.members: set[str] = set()
         self._seen: set[tuple[str, tuple[tuple[str, _Steps], ...]]] = set()
 
     def tree(self, tree: Any, names: _Names) -> None:
@@ -180,6 +188,7 @@ class _Walk:
 
     def _note(self, steps: _Steps) -> None:
         self.found.add(".".join(steps) or WHOLE)
+        self.members.add(steps[0] if steps else WHOLE)
 
     def _bound(self, names: _Names, name: str, steps: _Steps | None) -> _Names:
         changed = dict(names)

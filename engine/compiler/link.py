@@ -6,10 +6,12 @@ gives the data tree that ``engine.program`` describes, in which each mapping is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.compiler import extends, prices, references, reuse
+from engine.compiler.analysis import WHOLE
 from engine.compiler.diagnostics import Fault
 from engine.compiler.fragments import Fragments
 from engine.compiler.mapping import Function
@@ -79,7 +81,7 @@ class _Layout:
             asking["path"] = asking["path"].split(".")
         data["usage"] = _usage(_map(data.get("usage")))
         error = _map(data.get("error"))
-        error["rules"] = _rules(error.pop("map", None))
+        error["rules"] = _rules(error.pop("map", None), compiled, ("spec", "error", "map"))
         data["error"] = error
         data.pop("tables", None)
         data.pop("fragments", None)
@@ -88,7 +90,7 @@ class _Layout:
     def provider(self, definition: Definition) -> dict[str, Any]:
         """The data of a Provider."""
         data = self.named(definition)
-        data["errors"] = _rules(data.get("errors"))
+        data["errors"] = _rules(data.get("errors"), self.linked.compiled[definition.title], ("spec", "errors"))
         data.pop("price", None)
         data.setdefault("auth", {"scheme": "bearer"})
         return data
@@ -207,8 +209,17 @@ def _own_channel(definition: Definition) -> dict[str, Any] | None:
     return channel | {key: spec[key] for key in ("credential", "groups") if key in spec}
 
 
-def _rules(rules: Any) -> list[dict[str, Any]]:
-    return [{**rule, "status": _statuses(rule.get("status"))} for rule in _maps(rules)]
+def _rules(rules: Any, compiled: Mapping[Path, Compiled], path: Path) -> list[dict[str, Any]]:
+    """An error map, with the members of the body on which each condition hangs, where it hangs on them alone."""
+    found = []
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if isinstance(rule, dict):
+            found.append({**rule, "status": _statuses(rule.get("status"))})
+            when = compiled.get((*path, index, "when"))
+            members = when.members("body") if when is not None and not when.members("header") else {WHOLE}
+            if WHOLE not in members:
+                found[-1]["members"] = sorted(members)
+    return found
 
 
 def _statuses(status: Any) -> list[int | str] | None:

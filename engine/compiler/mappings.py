@@ -38,6 +38,10 @@ class Compiled:
             self.known[variable] = frozenset(analysis.reads(self.tree, variable, self.scope))
         return self.known[variable]
 
+    def members(self, variable: str) -> set[str]:
+        """The members of a variable that an expression reads; see ``analysis.members``."""
+        return analysis.members(self.tree, variable, self.scope)
+
 
 @dataclass(slots=True)
 class Shelf:

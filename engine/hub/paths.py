@@ -6,7 +6,7 @@ Takes JSON data and a declared path; gives an integer or nothing. Anything that 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -72,6 +72,41 @@ def reader(path: str | list[str]) -> Reader:
     steps = compiled(path)
     keys = [detail or "" for what, detail in steps if what == "key"]
     return _by_keys(keys) if keys and len(keys) == len(steps) else partial(_count, path)
+
+
+def reader_of_all(declared: Mapping[str, str | list[str]]) -> Callable[[Any], dict[str, int]]:
+    """What reads the counts at several paths, by name.
+
+    PERF: most paths lead below one of a few members, and a usage object has few of them.
+    """
+    below: dict[str, list[tuple[str, Reader]]] = {}
+    others: list[tuple[str, Reader]] = []
+    for name, path in declared.items():
+        first, _, rest = path.partition(".") if isinstance(path, str) and "[" not in path else ("", "", "")
+        if first:
+            below.setdefault(first, []).append((name, reader(rest) if rest else whole))
+        else:
+            others.append((name, reader(path)))
+    members = list(below.items())
+
+    def read_all(data: Any) -> dict[str, int]:
+        found: dict[str, int] = {}
+        if not isinstance(data, dict):
+            return found
+        for first, readers in members:
+            value = data.get(first)
+            if value is not None:
+                for name, read in readers:
+                    number = read(value)
+                    if number is not None:
+                        found[name] = number
+        for name, read in others:
+            number = read(data)
+            if number is not None:
+                found[name] = number
+        return found
+
+    return read_all
 
 
 def _by_keys(keys: list[str]) -> Reader:

@@ -41,7 +41,7 @@ class Plan:
     override takes a count away.
     """
 
-    __slots__ = ("_adding", "_beside", "_calls", "_meters", "_models", "_paths", "_several", "rules")
+    __slots__ = ("_adding", "_beside", "_calls", "_meters", "_models", "_names", "_read", "_several", "rules")
 
     def __init__(self, rules: Any, overrides: Mapping[str, Any] | None = None) -> None:
         counts: dict[str, Any] = dict((rules if isinstance(rules, dict) else getattr(rules, "counts", None)) or {})
@@ -52,7 +52,8 @@ class Plan:
                 counts[name] = {**counts.get(name, {}), **change}
         self.rules = counts
         single = {name: rule for name, rule in counts.items() if name not in _SPECIAL}
-        self._paths = [(name, paths.reader(rule["path"])) for name, rule in single.items()]
+        self._names = tuple(single)
+        self._read = paths.reader_of_all({name: rule["path"] for name, rule in single.items()})
         self._calls = [(name, paths.reader(rule["path"])) for name, rule in counts.get("calls", {}).items()]
         self._meters = Plan(counts["meters"]) if "meters" in counts else None
         self._adding = frozenset(name for name, rule in single.items() if rule.get("later") == "add")
@@ -69,16 +70,12 @@ class Plan:
 
     def collect(self, raw: Any) -> Counts:
         """The counts that an upstream's object holds, by their hub names; nothing is worked out yet."""
-        found: Counts = {}
-        for name, read in self._paths:
-            number = read(raw)
-            if number is not None:
-                found[name] = number
+        found: Counts = self._read(raw)
         calls = {name: number for name, read in self._calls if (number := read(raw))}
         if calls:
             found["calls"] = calls
         if self._meters is not None:
-            found["meters"] = {name: read(raw) or 0 for name, read in self._meters._paths}
+            found["meters"] = dict.fromkeys(self._meters._names, 0) | self._meters._read(raw)
         if self._several is not None:
             entries = [one for one in paths.values(raw, self._several["path"] + "[*]") if isinstance(one, dict)]
             if entries:

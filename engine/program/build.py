@@ -216,6 +216,7 @@ class _Builder:
                 self.function(item.get("when")),
                 item["meaning"],
                 refusals.fee(item.get("fee")),
+                frozenset(item["members"]) if "members" in item else None,
             )
             for item in data or ()
         )

@@ -29,6 +29,8 @@ class ErrorRule:
     when: Function | None
     meaning: str
     fee: Fee | None = None
+    members: frozenset[str] | None = None
+    """Those of the body on which ``when`` hangs; nothing where it hangs on more than that."""
 
     def covers(self, status: int) -> bool:
         """May an answer of this status fall under the rule? One without a status holds only if its condition does."""
@@ -38,23 +40,44 @@ class ErrorRule:
 
 
 class ErrorMap:
-    """The lines of an error map in their order. PERF: those for a status are picked once."""
+    """The lines of an error map in their order.
+
+    PERF: those for a status are picked once, and so are the members of a body without which none of them holds: a good
+    answer has none of those, and no condition is asked.
+    """
 
     __slots__ = ("_by_status", "rules")
 
     def __init__(self, rules: Iterable[ErrorRule]) -> None:
         self.rules = tuple(rules)
-        self._by_status: dict[int, tuple[ErrorRule, ...]] = {}
+        self._by_status: dict[int, tuple[tuple[ErrorRule, ...], frozenset[str] | None]] = {}
 
     def find(self, status: int, header: Mapping[str, str], body: Json) -> ErrorRule | None:
         """The first rule that an answer falls under."""
-        rules = self._by_status.get(status)
-        if rules is None:
-            rules = self._by_status[status] = tuple(rule for rule in self.rules if rule.covers(status))
+        held = self._by_status.get(status)
+        if held is None:
+            rules = tuple(rule for rule in self.rules if rule.covers(status))
+            held = self._by_status[status] = rules, _needed(rules, status)
+        rules, needed = held
+        if needed is not None and type(body) is dict and needed.isdisjoint(body):
+            return None
         for rule in rules:
             if rule.when is None or rule.when([], status, header, body):
                 return rule
         return None
+
+
+def _needed(rules: Iterable[ErrorRule], status: int) -> frozenset[str] | None:
+    """The members of which a body must have one to fall under any of the rules; nothing where that can't be told.
+
+    A condition reads the same of a body without its members as of an empty one, so what it says of that is certain.
+    """
+    needed: set[str] = set()
+    for rule in rules:
+        if rule.when is None or rule.members is None or rule.when([], status, {}, {}):
+            return None
+        needed |= rule.members
+    return frozenset(needed)
 
 
 @dataclass(frozen=True, slots=True)

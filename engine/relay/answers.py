@@ -22,13 +22,13 @@ class Answered:
 
     __slots__ = (
         "_counter",
+        "_ctx",
         "_limit",
         "_live",
         "_memory",
         "attempt",
         "call",
         "complete",
-        "ctx",
         "headers",
         "out",
         "outcome",
@@ -52,7 +52,7 @@ class Answered:
         self.out = out
         self.headers = headers
         self.outcome = outcome
-        self.ctx = call.ctx(attempt)
+        self._ctx: dict[str, Any] | None = None
         self.request: dict[str, Any] = out.hub or {}
         self.plan = attempt.channel.plan(attempt.format)
         ping = call.format.stream.ping if call.format.stream else {}
@@ -65,6 +65,13 @@ class Answered:
         self.complete = False
         """Whether the caller was told all of a stream, up to its last event."""
         self._counter = state.counter
+
+    @property
+    def ctx(self) -> dict[str, Any]:
+        """The ``ctx`` variable of mappings. PERF: what passes through needs none."""
+        if self._ctx is None:
+            self._ctx = self.call.ctx(self.attempt)
+        return self._ctx
 
     @property
     def stopping(self) -> bool:

@@ -22,6 +22,7 @@ from engine.relay.streams import Across, Stream
 from engine.relay.through import Through
 from engine.relay.translate import dumps
 from engine.relay.upstream import UpstreamFailure, parse, refusal
+from engine.relay.way import way
 from engine.transport import faults
 
 if TYPE_CHECKING:
@@ -59,14 +60,14 @@ def deliver(
         settle(state, call, outcome)
         return reply
     if not call.stream:
-        reply = _gathered(answered, _pump(answered, answer))
+        reply = _gathered(state, answered, _pump(answered, answer))
         unwatch()
         settle(state, call, outcome)
         return reply
     stream: Stream = (Through if out.same and not out.turned else Across)(answered, _pump(answered, answer), kind)
     pieces = _guarded(state, answered, stream, handle, unwatch)
     first = next(pieces)  # what fails before it raises UpstreamFailure, and another channel can be tried
-    headers = [("content-type", stream.content_type), *_SSE_HEADERS, *_returned(answered), *loss_header(outcome.report)]
+    headers = [("content-type", stream.content_type), *_SSE_HEADERS, *_told(state, answered)]
     return Reply(200, headers, stream=_from(first, pieces))
 
 
@@ -147,7 +148,7 @@ def _whole(state: RelayState, answered: Answered, answer: Answer) -> Reply:
     outcome.usage = answered.plan.normalise(counts) if counts else {}
     answered.count_missing(Whole(answered, body))
     if call.stream:
-        return _replayed(answered, body)
+        return _replayed(state, answered, body)
     if answered.out.same and not answered.out.turned:
         data = _renamed(answered, raw, body)
         if call.format.stored is not None:
@@ -161,25 +162,23 @@ def _whole(state: RelayState, answered: Answered, answer: Answer) -> Reply:
             raise UpstreamFailure(
                 {"meaning": "unknown", "message": f"the provider's answer could not be read: {ex}"}
             ) from ex
-    return Reply(answer.status, [("content-type", JSON), *_returned(answered), *loss_header(outcome.report)], data)
+    return Reply(answer.status, [("content-type", JSON), *_told(state, answered)], data)
 
 
-def _replayed(answered: Answered, body: dict[str, Any]) -> Reply:
+def _replayed(state: RelayState, answered: Answered, body: dict[str, Any]) -> Reply:
     """A whole answer to a caller who wanted a stream: told as one."""
     stream = Across(answered, iter(()), "")
     data = b"".join(stream.replay(body))
-    headers = [("content-type", stream.content_type), *_SSE_HEADERS, *loss_header(answered.outcome.report)]
+    headers = [("content-type", stream.content_type), *_SSE_HEADERS, *_told(state, answered)]
     return Reply(200, headers, data)
 
 
-def _gathered(answered: Answered, pump: Iterator[bytes | None], kind: str = "sse") -> Reply:
+def _gathered(state: RelayState, answered: Answered, pump: Iterator[bytes | None], kind: str = "sse") -> Reply:
     """A streamed answer to a caller who wanted it whole."""
     stream = Across(answered, pump, kind)
     body = stream.gather()
     answered.count_missing(stream)
-    return Reply(
-        200, [("content-type", JSON), *_returned(answered), *loss_header(answered.outcome.report)], dumps(body)
-    )
+    return Reply(200, [("content-type", JSON), *_told(state, answered)], dumps(body))
 
 
 def _renamed(answered: Answered, raw: bytes, body: dict[str, Any]) -> bytes:
@@ -194,20 +193,7 @@ def _renamed(answered: Answered, raw: bytes, body: dict[str, Any]) -> bytes:
     return splice(raw, body, after)
 
 
-def _returned(answered: Answered) -> list[tuple[str, str]]:
-    """The upstream's headers that the caller may see: those that the format (same hop) or the provider lists."""
-    names = list(answered.attempt.channel.provider.headers.get("return") or ())
-    if answered.out.same:
-        names += answered.attempt.format.headers.get("return") or ()
-    if not names:
-        return []
-    found: list[tuple[str, str]] = []
-    for name in names:
-        lowered = name.lower()
-        if lowered.endswith("*"):
-            found += [(key, value) for key, value in answered.headers.items() if key.startswith(lowered[:-1])]
-        elif lowered in answered.headers:
-            found.append((lowered, answered.headers[lowered]))
-    return [
-        item for item in found if item[0] not in ("set-cookie", "content-type", "content-length", "transfer-encoding")
-    ]
+def _told(state: RelayState, answered: Answered) -> list[tuple[str, str]]:
+    """The upstream's headers that the caller may see, as the format (same hop) or the provider lists; the losses."""
+    ours = way(state, answered.call, answered.attempt, same=answered.out.same)
+    return [*ours.back.of(answered.headers).items(), *loss_header(answered.outcome.report)]

@@ -75,7 +75,7 @@ def resolve(call: Call, table: Table, groups: Sequence[str]) -> tuple[Reading, t
         raise CallError(
             "forbidden", f"this API key may not use the model {shown(asked)}", param="model", code="model_not_allowed"
         )
-    serving = tuple(g for g in groups if table.candidates(g, asked) or table.candidates(g, reading.name))
+    serving = tuple(g for g in groups if table.candidates(g, asked, reading.name))
     if serving:
         return reading, serving
     near = table.nearest(groups, asked)

@@ -27,11 +27,10 @@ def attempts(call: Call, table: Table, reading: Reading, groups: Sequence[str], 
         return [_attempt(call, _pinned(table, call.pinned), reading, groups[0])]
     made: dict[int, Attempt] = {}
     for group in groups:
-        candidates = {id(channel): channel for channel in table.candidates(group, call.asked)}
-        if reading.name != call.asked:
-            candidates |= {id(channel): channel for channel in table.candidates(group, reading.name)}
-        fresh = [channel for key, channel in candidates.items() if key not in made]
-        made |= {id(channel): _attempt(call, channel, reading, group) for channel in draw(fresh, _chance)[:most]}
+        candidates = table.candidates(group, call.asked, reading.name)
+        fresh = [channel for channel in candidates if id(channel) not in made]
+        for channel in draw(fresh, _chance)[:most]:
+            made[id(channel)] = _attempt(call, channel, reading, group)
     if not made:
         raise CallError(
             "unavailable", f"no channel for the model {call.asked!r} is available", code="no_available_channel"

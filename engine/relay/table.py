@@ -9,7 +9,7 @@ import difflib
 import json
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,12 @@ from engine.hub.usage import Plan
 
 if TYPE_CHECKING:
     from engine.program import Channel, Format, Program, Provider
+    from engine.relay.way import Way
     from engine.storage.channels import ChannelRow
 
 log = logging.getLogger(__name__)
 _ENABLED = 1
+_KEPT = 10_000
 ANY = "*"
 """A channel that lists this serves every model of its groups that nobody else lists."""
 
@@ -52,6 +54,8 @@ class LiveChannel:
     turn: int = 0
     plans: dict[str, Plan] = field(default_factory=dict)
     """How usage is counted, by format; made at the first use."""
+    ways: dict[tuple[str, str, bool], Way] = field(default_factory=dict)
+    """What ``way`` keeps."""
 
     def key(self) -> str | None:
         """Return the next secret: by turns or by chance where there are several."""
@@ -91,11 +95,18 @@ class Table:
                 served = self._served.setdefault(group, {})
                 for model in channel.models:
                     served.setdefault(model, []).append(channel)
+        self._held: dict[tuple[str, ...], tuple[LiveChannel, ...]] = {}
 
-    def candidates(self, group: str, model: str) -> list[LiveChannel]:
-        """Return the channels that serve ``model`` to ``group``, in no order."""
-        served = self._served.get(group, {})
-        return served.get(model) or served.get(ANY) or []
+    def candidates(self, group: str, *models: str) -> tuple[LiveChannel, ...]:
+        """Return the channels that serve any of these models to ``group``, each once, in no order."""
+        held = self._held.get((group, *models))
+        if held is None:
+            if len(self._held) >= _KEPT:
+                self._held.clear()
+            served = self._served.get(group, {})
+            found = [one for model in models for one in served.get(model) or served.get(ANY) or ()]
+            held = self._held[group, *models] = tuple({id(one): one for one in found}.values())
+        return held
 
     def models(self, groups: Iterable[str]) -> list[str]:
         """Return the names that these groups may ask for, sorted."""
@@ -106,11 +117,13 @@ class Table:
         return next(iter(difflib.get_close_matches(model, self.models(groups), 1, 0.6)), None)
 
 
-def draw(candidates: Iterable[LiveChannel], chance: random.Random) -> list[LiveChannel]:
+def draw(candidates: Sequence[LiveChannel], chance: random.Random) -> list[LiveChannel]:
     """Order channels for trying: higher priority first, within one priority drawn by weight without replacement.
 
     Weight 0 beside other weights comes last (the reference never draws it); all weights 0 is an even draw.
     """
+    if len(candidates) < 2:
+        return list(candidates)
     tiers: dict[int, list[LiveChannel]] = {}
     for channel in candidates:
         tiers.setdefault(channel.priority, []).append(channel)

@@ -129,6 +129,22 @@ def test_error_rules_fit_by_status_class_or_condition(program: Program) -> None:
     assert meaning(200, {"error": "x"}) == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("when", "members"),
+    [
+        ("body.error.code == 429 or body.type == 'error'", {"error", "type"}),
+        ("body['a.b'] is present", {"a.b"}),
+        ("status == 200 and body.oops is present", {"oops"}),
+        ("body | length > 1", None),
+        ("body.error is present and header['x-kind'] == 'bad'", None),
+    ],
+)
+def test_the_members_on_which_an_error_rule_hangs_are_known(when: str, members: set[str] | None) -> None:
+    document = FORMAT.replace("body.code == 7", json.dumps(when))
+    rules = compiled(document).program().formats["test.chat"].error.rules.rules
+    assert rules[1].members == (None if members is None else frozenset(members))
+
+
 def test_calls_and_later_of_usage_stand_among_the_counts(program: Program) -> None:
     counts = program.formats["test.chat"].usage.counts
     assert counts == {"input": {"later": "add", "path": "in"}, "calls": {"search": {"path": "searches"}}}

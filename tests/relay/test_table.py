@@ -46,7 +46,7 @@ def test_a_group_sees_only_its_models_and_a_star_serves_the_rest():
     assert table.models(["vip"]) == ["m3"]
     assert [one.name for one in table.candidates("vip", "m3")] == ["b"]
     assert [one.name for one in table.candidates("vip", "anything")] == ["c"]
-    assert table.candidates("default", "m3") == []
+    assert table.candidates("default", "m3") == ()
     assert table.nearest(["default"], "m11") == "m1"
 
 
