@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from engine.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+FILES = sorted(file for folder in ("specs", "docs", "deploy") for file in (ROOT / folder).rglob("*.yaml"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#)([^)#]+)")
 COMMAND = re.compile(r"\bgatewright ([a-z]+)(?: ([a-z]+))?")
@@ -49,6 +51,22 @@ def test_documents_on_pages_compile_and_pass_their_own_tests(block, tmp_path, mo
     for command in ["lint", "test"] if "\ntests:" in block.text else ["lint"]:
         ran = CliRunner().invoke(main, [command, str(path)])
         assert ran.exit_code == 0, f"{command} of the document at {block}:\n{ran.output}"
+
+
+def test_documents_of_the_readme_go_together(tmp_path, monkeypatch):
+    monkeypatch.setenv("GATEWRIGHT_DATA", str(tmp_path))
+    path = tmp_path / "readme.yaml"
+    path.write_text("---\n".join(block.text for block in blocks() if block.page == "README.md"), encoding="utf-8")
+    ran = CliRunner().invoke(main, ["test", str(path)])
+    assert ran.exit_code == 0, ran.output
+    assert "0 failed" in ran.output
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_shipped_documents_are_read_alike_by_every_parser(file):
+    """Editors and other tools go by the letter of YAML, where the parser that we use is lenient."""
+    text = file.read_text(encoding="utf-8")
+    assert list(yaml.load_all(text, yaml.SafeLoader)) == list(yaml.load_all(text, yaml.CSafeLoader))
 
 
 def test_the_readme_shows_a_first_provider_in_three_lines():
