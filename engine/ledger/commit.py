@@ -161,10 +161,11 @@ class Ledger(Committer):
 
     def _booked(self, taken: list[tuple[Entry, Segment | None]]) -> None:
         """Give back the journal's part of what was committed, or hand it on to where log rows have their own place."""
-        if self._apart:
-            self._feed.put([one for one in taken if one[0].request_id not in self.refused])
-        for entry, segment in taken:
-            if segment is not None and (not self._apart or entry.request_id in self.refused):
+        for one in taken:
+            entry, segment = one
+            if self._apart and entry.logged and entry.request_id not in self.refused:
+                self._feed.put([one])
+            elif segment is not None:
                 self.journal.settled(segment)
 
     def _written(self, segment: Segment, count: int) -> None:

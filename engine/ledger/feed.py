@@ -86,7 +86,9 @@ class Feed(Committer):
 
     def _write(self, group: Sequence[Entry], *, durable: bool, doubt: bool, orphan: bool) -> None:
         del durable, orphan  # the main database's part may be given back at any time, so rows are always durable
-        self._db.write(partial(self._rows, group=group, doubt=doubt))
+        wanted = [entry for entry in group if entry.logged]
+        if wanted:
+            self._db.write(partial(self._rows, group=wanted, doubt=doubt))
 
     def _rows(self, connection: Connection, group: Sequence[Entry], doubt: bool) -> None:
         fresh = {entry.request_id: entry.row for entry in group}

@@ -62,13 +62,13 @@ def verify(db: Database, log_db: Database, journals: Path) -> Proof:
         proof.differences += _compared(holder)
     proof.users, proof.tokens, proof.channels = counts["user"], counts["token"], counts["channel"]
     underway = lying(journals)
-    for request, charged, rows, said in audit.unmatched(db, log_db):
-        if not rows and log_db is not db and request in underway:
+    for one in audit.unmatched(db, log_db):
+        if not one.rows and log_db is not db and one.request_id in underway:
             continue  # its row is on its way into the other database
-        if rows != 1:
-            proof.differences.append(Difference("log", request, "rows", 1, rows))
+        if one.rows != one.wanted:
+            proof.differences.append(Difference("log", one.request_id, "rows", one.wanted, one.rows))
         else:
-            proof.differences.append(Difference("log", request, "quota", charged, said))
+            proof.differences.append(Difference("log", one.request_id, "quota", one.charged, one.said))
         if len(proof.differences) >= _LISTED:
             break
     proof.older = _older(sums.holders, audit.log_sums(log_db))
@@ -106,7 +106,7 @@ def _older(holders: list[Holder], logged: dict[int, int]) -> list[Difference]:
     found = []
     for holder in holders:
         if holder.kind == "user" and holder.opened is not None:
-            before = logged.get(holder.id, 0) - holder.charged
+            before = logged.get(holder.id, 0) - holder.logged
             if before != holder.opened[1]:
                 found.append(Difference("user", holder.id, "used before", before, holder.opened[1]))
     return found

@@ -22,7 +22,8 @@ _TIMED_OUT = (504, 524)
 class Choices:
     """See the module. ``retries`` is nothing where the option is not set: a Policy document decides then.
 
-    ``least_input`` is how many tokens of input are reserved for any call.
+    ``least_input`` is how many tokens of input are reserved for any call; ``logged``: calls that were served get a log
+    row.
     """
 
     def __init__(self, options: Mapping[str, str]) -> None:
@@ -34,6 +35,8 @@ class Choices:
         self._open: dict[str, frozenset[str]] = {}
         self.retries = _count(options, "RetryTimes", _MOST_RETRIES)
         self.least_input = _count(options, "PreConsumedQuota", _MOST_RESERVED) or 0
+        # only this very word is yes in the programs that write the option
+        self.logged = options.get("LogConsumeEnabled", "true") == "true"
         self._again = _ranges(options.get("AutomaticRetryStatusCodes", ""))
 
     def retries_on(self, status: int | None) -> bool | None:

@@ -76,6 +76,7 @@ def settle(state: RelayState, call: Call, outcome: Outcome, *, before_output: bo
             counted=bool(quota) or not failed,
             source=outcome.usage_source if outcome.usage else "",
             row=_row(call, outcome, failed and not quota, quota, charge.other() if charge is not None else {}),
+            logged=state.choices.logged or (failed and not quota),
         )
     )
 

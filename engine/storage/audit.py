@@ -24,13 +24,17 @@ _LOGGED = ("username", "token_name", "group", "is_stream", "use_time", "upstream
 
 @dataclass(slots=True)
 class Holder:
-    """A user, a key or a channel: what it stood at, what was charged and granted since, and what its row says now."""
+    """A user, a key or a channel: what it stood at, what was charged and granted since, and what its row says now.
+
+    ``logged`` is the part of ``charged`` that log rows tell.
+    """
 
     kind: str
     id: int
     opened: tuple[int, int, int] | None = None
     charged: int = 0
     calls: int = 0
+    logged: int = 0
     granted: int = 0
     row: tuple[int | None, int | None, int | None] | None = None
     """Balance, used and requests; a column that there is none of is nothing."""
@@ -74,12 +78,23 @@ def sums(db: Database) -> Sums:
     return Sums([found[key] for key in sorted(found)], int(total[0]), int(total[1]))
 
 
-def unmatched(db: Database, log_db: Database) -> Iterator[tuple[str, int, int, int | None]]:
-    """Calls that the ledger and the log tell differently: request id, charged, log rows, what those say."""
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A call that the ledger and the log tell differently: its charge and log rows, as they should be and are."""
+
+    request_id: str
+    charged: int
+    wanted: int
+    rows: int
+    said: int | None
+
+
+def unmatched(db: Database, log_db: Database) -> Iterator[Unmatched]:
+    """Calls that were served and have not the one log row that tells their charge, or have one and should not."""
     if "request_id" not in log_db.columns.get("logs", frozenset()):
         return
     with db.read() as one, log_db.read() as other:
-        for part in _chunks(one, "counted"):
+        for part in _chunks(one):
             marks = ", ".join([_mark(other)] * len(part))
             rows = other.exec_driver_sql(
                 f"SELECT request_id, COUNT(*), COALESCE(SUM(quota), 0) FROM {logs.name}"  # noqa: S608
@@ -87,10 +102,10 @@ def unmatched(db: Database, log_db: Database) -> Iterator[tuple[str, int, int, i
                 tuple(part),
             )
             told = {row[0]: (int(row[1]), int(row[2])) for row in rows}
-            for request, quota in part.items():
+            for request, (quota, wanted) in part.items():
                 count, said = told.get(request, (0, None))
-                if count != 1 or said != quota:
-                    yield request, quota, count, said
+                if count != wanted or (wanted and said != quota):
+                    yield Unmatched(request, quota, wanted, count, said)
 
 
 def log_sums(log_db: Database) -> dict[int, int]:
@@ -134,15 +149,15 @@ def calls(db: Database, log_db: Database, start: int, end: int) -> Iterator[dict
 
 def _charges(connection: Connection, kind: str, found: dict[tuple[str, int], Holder]) -> None:
     column = _ROWS[kind][1]
+    true = _true(connection)
     rows = _all(
         connection,
-        f"SELECT {column}, SUM(quota), COUNT(*) FROM {ledger.name}"  # noqa: S608
-        f" WHERE {column} <> 0 AND counted = {'TRUE' if connection.dialect.name == 'postgresql' else '1'}"
-        f" GROUP BY {column}",
+        f"SELECT {column}, SUM(quota), COUNT(*), SUM(CASE WHEN COALESCE(logged, {true}) = {true} THEN quota ELSE 0 END)"  # noqa: S608
+        f" FROM {ledger.name} WHERE {column} <> 0 AND counted = {true} GROUP BY {column}",
     )
-    for one, quota, count in rows:
+    for one, *sums in rows:
         holder = found.setdefault((kind, one), Holder(kind, one))
-        holder.charged, holder.calls = int(quota), int(count)
+        holder.charged, holder.calls, holder.logged = (int(value) for value in sums)
 
 
 def _counters(connection: Connection, db: Database, kind: str, found: dict[tuple[str, int], Holder]) -> None:
@@ -158,21 +173,23 @@ def _counters(connection: Connection, db: Database, kind: str, found: dict[tuple
             found[kind, row[0]].row = (row[1], row[2], row[3])
 
 
-def _chunks(connection: Connection, only: str) -> Iterator[dict[str, int]]:
-    """The ledger's calls in pieces, by the order of request ids: nothing is held open meanwhile."""
+def _chunks(connection: Connection) -> Iterator[dict[str, tuple[int, int]]]:
+    """Charge and number of log rows of the calls that were served, in pieces by the order of request ids: nothing is
+    held open meanwhile."""
     last, mark = "", _mark(connection)
-    true = "TRUE" if connection.dialect.name == "postgresql" else "1"
+    true = _true(connection)
     while True:
         rows = _all(
             connection,
-            f"SELECT request_id, quota FROM {ledger.name} WHERE request_id > {mark} AND {only} = {true}"  # noqa: S608
+            f"SELECT request_id, quota, COALESCE(logged, {true}) FROM {ledger.name}"  # noqa: S608
+            f" WHERE request_id > {mark} AND counted = {true}"
             f" ORDER BY request_id LIMIT {_CHUNK}",
             (last,),
         )
         if not rows:
             return
         last = rows[-1][0]
-        yield {row[0]: int(row[1]) for row in rows}
+        yield {row[0]: (int(row[1]), int(row[2])) for row in rows}
 
 
 @contextmanager
@@ -190,6 +207,10 @@ def _snapshot(db: Database) -> Iterator[Connection]:
             yield connection
         finally:
             connection.exec_driver_sql("ROLLBACK")
+
+
+def _true(connection: Connection) -> str:
+    return "TRUE" if connection.dialect.name == "postgresql" else "1"
 
 
 def _all(connection: Connection, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:

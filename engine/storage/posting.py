@@ -29,7 +29,8 @@ Sums = dict[int, list[int]]
 
 @dataclass(slots=True)
 class Entry:
-    """One finished call; never changed. ``counted``: it was served; ``source``: upstream, counted or estimated.
+    """One finished call; never changed. ``counted``: it was served; ``source``: upstream, counted or estimated;
+    ``logged``: it gets a log row.
 
     PERF: not frozen, which would make making one three times as dear.
     """
@@ -43,6 +44,7 @@ class Entry:
     counted: bool
     source: str
     row: LogRow
+    logged: bool = True
 
 
 def post(
@@ -72,7 +74,7 @@ def post(
             _open(connection, db, name, sorted(sums))
         _count(connection, db, name, sums)
     if logs:
-        log_rows.apply(connection, db, [entry.row for entry in fresh])
+        log_rows.apply(connection, db, [entry.row for entry in fresh if entry.logged])
     return fresh
 
 
@@ -112,6 +114,7 @@ def _values(entry: Entry, flag: Any) -> list[Any]:
         row.get("model_name", "").replace("\0", "")[:191],
         row.get("prompt_tokens", 0),
         row.get("completion_tokens", 0),
+        flag(entry.logged),
     ]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 
 from engine.storage.dsn import StorageError
 
-HEAD = "0002"
+HEAD = "0003"
 VERSION_TABLE = "gatewright_alembic"
 _LOCK = 0x67617465
 _LOCK_NAME = "gatewright_migration"

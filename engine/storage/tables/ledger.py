@@ -17,9 +17,11 @@ ledger = table(
     chars("model", 191, ""),
     whole("prompt_tokens", 0),
     whole("completion_tokens", 0),
+    flag("logged"),
     plain="created_at user_id",
 )
-"""A row for each finished call. ``counted``: it was served, not only refused; ``source``: who told its usage."""
+"""A row for each finished call. ``counted``: it was served, not only refused; ``source``: who told its usage;
+``logged``: false where the operator wants no log row of it; older rows have nothing there, and a log row."""
 
 opening = table(
     "gatewright_opening",
