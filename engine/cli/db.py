@@ -16,6 +16,7 @@ from engine.storage import upgrading
 from engine.storage.checking import check as check_database
 from engine.storage.database import Database, StorageError, connect
 from engine.storage.dsn import resolve
+from engine.storage.migrations import HEAD
 
 
 @click.group()
@@ -35,7 +36,9 @@ def check(dsn: str | None, json_: bool) -> None:
         return
     click.echo(f"{report.database}: {report.program or 'empty'}")
     if report.program:
-        click.echo(f"channel types are numbered as in {report.numbering}; our revision: {report.revision or 'none'}")
+        revision = report.revision or "none"
+        newest = "" if revision == HEAD else f" (an upgrade brings it to {HEAD})"
+        click.echo(f"channel types are numbered as in {report.numbering}; our revision: {revision}{newest}")
     for what, names in (("tables", report.missing_tables), ("columns", report.missing_columns)):
         if names:
             click.echo(f"{what} that a fresh database has besides: {', '.join(names)}")
@@ -62,6 +65,11 @@ def upgrade(dsn: str | None, numbering: str | None, json_: bool) -> None:
     if json_:
         print_json(dataclasses.asdict(done))
         return
+    if done.nothing:
+        click.echo(f"{label}: there is nothing to do")
+        return
+    if done.migrated:
+        click.echo(f"{label}: our own tables are at the newest revision now")
     click.echo(f"{label}: {len(done.tables)} tables, {len(done.columns)} columns, {len(done.indexes)} indexes added")
     for name, what in done.steps.items():
         click.echo(f"{name}: {what}")

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, String, and_, column, func, inspect, or_, sel
 from sqlalchemy import table as sql_table
 
 from engine.storage.accounts import comma
-from engine.storage.origin import NEW, OLD, row_numbering
+from engine.storage.origin import FRESH, NEW, OLD, row_numbering
 from engine.storage.tables.auth import external_identity_claims
 from engine.storage.tables.core import channels, logs, options, tokens, users
 from engine.storage.tables.own import channel_origin, facts, steps
@@ -39,20 +39,23 @@ _SUBJECT = 128
 
 def run(connection: Connection) -> dict[str, str]:
     """Do the steps that were not done yet; by name, what each did."""
-    done = set(connection.execute(select(steps.c.name)).scalars())
     report = {}
-    for name, step in STEPS.items():
-        if name not in done:
-            report[name] = step(connection)
-            row = {"name": name, "done_at": int(time.time()), "note": report[name]}
-            connection.execute(steps.insert().values(row))
+    for name in outstanding(connection):
+        report[name] = STEPS[name](connection)
+        row = {"name": name, "done_at": int(time.time()), "note": report[name]}
+        connection.execute(steps.insert().values(row))
     return report
 
 
 def outstanding(connection: Connection) -> list[str]:
-    """Names of the steps that were not done yet."""
+    """Names of the steps that were not done yet; none in a database that began as ours: there is nothing to carry."""
+    seen = inspect(connection)
     done: set[str] = set()
-    if inspect(connection).has_table(steps.name):
+    if seen.has_table(facts.name):
+        made = connection.execute(select(facts.c.value).where(facts.c.name == "origin")).scalar()
+        if made == FRESH.program:
+            return []
+    if seen.has_table(steps.name):
         done = set(connection.execute(select(steps.c.name)).scalars())
     return [name for name in STEPS if name not in done]
 

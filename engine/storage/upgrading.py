@@ -23,20 +23,27 @@ _STAMP = "upgraded"
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
-    """What was added, what each step of the import did, and what could not be added."""
+    """What was added, what each step of the import did, and what could not be added; ``migrated``: our own tables were
+    brought to the newest revision."""
 
+    migrated: bool
     tables: tuple[str, ...]
     columns: tuple[str, ...]
     indexes: tuple[str, ...]
     left: tuple[str, ...]
     steps: dict[str, str]
 
+    @property
+    def nothing(self) -> bool:
+        """Whether there was nothing to do."""
+        return not (self.migrated or self.tables or self.columns or self.indexes or self.left or self.steps)
+
 
 def upgrade(db: Database, numbering: str = "") -> Upgraded:
     """Add what is missing and import, under the migration lock. ``numbering`` decides for rows without a mark."""
     if numbering not in ("", NEW, OLD):
         raise StorageError(f"numbering {numbering!r} is unknown; expected {NEW} or {OLD}")
-    migrations.bring_up(db)
+    migrated = migrations.bring_up(db)
 
     def work(connection: Connection) -> tuple[Added, dict[str, str]]:
         added = complete(connection)
@@ -52,7 +59,8 @@ def upgrade(db: Database, numbering: str = "") -> Upgraded:
         added, steps = db.write(work)
     db.look()
     db.prepared.clear()
-    return Upgraded(tuple(added.tables), tuple(added.columns), tuple(added.indexes), tuple(added.left), steps)
+    tables, columns, indexes, left = map(tuple, (added.tables, added.columns, added.indexes, added.left))
+    return Upgraded(migrated, tables, columns, indexes, left, steps)
 
 
 def notice(db: Database) -> bool:
