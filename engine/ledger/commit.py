@@ -38,7 +38,7 @@ Beside = Callable[[Connection, Sequence[Entry]], None]
 
 
 class Ledger(Committer):
-    """See the module. ``away`` is true while the database does not answer."""
+    """See the module."""
 
     wait = _DURABLE_EVERY
 
@@ -52,8 +52,11 @@ class Ledger(Committer):
         log_db: Database | None = None,
         beside: Beside | None = None,
         in_memory: int = _IN_MEMORY,
+        hangs_after: float | None = None,
     ) -> None:
         super().__init__(directory, Journal(directory, sync=sync))
+        if hangs_after is not None:
+            self.hangs_after = hangs_after
         self._db = db
         # a feed without rows of this process still writes those that were left when there was a log database
         self._feed = Feed(log_db or db, db, directory, self.journal, in_memory)

@@ -24,19 +24,23 @@ GROUP = 512
 LOOK_EVERY = 3.0
 REFUSED = "refused.jsonl"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_HANGS_AFTER = 5.0
 _FAILURES = (StorageError, OverflowError, ValueError, TypeError)
 """Drivers raise the latter three for values that they can't send."""
 _logger = logging.getLogger("gatewright.ledger")
 
 
 class Committer:
-    """See the module. ``away`` is true while the database does not answer."""
+    """See the module."""
 
     what = "the database"
     wait = LOOK_EVERY
 
     def __init__(self, directory: Path, own: Journal) -> None:
-        self.away = False
+        self.hangs_after = _HANGS_AFTER
+        """Seconds after which a commit that has neither failed nor been made counts as the database's being away."""
+        self._failed = False
+        self._began: float | None = None
         self.journal = own
         self.refused: set[str] = set()
         """Request ids that were set aside."""
@@ -46,6 +50,12 @@ class Committer:
         self._thread: threading.Thread | None = None
         self._looked_at = 0.0
         self._later: dict[Path, tuple[Segment, int]] = {}
+
+    @property
+    def away(self) -> bool:
+        """Whether the database takes no commits now: it refused the last one, or has been silent for too long."""
+        began = self._began
+        return self._failed or (began is not None and time.monotonic() - began > self.hangs_after)
 
     def start(self) -> None:
         """Begin to commit, and to look for what dead processes left behind."""
@@ -118,15 +128,19 @@ class Committer:
         once: bool = False,
     ) -> bool:
         """Commit a group, however long the database is away (``once``: only if it is there); false when stopped."""
-        pause = _FIRST_PAUSE
+        pause, known = _FIRST_PAUSE, False
         while True:
             try:
+                self._began = time.monotonic()
                 self._write(group, durable=durable, doubt=doubt, orphan=orphan)
-                self.away = False
+                self._failed = False
                 return True
             except _FAILURES as error:
                 if isinstance(error.__cause__, IntegrityError) and not doubt:
                     doubt = True
+                    continue
+                if isinstance(error.__cause__, IntegrityError) and len(group) == 1 and not known:
+                    known = True  # a commit whose answer was lost was under way still, and is seen from now on
                     continue
                 if _refusal(error):
                     if len(group) > 1:
@@ -137,9 +151,11 @@ class Committer:
                     self._set_aside(group[0], error)
                     return True
                 doubt = True  # a commit whose answer was lost may have been made
-                if not self.away:
+                if not self._failed:
                     _logger.warning("%s is away; finished calls wait in the journal: %s", self.what, error)
-                self.away = True
+                self._failed = True
+            finally:
+                self._began = None
             if self.journal.unsynced:
                 self.journal.sync()
             if once or self._stop.wait(pause):

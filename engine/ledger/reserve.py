@@ -155,6 +155,8 @@ class Reserves:
         if known is not None and now < known.until:
             return known, False
         marks = self._marks(user_id, token_id)
+        if known is not None and self.patience:  # while one call asks, others of this key need not wait
+            known.until = now + _REMEMBER
         try:
             row = self._query().one(token=token_id, user=user_id)
         except StorageError:

@@ -220,17 +220,23 @@ class Ready(Health):
     """See ``Health``."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Say whether database and program are there; a refused set of documents makes it degraded, not unready."""
+        """Say whether database and program are there; a refused set of documents makes it degraded, not unready.
+
+        A database that does not answer is told within ``SQL_READ_TIMEOUT`` seconds, for every question as long as it
+        is away; ``waiting`` are finished calls of this worker that it has not taken yet.
+        """
         state = self._state
         last = state.status()
         reachable = _reachable(state)
+        silent = state.ledger.away  # of commits: reads may go on, as on an SQLite file that another process holds
         refused = last.get("ok") is False
-        word = "unready" if not reachable else "degraded" if refused else "ready"
+        word = "unready" if not reachable else "degraded" if refused or silent else "ready"
         resp.status = 200 if reachable else 503
         resp.media = {
             "status": word,
             "release": state.program.hash,
-            "database": "ok" if reachable else "unreachable",
+            "database": "unreachable" if not reachable else "takes no commits" if silent else "ok",
+            "waiting": state.ledger.waiting,
             "documents": "refused; the last good release is running" if refused else "ok",
             "faults": [_fault_in_words(fault) for fault in last.get("faults", [])[:20]],
             "version": __version__,

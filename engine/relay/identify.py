@@ -51,6 +51,8 @@ class KeyCache:
         now = time.monotonic()
         if held is not None and now < held[0]:
             return held[1]
+        if held is not None and self.patience:  # while one call asks, others of this key need not wait
+            self._held[digest] = (now + REMEMBER, held[1])
         name = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
         try:
             row = accounts.find_row(self._db, key)

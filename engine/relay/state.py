@@ -32,6 +32,7 @@ from engine.relay.router import ProgramRouter
 from engine.relay.secrets import Secrets
 from engine.relay.upstream import RETRIED
 from engine.storage import channels, options, upgrading
+from engine.storage.bounds import Bounds
 from engine.storage.database import Database, StorageError, open_database
 from engine.storage.logdb import open_logs
 from engine.transport import leg, proxied
@@ -80,8 +81,9 @@ class RelayState:
             sync=settings.journal_sync,
             log_db=self.log_db,
             beside=self.budgets.book,
+            hangs_after=settings.sql_read_timeout,
         )
-        self.reserves = Reserves(db, self.holds, away=lambda: self.ledger.away, last=last)
+        self.reserves = Reserves(db, self.holds, away=self.database_away, last=last)
         self.ledger.start()
         self.guard = Guard(settings.egress_allow)
         self.pool = leg.Pool(self.guard, leg.Limits(idle_seconds=settings.relay_idle_conn_timeout))
@@ -101,6 +103,10 @@ class RelayState:
         self._proxied: dict[str, proxied.Sender] = {}
         self._credentials: dict[str, tuple[Mapping[str, str], ...]] = {}
         self.swap(program)
+
+    def database_away(self) -> bool:
+        """Whether what finished calls cost can't be booked now, or balances can't be read."""
+        return self.ledger.away or self.db.outage.since is not None
 
     def swap(self, program: Program) -> None:
         """Make ``program`` the one that new requests begin with; running ones keep theirs."""
@@ -233,9 +239,10 @@ def warm(settings: Settings) -> None:
 
 def build(settings: Settings, program: Program, status: Callable[[], dict[str, Any]]) -> RelayState:
     """Return a worker's state; call it after the fork, as it opens connections."""
+    bounds = Bounds(settings.sql_connect_timeout, settings.sql_read_timeout, settings.sql_write_timeout)
     while True:
         try:
-            return RelayState(settings, open_database(settings, migrate=False), program, status)
+            return RelayState(settings, open_database(settings, migrate=False, bounds=bounds), program, status)
         except StorageError as error:  # a worker that failed to begin would end the whole server
             log.warning("this worker waits for the database: %s", error)
             time.sleep(_PATIENCE)

@@ -145,6 +145,24 @@ class Settings:
     sql_max_lifetime: int = _DATA(
         "SQL_MAX_LIFETIME", 60, kinds.POSITIVE, "Seconds after which a connection is replaced."
     )
+    sql_connect_timeout: int = _DATA(
+        "SQL_CONNECT_TIMEOUT",
+        5,
+        kinds.POSITIVE,
+        "Seconds until a serving worker gives up a new connection; what the DSN says goes before it.",
+    )
+    sql_read_timeout: int = _DATA(
+        "SQL_READ_TIMEOUT",
+        5,
+        kinds.POSITIVE,
+        "Seconds until a call's read is given up; then none waits until the database answers again.",
+    )
+    sql_write_timeout: int = _DATA(
+        "SQL_WRITE_TIMEOUT",
+        30,
+        kinds.POSITIVE,
+        "Seconds until a commit of finished calls, or a wait for SQLite's lock, is given up and tried again.",
+    )
     sql_slow_threshold_ms: int = _DATA(
         "SQL_SLOW_THRESHOLD_MS", 200, kinds.COUNT, "Queries slower than this are logged; 0 = none."
     )

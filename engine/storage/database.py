@@ -19,9 +19,12 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, NullPool, Select, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from engine.storage import migrations, slow
+from engine.storage.bounds import Bounds, seconds, watched
 from engine.storage.dsn import StorageError, Target, resolve
+from engine.storage.outage import Outage
 from engine.storage.vault import Vault
 
 __all__ = ["Database", "DatabaseSettings", "Query", "StorageError", "connect", "open_database"]
@@ -29,6 +32,8 @@ __all__ = ["Database", "DatabaseSettings", "Query", "StorageError", "connect", "
 T = TypeVar("T")
 Columns = Mapping[str, frozenset[str]]
 _LOCK_WAIT = 60.0
+_POOL_WAIT = 5.0
+_PAUSE, _LONGEST_PAUSE = 0.005, 0.05
 _AGAIN = frozenset({"40001", "40P01", "1213", "1205"})
 """Serialisation failures and deadlocks: the engine undid the transaction, so it may simply run again."""
 
@@ -102,6 +107,12 @@ class Database:
         self._lock = threading.Lock()
         self._pool = _one_thread() if target.kind == "sqlite" else None
         self._durable: bool | None = None
+        self.bounds: Bounds | None = None
+        """Set where calls are served: how long any of them waits, and then nobody waits until it answers again."""
+        self.outage = Outage(self._probe, target.label)
+        if target.kind != "sqlite":
+            watched(reader, target.kind, lambda: seconds(self.bounds, write=False))
+            watched(writer, target.kind, lambda: seconds(self.bounds, write=True))
 
     @property
     def columns(self) -> Columns:
@@ -120,44 +131,72 @@ class Database:
         return Query(self, select)
 
     def run(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
-        """Run a compiled read and give its rows; a connection that had died is replaced once."""
+        """Run a compiled read and give its rows; a connection that had died is replaced once.
+
+        Where calls are served, and the database did not answer one, all others fail at once until it does.
+        """
+        self.outage.check()
+        began = time.monotonic()
         try:
             if self.kind == "sqlite":
-                began = time.monotonic()
-                rows = self._mine().execute(sql, values).fetchall()
+                rows = self._local(sql, values, began)
                 if self.slow_ms:
                     slow.told(began, self.slow_ms, sql)
                 return rows
             try:
                 return self._remote(sql, values)
             except DBAPIError as error:
-                if not error.connection_invalidated:
+                # one that was silent for the whole of its bound would be so again
+                silent = self.bounds is not None and time.monotonic() - began >= self.bounds.read
+                if not error.connection_invalidated or silent:
                     raise
                 return self._remote(sql, values)
         except (sqlite3.Error, SQLAlchemyError) as error:
-            raise self._told(error) from error
+            raise self._failed(error) from error
 
     def _remote(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
         with self._reader.connect() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(sql, values)]
+
+    def _local(self, sql: str, values: Any, began: float) -> list[tuple[Any, ...]]:
+        """A read of a file that another process may keep to itself: SQLite's own wait would hold up the worker."""
+        wait, pause = self._target.busy_ms / 1000, _PAUSE
+        if self.bounds is not None:
+            wait = min(wait, self.bounds.read)
+        while True:
+            try:
+                return self._mine().execute(sql, values).fetchall()
+            except sqlite3.OperationalError as error:
+                if not _busy(error) or time.monotonic() - began > wait:
+                    raise
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _probe(self) -> None:
+        """Ask for anything."""
+        if self.kind == "sqlite":
+            self._local("SELECT 1 FROM sqlite_master", (), 0.0)
+        else:
+            self._remote("SELECT 1", ())
 
     def _mine(self) -> sqlite3.Connection:
         # the native id: under gevent all greenlets of a thread share one connection, which is safe as no call yields
         thread = threading.get_native_id()
         connection = self._own.get(thread)
         if connection is None:
-            connection = self._own[thread] = _sqlite_connection(self._target)
+            connection = self._own[thread] = _sqlite_connection(self._target, wait=0)
             connection.execute("PRAGMA query_only=ON")
         return connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reads of the control plane, each statement for itself."""
+        self.outage.check()
         try:
             with self._reader.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise self._told(error) from error
+            raise self._failed(error) from error
 
     def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run ``work`` in one transaction. It may run again after a deadlock, so it changes nothing but the database.
@@ -175,7 +214,7 @@ class Database:
             raise self._told(error) from error
 
     def _write_sqlite(self, work: Callable[[Connection], T], durable: bool) -> T:
-        deadline = time.monotonic() + _LOCK_WAIT
+        deadline = time.monotonic() + (_LOCK_WAIT if self.bounds is None else self.bounds.write)
         while True:
             if self._held is None:
                 self._held = self._writer.connect()
@@ -215,6 +254,12 @@ class Database:
             found = seen.get_multi_columns()
         self._columns = {name: frozenset(column["name"] for column in listed) for (_, name), listed in found.items()}
 
+    def _failed(self, error: Exception) -> StorageError:
+        told = self._told(error)
+        if self.bounds is not None and _unanswered(error):
+            self.outage.begin(told)
+        return told
+
     def _told(self, error: Exception) -> StorageError:
         cause = getattr(error, "orig", None) or error
         first = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
@@ -225,6 +270,7 @@ class Database:
 
     def close(self) -> None:
         """Give all connections back; the object is of no more use."""
+        self.outage.end()
         if self._held is not None:
             self._held.close()
             self._held = None
@@ -237,10 +283,14 @@ class Database:
             self._pool.kill()
 
 
-def open_database(settings: DatabaseSettings, *, migrate: bool = True) -> Database:
-    """Connect, bring the schema up (``migrate``; workers leave it to whoever started them) and look at the columns."""
+def open_database(settings: DatabaseSettings, *, migrate: bool = True, bounds: Bounds | None = None) -> Database:
+    """Connect, bring the schema up (``migrate``; workers leave it to whoever started them) and look at the columns.
+
+    ``bounds`` is given by who serves calls; others wait as long as the database takes.
+    """
     target = resolve(settings.sql_dsn, settings.sqlite_path, Path(settings.data))
     db = connect(target, settings.sql_max_idle_conns, settings.sql_max_open_conns, settings.sql_max_lifetime)
+    db.bounds = bounds
     try:
         if migrate:
             migrations.bring_up(db)
@@ -261,6 +311,7 @@ def connect(target: Target, idle: int = 10, most: int = 50, lifetime: int = 60) 
         "pool_size": min(idle, most),
         "max_overflow": max(0, most - idle),
         "pool_recycle": lifetime,
+        "pool_timeout": _POOL_WAIT,
         "hide_parameters": True,
         "connect_args": dict(target.arguments),
     }
@@ -294,10 +345,9 @@ def _connect_sqlite(target: Target) -> Database:
     return Database(target, reader, writer)
 
 
-def _sqlite_connection(target: Target) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        str(target.path), timeout=target.busy_ms / 1000, isolation_level=None, check_same_thread=False
-    )
+def _sqlite_connection(target: Target, wait: float | None = None) -> sqlite3.Connection:
+    wait = target.busy_ms / 1000 if wait is None else wait
+    connection = sqlite3.connect(str(target.path), timeout=wait, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     # PERF: the pages that every commit touches are copied once in 32 MB of log, not once in 4
@@ -315,8 +365,21 @@ def _one_thread() -> Any:
 
 
 def _locked(error: DBAPIError) -> bool:
-    text = str(error.orig)
+    return _busy(error.orig)
+
+
+def _busy(error: object) -> bool:
+    text = str(error)
     return "locked" in text or "busy" in text
+
+
+def _unanswered(error: Exception) -> bool:
+    """Whether it was the database that was not there, and not the statement that was wrong."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or error.statement is None
+    return _busy(error)
 
 
 def _undone(error: DBAPIError) -> bool:

@@ -98,7 +98,6 @@ def _postgresql(dsn: str) -> Target:
             session.append("-c " + re.sub(r"([\\\s])", r"\\\1", f"{name}={text}"))
     if session:
         query["options"] = " ".join([*([query["options"]] if "options" in query else []), *session])
-    query.setdefault("connect_timeout", "10")
     url = url.set(query=query)
     # connections may be shared by a pooler in between, which knows nothing of statements prepared on one of them
     return Target("postgresql", url, _label(url), arguments={"prepare_threshold": None})
@@ -106,7 +105,7 @@ def _postgresql(dsn: str) -> Target:
 
 def _mysql(url: URL) -> Target:
     found = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
-    query = {"charset": found.get("charset", "utf8mb4").split(",")[0], "connect_timeout": "10"}
+    query = {"charset": found.get("charset", "utf8mb4").split(",")[0]}
     for name in ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_check_hostname"):
         if name in found:
             query[name] = found[name]

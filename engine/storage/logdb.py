@@ -41,6 +41,7 @@ def open_logs(settings: LogSettings, db: Database, *, migrate: bool = False) -> 
         if migrate:
             with opened.read() as connection, migrations.locked(connection):
                 opened.write(lambda inner: len(create(inner, [logs, log_extra])))
+        opened.bounds = db.bounds
         opened.watch(settings.sql_slow_threshold_ms)
     except BaseException:
         opened.close()

@@ -92,6 +92,22 @@ class Server:
             command = ["psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-c", "SELECT 1"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
+    def hang(self) -> None:
+        """Stop every process of it where it stands: connections stay open, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        pid = self._process.pid
+        os.kill(pid, number)  # first: it makes no more children then
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with suppress(ProcessLookupError):  # PostgreSQL's are no members of its group
+                os.kill(int(child), number)
+
     def kill(self) -> None:
         """Kill every process of it, as a power cut of the server would."""
         if self._process is not None:

@@ -47,7 +47,7 @@ def test_postgresql_forms(dsn: str) -> None:
     url = target.url
     assert (target.kind, url.drivername) == ("postgresql", "postgresql+psycopg")
     assert (url.username, url.password, url.host, url.port, url.database) == ("u", "p@ss", "db.example", 6432, "name")
-    assert dict(url.query) == {"sslmode": "require", "options": "-c TimeZone=Asia/Shanghai", "connect_timeout": "10"}
+    assert dict(url.query) == {"sslmode": "require", "options": "-c TimeZone=Asia/Shanghai"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""Databases that are silent instead of refusing: stopped servers and a locked file under a gateway; late commits."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+
+from engine.storage.posting import post
+from tests.soak.hang import run
+from tests.storage.conftest import kind
+
+__all__ = ["kind"]
+pytestmark = pytest.mark.xdist_group("ledger-crash")
+SECONDS = 180 if os.environ.get("GATEWRIGHT_NIGHTLY") else 7
+
+
+@pytest.mark.timeout(120 + SECONDS)
+def test_calls_go_on_while_a_database_is_silent(kind: str) -> None:
+    run(kind, SECONDS)
+
+
+@pytest.mark.parametrize("kind", ["mysql", "postgresql"], indirect=True)
+def test_a_commit_that_was_given_up_and_is_made_later_is_no_refusal(books) -> None:
+    entry = books.entry(1, 5)
+    written, go = threading.Event(), threading.Event()
+
+    def late(connection) -> int:
+        made = post(connection, books.db, [entry])
+        written.set()
+        assert go.wait(10)
+        return len(made)
+
+    other = threading.Thread(target=books.db.write, args=(late,))
+    other.start()
+    assert written.wait(10)
+    ledger = books.ledger()
+    again = threading.Thread(target=ledger.patiently, args=([entry],), kwargs={"doubt": True})
+    again.start()
+    time.sleep(0.5)  # its insert waits for the other's by now
+    go.set()
+    for one in (other, again):
+        one.join()
+    ledger.close()
+    assert ledger.refused == set()
+    assert books.state()[:3] == (100_000 - 5, 5, 1)
+
+
+def test_a_commit_that_hangs_counts_as_away(light, until) -> None:
+    go = threading.Event()
+    real = light.db.write
+
+    class Hanging:
+        kind, dialect, columns = light.db.kind, light.db.dialect, light.db.columns
+
+        def write(self, work, **more):
+            assert go.wait(10)
+            return real(work, **more)
+
+    ledger = light.ledger(Hanging(), hangs_after=0.3)
+    ledger.start()
+    ledger.put(light.entry(1, 5))
+    time.sleep(0.1)
+    assert not ledger.away
+    until(lambda: ledger.away, 2)
+    go.set()
+    until(lambda: not ledger.away, 2)
+    assert ledger.close()
+    assert light.state()[1] == 5
