@@ -8,7 +8,7 @@ import click
 
 from engine.cli._common import as_json, print_json, usage
 from engine.cli.key import database
-from engine.storage import changes, people
+from engine.storage import changes, invitations, people
 from engine.storage.database import StorageError
 from engine.storage.keys import random_text
 
@@ -111,6 +111,25 @@ def quota(name: str, add: int | None, to: int | None, reason: str, json_: bool) 
         print_json({"quota": left})
     else:
         click.echo(f"{name}: {left} quota units left")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--quota", type=int, help="So many quota units of them, a dollar's worth at least; without it, all.")
+@as_json
+def transfer(name: str, quota: int | None, json_: bool) -> None:
+    """Move rewards for invitations of the user NAME to its balance."""
+    db = database()
+    try:
+        moved = invitations.transfer(db, name, quota)
+    except StorageError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        db.close()
+    if json_:
+        print_json(dataclasses.asdict(moved))
+    else:
+        click.echo(f"{name}: {moved.amount} moved; {moved.balance} quota units left, {moved.left} of rewards")
 
 
 def _change(name: str, *, enabled: bool | None = None, group: str | None = None) -> None:

@@ -7,12 +7,14 @@ rewards into balance. Databases of older programs have no place for rewards: the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, update
 
 from engine.storage import options
 from engine.storage.balance import give_user
 from engine.storage.database import Database, StorageError
+from engine.storage.keys import user_id
 from engine.storage.tables.core import users
 
 _REASON = "invitation"
@@ -48,21 +50,34 @@ def reward(db: Database, connection: Connection, user: int, amount: int) -> None
     connection.execute(update(users).where(users.c.id == user).values(values))
 
 
-def transfer(db: Database, user: int, amount: int) -> int:
-    """Turn so much of a user's rewards into balance; the new balance."""
-    least = _units(options.load(db), "QuotaPerUnit", _PER_UNIT)
-    if amount < least:
-        raise StorageError(f"at least {least} quota units of rewards are moved at once")
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Quota units that were moved, the balance after it, and the rewards that are left."""
 
-    def work(connection: Connection) -> int:
-        enough = users.c.aff_quota >= amount
-        taken = update(users).where(users.c.id == user, enough).values(aff_quota=users.c.aff_quota - amount)
-        if connection.execute(taken).rowcount != 1:
-            raise StorageError(f"the user has less than {amount} quota units of rewards")
-        return give_user(connection, user, amount, _REASON)
+    amount: int
+    balance: int
+    left: int
 
+
+def transfer(db: Database, user: str | int, amount: int | None = None) -> Moved:
+    """Turn so much of a user's rewards into balance, or all of them; as in New API a dollar at least."""
     if "aff_quota" not in db.columns.get("users", ()):
         raise StorageError("this database keeps no rewards: they are part of the balance")
+    least = _units(options.load(db), "QuotaPerUnit", _PER_UNIT)
+
+    def work(connection: Connection) -> Moved:
+        which = user_id(db, connection, user)
+        found = connection.execute(select(users.c.aff_quota).where(users.c.id == which).with_for_update()).scalar()
+        held = found or 0
+        wanted = held if amount is None else amount
+        if wanted < least:
+            had = f"; the user has {held}" if amount is None else ""
+            raise StorageError(f"rewards are moved from {least} quota units (QuotaPerUnit) up{had}")
+        if wanted > held:
+            raise StorageError(f"the user has {held} quota units of rewards, {wanted} can't be moved")
+        connection.execute(update(users).where(users.c.id == which).values(aff_quota=held - wanted))
+        return Moved(wanted, give_user(connection, which, wanted, _REASON), held - wanted)
+
     return db.write(work)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import text
 
 from engine.cli import main
 from engine.settings import Settings
@@ -42,6 +43,23 @@ def test_a_key_is_made_listed_and_revoked(data: Path) -> None:
     assert run("key", "list").output == ""
     again = run("key", "revoke", key)
     assert (again.exit_code, "no such key" in again.output) == (1, True)
+
+
+def test_rewards_for_invitations_are_moved_to_the_balance(data: Path) -> None:
+    run("user", "create", "ann", "--quota", "5")
+    db = open_database(Settings(data=data))
+    db.write(lambda c: c.execute(text("UPDATE users SET aff_quota = 1200000 WHERE username = 'ann'")).rowcount)
+    db.close()
+    assert run("user", "transfer", "ann", "--quota", "700000").output == (
+        "ann: 700000 moved; 700005 quota units left, 500000 of rewards\n"
+    )
+    assert json.loads(run("user", "transfer", "ann", "--json").output) == {
+        "amount": 500_000, "balance": 1_200_005, "left": 0,
+    }  # fmt: skip
+    wrong = {("ann",): "the user has 0", ("ann", "--quota", "9"): "from 500000", ("nobody",): "no user 'nobody'"}
+    for words, why in wrong.items():
+        told = run("user", "transfer", *words)
+        assert (told.exit_code, why in told.output) == (1, True), told.output
 
 
 def test_mistakes_are_told_in_words() -> None:

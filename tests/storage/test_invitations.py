@@ -34,11 +34,15 @@ def test_an_invitation_rewards_both_and_rewards_become_balance(db: Database, tmp
     assert one(db, f"SELECT quota, inviter_id FROM users WHERE id = {bob}") == (205, ann)
     asked = f"SELECT quota, aff_count, aff_quota, aff_history FROM users WHERE id = {ann}"
     assert one(db, asked) == (999, 1, 700_000, 700_000)
-    assert invitations.transfer(db, ann, 600_000) == 600_999
-    assert one(db, asked) == (600_999, 1, 100_000, 700_000)
-    for amount in (100, 600_000):
-        with pytest.raises(StorageError):
+    for amount, why in ((100, "from 500000 quota units"), (800_000, "has 700000 quota units of rewards")):
+        with pytest.raises(StorageError, match=why):
             invitations.transfer(db, ann, amount)
+    assert invitations.transfer(db, "ann", 600_000) == invitations.Moved(600_000, 600_999, 100_000)
+    assert one(db, asked) == (600_999, 1, 100_000, 700_000)
+    with pytest.raises(StorageError, match="has 100000"):
+        invitations.transfer(db, ann)
+    people.create_user(db, "cid", PASSWORD, invited_by=code)
+    assert invitations.transfer(db, ann) == invitations.Moved(800_000, 1_400_999, 0)
     assert verify(db, db, tmp_path / "none").agrees
 
 
@@ -66,4 +70,6 @@ def test_an_older_database_gives_the_reward_at_once(empty: Settings, sheets: Pat
     before = one(db, "SELECT quota FROM users WHERE id = 2")[0]
     people.create_user(db, "bob", PASSWORD, invited_by="af2")
     assert one(db, "SELECT quota FROM users WHERE id = 2") == (int(str(before)) + 700_000,)
+    with pytest.raises(StorageError, match="keeps no rewards"):
+        invitations.transfer(db, 2)
     db.close()
