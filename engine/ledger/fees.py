@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.ledger.amounts import divide, multiply, plain, positive, rounded
+from engine.ledger.amounts import add, divide, multiply, plain, positive, rounded
 from engine.ledger.pricing import Book, Charge
 from engine.ledger.rules import Rule
 
@@ -37,3 +38,16 @@ def charge(
     }
     line = {"bucket": "fee", "units": 1, "price": plain(dollars), "per": "call", "amount": each}
     return Charge(quota, divide(exact, book.unit), own.name, own.place, (line,), told)
+
+
+def beside(used: Charge | None, fee: Charge | None) -> Charge | None:
+    """A fee and the charge for what was produced before the error, as one."""
+    if used is None or fee is None:
+        return fee if used is None else used
+    return replace(
+        used,
+        quota=used.quota + fee.quota,
+        usd=add(used.usd, fee.usd),
+        lines=(*used.lines, *fee.lines),
+        ratios={**used.ratios, **fee.ratios},
+    )

@@ -66,6 +66,13 @@ class ErrorMap:
                 return rule
         return None
 
+    def costly(self, header: Mapping[str, str], body: Json) -> ErrorRule | None:
+        """The first rule with a fee whose condition an error meets that was told inside a stream, without a status."""
+        for rule in self.rules:
+            if rule.fee is not None and rule.when is not None and rule.when([], 200, header, body):
+                return rule
+        return None
+
 
 def _needed(rules: Iterable[ErrorRule], status: int) -> frozenset[str] | None:
     """The members of which a body must have one to fall under any of the rules; nothing where that can't be told.

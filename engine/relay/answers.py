@@ -9,6 +9,7 @@ from engine.errors import MappingError
 from engine.hub import replay, response, shape, thoughts
 from engine.hub.assembler import Assembler
 from engine.relay import tally, thread
+from engine.relay.upstream import costly
 
 if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call, Report
@@ -114,6 +115,14 @@ class Answered:
     def turner(self) -> thoughts.Turner | None:
         """Return what turns thinking into text in a stream, or the reverse; None where the channel asks for neither."""
         return thoughts.turner(self.attempt.channel.thinking, self.report)
+
+    def failed(self, error: dict[str, Any], event: Any) -> dict[str, Any]:
+        """The error that the upstream told inside its stream, by ``event``; one that costs is noted with its fee."""
+        rule = costly(self.attempt, self.headers, event)
+        if rule is None:
+            return error
+        self.outcome.fee = rule.fee
+        return {**error, "meaning": rule.meaning}
 
     def count_missing(self, said: tally.Said) -> None:
         """What the upstream did not tell of the usage is counted here, and calls of functions that have a price."""

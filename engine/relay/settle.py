@@ -43,6 +43,8 @@ class Outcome:
     error: dict[str, Any] | None = None
     fee: Fee | None = None
     """What the provider charges for the error."""
+    barren: bool = False
+    """Nothing was said in an answer, as far as its content had to be looked at."""
     settled: bool = False
 
 
@@ -54,7 +56,7 @@ def settle(state: RelayState, call: Call, outcome: Outcome, *, before_output: bo
     if outcome.settled:
         return
     outcome.settled = True
-    failed = outcome.error is not None and (before_output or not outcome.usage)
+    failed = outcome.error is not None and (before_output or not outcome.usage or outcome.barren)
     charge = _charge(state, call, outcome, failed)
     quota = charge.quota if charge is not None else 0
     held = call.reservation
@@ -90,15 +92,24 @@ def _count(state: RelayState, held: Held, quota: int, usage: dict[str, Any]) -> 
 
 
 def _charge(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Charge | None:
-    """What the policy and the price make of it; nothing when it is free or has no price book."""
+    """What the policy and the price make of it; nothing when it is free or has no price book.
+
+    An error that costs, in the midst of an answer, costs its fee beside what was produced.
+    """
     account, attempt, book = call.account, outcome.attempt, call.book
-    terms = state.terms
     if account is None or attempt is None or book is None:
         return None
-    if outcome.fee is not None:
-        shares = {"group": attempt.group, "user_group": account.user_group, "channel": attempt.channel.name}
-        return fees.charge(book, outcome.fee, call.rule, call.asked, **shares)
-    if not outcome.usage:
+    used = _used(state, call, outcome, failed)
+    if outcome.fee is None:
+        return used
+    shares = {"group": attempt.group, "user_group": account.user_group, "channel": attempt.channel.name}
+    return fees.beside(used, fees.charge(book, outcome.fee, call.rule, call.asked, **shares))
+
+
+def _used(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Charge | None:
+    """The charge for what was produced."""
+    account, attempt, book, terms = call.account, outcome.attempt, call.book, state.terms
+    if account is None or attempt is None or book is None or not outcome.usage:
         return None
     if (failed and not terms.failed_pays) or (outcome.ended == "client_gone" and not terms.left_pays):
         return None

@@ -156,7 +156,7 @@ class Across:
                 self._keep()
             if self._assembler.error is not None and not self._sent:
                 # before the caller got a byte this is a failed attempt, not an error event
-                raise UpstreamFailure(self._assembler.error)
+                raise UpstreamFailure(self._assembler.error, fee=self._answered.outcome.fee)
             if out is None:
                 out = self._encoder.ping()
             elif out:
@@ -184,7 +184,7 @@ class Across:
             pass
         self.note()
         if self._assembler.error is not None:
-            raise UpstreamFailure(self._assembler.error)
+            raise UpstreamFailure(self._assembler.error, fee=self._answered.outcome.fee)
         body = encode_whole(self._answered, self._assembler)
         self._answered.keep_answer(body)
         return body
@@ -230,11 +230,15 @@ class Across:
         answered = self._answered
         out: list[bytes] = []
         for name, raw in pairs:
+            data: Any = None
             try:
-                events = self._decode([], name, event_json(raw), answered.headers, answered.request, answered.ctx)  # type: ignore[misc]
+                data = event_json(raw)
+                events = self._decode([], name, data, answered.headers, answered.request, answered.ctx)  # type: ignore[misc]
             except (MappingError, ValueError):
                 events = [{"type": "error", "meaning": "unknown", "message": GARBAGE}]
             if events:
+                if events[-1]["type"] == "error":
+                    events = [*events[:-1], answered.failed(events[-1], data)]
                 out.append(self._told(self._turned(self._restorer.events(events) if self._restorer else events)))
         return b"".join(out)
 

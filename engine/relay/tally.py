@@ -55,6 +55,7 @@ def missing(counter: Counter, answered: Answered, said: Said) -> None:
     if used.get("output_total") and whole:
         return
     parts = list(said.parts())
+    outcome.barren = all(part.get("type") in ("text", "thinking") and not part.get("text") for part in parts)
     if whole and used.get("input_total") and not parts:
         return
     model = answered.attempt.model

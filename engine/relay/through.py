@@ -197,7 +197,7 @@ class Through:
             if said["type"] == "usage":
                 self._tally.add(said)
             elif said["type"] == "error":
-                self._failed(said)
+                self._failed(answered.failed(said, data))
 
     def _failed(self, error: dict[str, Any]) -> None:
         """The upstream told an error in its stream: before the first byte another channel can be tried."""
@@ -210,7 +210,7 @@ class Through:
         outcome.error, outcome.ended = error, "error"
         self._ended = self.ending = True
         if not self._sent:
-            raise UpstreamFailure(error)
+            raise UpstreamFailure(error, fee=outcome.fee)
 
     def _rename(self, data: Any) -> None:
         if not self._renamed or not isinstance(data, dict):

@@ -13,6 +13,7 @@ from engine.errors import GatewrightError
 
 if TYPE_CHECKING:
     from engine.program import Fee
+    from engine.program.refusals import ErrorRule
     from engine.relay.call import Attempt
 
 _BY_STATUS = {
@@ -107,6 +108,15 @@ def refusal(
         meaning, fee = _BY_STATUS.get(status, usual), None
     error = _error(attempt, status, headers, raw, body, _OURS.get(meaning, meaning))
     return UpstreamFailure(error, status=status, raw=raw, headers=headers, fee=fee)
+
+
+def costly(attempt: Attempt, headers: Mapping[str, str], event: Any) -> ErrorRule | None:
+    """The rule of provider or format by which an error costs that was told inside a stream."""
+    for rules in (attempt.channel.provider.error_rules, attempt.format.error.rules):
+        rule = rules.costly(headers, event)
+        if rule is not None:
+            return rule
+    return None
 
 
 def _error(

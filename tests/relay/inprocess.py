@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from engine.hub.usage import Plan
+from engine.program.refusals import ErrorMap
 from engine.relay.answers import Answered
 from engine.relay.call import Call
 from engine.relay.settle import Outcome
@@ -32,7 +33,7 @@ def answered(made: Any, caller: str, provider: str) -> Answered:
     reader: Any = SimpleNamespace(program=made)
     call = Call("id", 0.0, 0, reader, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
     call.framing = speaker.stream.framing
-    provided = SimpleNamespace(name="p", usage={}, headers={})
+    provided = SimpleNamespace(name="p", usage={}, headers={}, error_rules=ErrorMap(()))
     channel = SimpleNamespace(provider=provided, name="c", thinking=None, plan=lambda spoken: Plan(spoken.usage, None))
     attempt: Any = SimpleNamespace(channel=channel, format=upstream, model="m", group="")
     same = speaker.passthrough_as == upstream.passthrough_as

@@ -138,10 +138,10 @@ def chat_answer(message: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], **more}
 
 
-def sse(*events: Any, named: bool = False, done: bool = False) -> Any:
+def sse(*events: Any, named: bool = False, done: bool = False, pause: float = 0.0) -> Any:
     def script(say: Any) -> None:
         lines = [(f"event: {e['type']}\n" if named else "") + f"data: {json.dumps(e)}\n\n" for e in events]
-        say.events(*[line.encode() for line in lines], *([b"data: [DONE]\n\n"] if done else []))
+        say.events(*[line.encode() for line in lines], *([b"data: [DONE]\n\n"] if done else []), pause=pause)
 
     return script
 
@@ -413,6 +413,65 @@ def until(call: Any, path: str, body: dict[str, Any], answer: Any, holds: Any) -
         if holds(got, row) or time.monotonic() > end:
             return row
         time.sleep(0.2)
+
+
+SAID = {"error": {"message": REFUSED["error"], "code": "forbidden"}}
+CHUNK = {
+    "id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+    "choices": [{"index": 0, "delta": {"content": "hello world"}, "finish_reason": None}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_an_error_that_costs_and_begins_a_stream_is_final_and_charged_its_fee(call, one, two, path, streamed):
+    two.script = lambda say: say.whole(chat_answer({"content": "hi"}, **TOLD))
+    got, row = call(path, chat("grok-plain", stream=streamed), sse(SAID))
+    assert got.status_code >= 400
+    assert "violation_fee.grok.csam" in got.text or path == "/v1/messages"
+    assert (len(one.got), len(two.got)) == (1, 0)
+    assert (row.type, row.content, row.quota) == (2, "Violation fee charged", 25_000)
+    assert row.other["error_type"] == "content_policy"
+    assert row.units("output") is None
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_an_error_that_costs_in_the_midst_of_a_stream_costs_its_fee_beside_what_was_produced(call, exact, path):
+    got, row = call(path, chat("grok-plain", stream=True), sse(CHUNK, SAID, pause=0.2))
+    assert (got.status_code, "hello world" in got.text) == (200, True)
+    assert row.quota == 25_000 + row.input + row.output * 4
+    assert row.output > 0
+    assert (row.type, row.content, row.units("fee")) == (2, "Violation fee charged", 1)
+    assert (row.other["violation_fee"], row.other["fee_quota"]) == (True, 25_000)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_an_error_of_another_kind_in_a_stream_costs_what_was_produced(call, path):
+    other = {"error": {"message": "overloaded", "code": "busy"}}
+    got, row = call(path, chat("grok-plain", stream=True), sse(CHUNK, other, pause=0.2))
+    assert "hello world" in got.text
+    assert row.quota == row.input + row.output * 4
+    assert (row.units("fee"), row.content) == (None, "")
+
+
+BEGUN = {
+    "type": "message_start",
+    "message": {
+        "id": "m", "type": "message", "role": "assistant", "model": "m", "stop_reason": None, "content": [],
+        "usage": {"input_tokens": 700, "output_tokens": 1},
+    },
+}  # fmt: skip
+OPENED = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+TEXT = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}}
+FAILED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
+def test_a_stream_that_fails_before_any_output_is_free_though_its_input_was_told(call, path):
+    _, row = call(path, chat("claude-plain", stream=True), sse(BEGUN, OPENED, FAILED, named=True, pause=0.1))
+    assert (row.type, row.quota) == (5, 0)
+    _, row = call(path, chat("claude-plain", stream=True), sse(BEGUN, OPENED, TEXT, FAILED, named=True, pause=0.1))
+    assert (row.type, row.quota) == (2, 700 + row.output * 4)
 
 
 def test_an_error_that_costs_is_charged_once_and_not_tried_again(running, call, one, two):
