@@ -7,7 +7,7 @@ stands for the variable as a whole. Items of a list have the path of their list.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from jinja2 import nodes
@@ -17,14 +17,14 @@ from engine.compiler.parsing import ParseError, bare, pieces
 from engine.compiler.scope import Scope
 
 WHOLE = "*"
-_Steps = tuple[str, ...]
-_Names = Mapping[str, _Steps]
+Steps = tuple[str, ...]
+Names = Mapping[str, Steps]
 _FIELDS = ("$if", "$when", "$switch", "$key")
 _BY_KEY = frozenset({"where", "where_in", "reject", "find", "runs"})
 """Filters that choose items by what stands under a key."""
 _TRANSPARENT = _BY_KEY | {"kinds", "notkinds", "first", "last", "slice", "unique", "flatten", "default", "nonempty"}
 """Filters that give what they were given, or some of its items."""
-_TESTED = "?"
+TESTED = "?"
 """Stands for the question whether there is anything at all."""
 _DEPTH = 8
 """Paths are told to this depth; a fragment that calls itself on an inner value would deepen them for ever."""
@@ -32,30 +32,38 @@ _DEPTH = 8
 
 def reads(tree: Any, variable: str, scope: Scope) -> set[str]:
     """Every path below the variable that the tree may read."""
-    walk = _Walk(scope)
-    names = {variable: ()}
-    if isinstance(tree, str) and "{{" not in tree:
-        walk.field(tree, names)
-    else:
-        walk.tree(tree, names)
+    walk = Walk(scope)
+    walk.begin(tree, variable)
     return walk.found
 
 
 def members(tree: str, variable: str, scope: Scope) -> set[str]:
     """The members of a variable that an expression may read; ``*`` among them if it reads the variable as a whole."""
-    walk = _Walk(scope)
+    walk = Walk(scope)
     walk.field(tree, {variable: ()})
     return walk.members
 
 
-class _Walk:
+class Walk:
+    """The way through one tree. What a note is made of, and what counts as a read, a subclass may say otherwise."""
+
+    transparent = _TRANSPARENT | {"pluck"}
+
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.found: set[str] = set()
         self.members: set[str] = set()
-        self._seen: set[tuple[str, tuple[tuple[str, _Steps], ...]]] = set()
+        self._seen: set[Hashable] = set()
 
-    def tree(self, tree: Any, names: _Names) -> None:
+    def begin(self, tree: Any, variable: str) -> None:
+        """Note what a mapping reads of a variable."""
+        names = {variable: ()}
+        if isinstance(tree, str) and "{{" not in tree:
+            self.field(tree, names)
+        else:
+            self.tree(tree, names)
+
+    def tree(self, tree: Any, names: Names) -> None:
         if isinstance(tree, str):
             self._leaf(tree, names)
         elif isinstance(tree, list):
@@ -64,22 +72,22 @@ class _Walk:
         elif isinstance(tree, dict):
             self._map(tree, names)
 
-    def field(self, text: Any, names: _Names) -> None:
+    def field(self, text: Any, names: Names) -> None:
         """A field that holds one expression; faults are told elsewhere."""
         if isinstance(text, str):
             try:
-                self._expression(bare(text).tree, names)
+                self.expression(bare(text).tree, names)
             except ParseError:
                 return
 
-    def _leaf(self, text: str, names: _Names) -> None:
+    def _leaf(self, text: str, names: Names) -> None:
         try:
             for piece in pieces(text):
-                self._expression(piece.tree, names)
+                self.expression(piece.tree, names)
         except ParseError:
             return
 
-    def _map(self, tree: dict[str, Any], names: _Names) -> None:
+    def _map(self, tree: dict[str, Any], names: Names) -> None:
         if "$raw" in tree:
             return
         if "$use" in tree:
@@ -94,36 +102,52 @@ class _Walk:
             if key in _FIELDS:
                 self.field(value, names)
             elif key not in ("$for", "$let"):
-                self.tree(value, names)
+                self.member(key, value, tree, names)
 
-    def _loop(self, tree: dict[str, Any], names: _Names) -> _Names:
+    def member(self, key: str, value: Any, tree: dict[str, Any], names: Names) -> None:
+        """What a map says under a key."""
+        self.tree(value, names)
+
+    def looped(self, steps: Steps) -> None:
+        """A loop goes over what stands there."""
+        self.note(steps)
+
+    def tested(self, steps: Steps) -> None:
+        """It is asked whether there is anything."""
+        self.note((*steps, TESTED) if len(steps) == 1 else steps)
+
+    def context(self) -> Hashable:
+        """What a fragment's reads depend on beside its arguments."""
+        return None
+
+    def _loop(self, tree: dict[str, Any], names: Names) -> Names:
         head = split_head(tree["$for"])
         if head is None:
             return names
         loop_names, source = head
         steps = self._passed("{{ " + source + " }}" if "{{" not in source else source, names)
         if steps is not None and steps:
-            self._note(steps)
+            self.looped(steps)
         for name in loop_names[:-1]:
             names = self._bound(names, name, None)
         return self._bound(names, loop_names[-1], steps)
 
-    def _use(self, tree: dict[str, Any], names: _Names) -> None:
+    def _use(self, tree: dict[str, Any], names: Names) -> None:
         fragment = self.scope.fragments.get(tree["$use"]) if isinstance(tree["$use"], str) else None
         given = tree.get("$with")
-        arguments: dict[str, _Steps] = {}
+        arguments: dict[str, Steps] = {}
         for name, value in (given if isinstance(given, dict) else {}).items():
             steps = self._passed(value, names)
             if steps is not None:
                 arguments[name] = steps[:_DEPTH]
         if fragment is None or not arguments:
             return
-        mark = (fragment.name, tuple(sorted(arguments.items())))
+        mark = (fragment.name, tuple(sorted(arguments.items())), self.context())
         if mark not in self._seen:
             self._seen.add(mark)
             self.tree(fragment.do, {name: steps for name, steps in arguments.items() if name in fragment.args})
 
-    def _passed(self, tree: Any, names: _Names) -> _Steps | None:
+    def _passed(self, tree: Any, names: Names) -> Steps | None:
         """The path of a value that is passed on as it is; anything else is read here."""
         if isinstance(tree, str) and "{{" in tree:
             try:
@@ -131,39 +155,39 @@ class _Walk:
             except ParseError:
                 return None
             if len(found) == 1 and found[0].tree is not None:
-                return self._value(found[0].tree, names)
+                return self.value(found[0].tree, names)
         self.tree(tree, names)
         return None
 
-    def _value(self, node: nodes.Node, names: _Names) -> _Steps | None:
+    def value(self, node: nodes.Node, names: Names) -> Steps | None:
         """The path that an expression stands for, or None after noting what it reads."""
         if isinstance(node, nodes.Name):
             return names.get(node.name)
         key = _key(node)
         if key is not None:
-            owner = self._value(node.node, names)  # type: ignore[attr-defined]
+            owner = self.value(node.node, names)  # type: ignore[attr-defined]
             return None if owner is None else (*owner, key)
         if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and type(node.arg.value) is int:
-            return self._value(node.node, names)
-        if isinstance(node, nodes.Filter) and node.node is not None and node.name in (*_TRANSPARENT, "pluck"):
+            return self.value(node.node, names)
+        if isinstance(node, nodes.Filter) and node.node is not None and node.name in self.transparent:
             return self._filtered(node, names)
         for child in node.iter_child_nodes():
-            self._expression(child, names)
+            self.expression(child, names)
         return None
 
-    def _filtered(self, node: nodes.Filter, names: _Names) -> _Steps | None:
+    def _filtered(self, node: nodes.Filter, names: Names) -> Steps | None:
         """The path of items that a filter hands on; what it looks at to choose them is noted."""
         for argument in node.args:
-            self._expression(argument, names)
-        steps = self._value(node.node, names)  # type: ignore[arg-type]
+            self.expression(argument, names)
+        steps = self.value(node.node, names)  # type: ignore[arg-type]
         key = node.args[0] if node.args else None
         if steps is None or not isinstance(key, nodes.Const):
             return steps
         if node.name in _BY_KEY:
-            self._note((*steps, str(key.value)))
+            self.note((*steps, str(key.value)))
         return (*steps, str(key.value)) if node.name == "pluck" else steps
 
-    def _expression(self, node: nodes.Node | None, names: _Names) -> None:
+    def expression(self, node: nodes.Node | None, names: Names) -> None:
         """Note what an expression reads; asking for the type of the whole variable does not count.
 
         Whether one of its members is there at all does, but not as reading all that it holds.
@@ -172,25 +196,26 @@ class _Walk:
             return
         if isinstance(node, nodes.Test):
             for argument in node.args:
-                self._expression(argument, names)
-            steps = self._value(node.node, names)
+                self.expression(argument, names)
+            steps = self.value(node.node, names)
             if steps:
-                self._note((*steps, _TESTED) if len(steps) == 1 else steps)
+                self.tested(steps)
             return
         if isinstance(node, nodes.Filter) and node.name == "has" and node.node is not None:
-            steps = self._value(node.node, names)
+            steps = self.value(node.node, names)
             if steps is not None and len(node.args) == 1 and isinstance(node.args[0], nodes.Const):
-                self._note((*steps, str(node.args[0].value)))
+                self.note((*steps, str(node.args[0].value)))
                 return
-        steps = self._value(node, names)
+        steps = self.value(node, names)
         if steps is not None:
-            self._note(steps)
+            self.note(steps)
 
-    def _note(self, steps: _Steps) -> None:
+    def note(self, steps: Steps) -> None:
+        """What stands there is read."""
         self.found.add(".".join(steps) or WHOLE)
         self.members.add(steps[0] if steps else WHOLE)
 
-    def _bound(self, names: _Names, name: str, steps: _Steps | None) -> _Names:
+    def _bound(self, names: Names, name: str, steps: Steps | None) -> Names:
         changed = dict(names)
         changed.pop(name, None)
         if steps is not None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiler import extends, prices, references, reuse
+from engine.compiler import answerreads, extends, prices, references, reuse
 from engine.compiler.analysis import WHOLE
 from engine.compiler.diagnostics import Fault
 from engine.compiler.fragments import Fragments
@@ -80,6 +80,7 @@ class _Layout:
         if isinstance(asking.get("path"), str):
             asking["path"] = asking["path"].split(".")
         data["usage"] = _usage(_map(data.get("usage")))
+        _tell_answers(data, compiled)
         error = _map(data.get("error"))
         error["rules"] = _rules(error.pop("map", None), compiled, ("spec", "error", "map"))
         data["error"] = error
@@ -189,6 +190,30 @@ def _replaced(value: Any, path: Path, names: dict[Path, str]) -> Any:
     if isinstance(value, list):
         return [_replaced(item, (*path, index), names) for index, item in enumerate(value)]
     return value
+
+
+_SPOKEN = ("event", "part", "item", "message")
+"""What the encode table of a stream reads of an answer."""
+
+
+def _tell_answers(data: dict[str, Any], compiled: dict[Path, Compiled]) -> None:
+    """Put beside the mappings of answers what decode reads of them, and which of the hub's words encode has."""
+    counts = data["usage"]["counts"]
+    whole, streamed, at = (
+        compiled.get(("spec", *path)) for path in (("response", "decode"), ("stream", "decode"), ("usage", "at"))
+    )
+    if whole:
+        reads = whole.fields("body", counts) + (at.fields("body", counts, counts=True) if at else [])
+        data["response"]["reads"] = reads
+    if streamed:
+        data["stream"]["reads"] = streamed.fields("data", counts)
+    encode = compiled.get(("spec", "response", "encode"))
+    if encode:
+        data["response"]["says"] = sorted(answerreads.said({"response": encode.reads("response")}))
+    table = [item for path, item in compiled.items() if path[:3] == ("spec", "stream", "encode")]
+    if table:
+        said = [answerreads.said({name: item.reads(name) for name in _SPOKEN}) for item in table]
+        data["stream"]["says"] = sorted(set().union(*said))
 
 
 def _usage(usage: dict[str, Any]) -> dict[str, Any]:

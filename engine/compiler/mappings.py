@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiler import analysis, hubnames, mapping, references
+from engine.compiler import analysis, answerreads, hubnames, mapping, references
 from engine.compiler.diagnostics import Fault, Place
 from engine.compiler.fragments import Fragments
 from engine.compiler.positions import Path
@@ -41,6 +41,10 @@ class Compiled:
     def members(self, variable: str) -> set[str]:
         """The members of a variable that an expression reads; see ``analysis.members``."""
         return analysis.members(self.tree, variable, self.scope)
+
+    def fields(self, variable: str, usage: Mapping[str, Any], *, counts: bool = False) -> answerreads.Reads:
+        """The wire paths below a variable that the mapping reads, with the hub's words above each."""
+        return answerreads.fields(self.tree, variable, self.scope, usage, counts=counts)
 
 
 @dataclass(slots=True)

@@ -143,6 +143,9 @@ def _response(out: Translation, here: Format, there: Format, message: Message) -
         hub["usage"] = usage.normalise(counts, here.usage.counts, None)
     out.step("hub response", hub)
     prepared = replay.prepare(hub, there.stream, native=_native(there), report=out.report)
+    untold = here.fields.untold(there.name, there.passthrough_as, there.says)
+    untold.look(body)
+    out.report += untold.lines()
     settled = out.step("settled hub response", prepared)
     out.step(f"{there.name} response", there.encode_response(out.report, settled, message.request, ctx))
 
@@ -173,6 +176,9 @@ def _decoded(out: Translation, here: Format, there: Format, target: Stream | Non
         native=_native(there),
         make_id=lambda: "gen-test",
     )
+    untold = None
+    if target is not None:
+        untold = here.stream.fields.untold(there.name, there.passthrough_as, target.says)
     hub_events: list[Any] = []
     wire: list[Any] = []
     for name, data in map(_event, message.wire if isinstance(message.wire, list) else [message.wire]):
@@ -181,10 +187,12 @@ def _decoded(out: Translation, here: Format, there: Format, target: Stream | Non
         else:
             folded = fold_keys(data, here.keys) if here.keys else data
             events = here.stream.decode(out.report, name, folded, message.header, message.request, ctx) or []
+            if untold is not None:
+                untold.look(folded)
         hub_events += events
         _encode(wire, line.feed(events), target, line, message, ctx, out.report)
     _encode(wire, line.close(), target, line, message, ctx, out.report)
-    out.report += line.report
+    out.report += line.report + (untold.lines() if untold is not None else [])
     out.step("hub events", hub_events)
     out.step("hub message", line.message)
     return wire

@@ -33,8 +33,9 @@ from engine.program.parts import (
 )
 from engine.program.patch import Function, Json, Patch
 from engine.program.refusals import ErrorMap, ErrorRule, ErrorRules
+from engine.program.untold import Answers
 
-VERSION = 2
+VERSION = 3
 PYTHON = importlib.util.MAGIC_NUMBER
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -87,6 +88,13 @@ def build(digest: str, functions: dict[str, Function], data: dict[str, Any]) -> 
     )
 
 
+def _fields(data: dict[str, Any], section: str) -> Answers:
+    """What a format's decode reads of its answers, whole or streamed, and what may be lost of them in silence."""
+    found = data.get(section) or _EMPTY
+    family = data.get("passthroughAs") or data["name"]
+    return Answers(found.get("reads") or (), found.get("silent") or _EMPTY, family)
+
+
 class _Builder:
     """Turns plain data into parts of a Program; names of functions become the functions."""
 
@@ -122,7 +130,7 @@ class _Builder:
             encode_request=self.function(request.get("encode")),
             decode_response=self.function(response.get("decode")),
             encode_response=self.function(response.get("encode")),
-            stream=None if stream is None else self.stream(stream),
+            stream=None if stream is None else self.stream(stream, _fields(data, "stream")),
             usage=UsageRules(self.function(usage.get("at")), usage.get("counts") or {}),
             error=self.error(data.get("error") or _EMPTY),
             models_list=self.function(models.get("list")),
@@ -134,6 +142,8 @@ class _Builder:
             request_reads=frozenset(request.get("reads") or ()),
             droppable=frozenset(request.get("droppable") or ()),
             hub_reads=frozenset(request.get("hubReads") or ()),
+            fields=_fields(data, "response"),
+            says=frozenset(response.get("says") or ()),
             foreign=self.foreign(request.get("foreign")),
         )
 
@@ -152,7 +162,7 @@ class _Builder:
             framing_by=data.get("framingBy") or {},
         )
 
-    def stream(self, data: dict[str, Any]) -> Stream:
+    def stream(self, data: dict[str, Any], fields: Answers) -> Stream:
         return Stream(
             framing=data.get("framing") or {},
             marks=data.get("marks") or {},
@@ -167,6 +177,8 @@ class _Builder:
             usage_request=self.usage_request(data.get("usageRequest")),
             decode=self.function(data.get("decode")),
             encode=self.needed(data.get("encode")),
+            fields=fields,
+            says=frozenset(data.get("says") or ()),
         )
 
     def usage_request(self, data: dict[str, Any] | None) -> UsageRequest | None:

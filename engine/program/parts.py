@@ -9,6 +9,7 @@ from typing import Any, cast
 from engine.program.patch import Function, Json, Patch, Report
 from engine.program.prices import Prices
 from engine.program.refusals import ErrorMap, ErrorRules
+from engine.program.untold import Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ class Stream:
     usage_request: UsageRequest | None
     decode: Function | None
     encode: dict[str, Function]
+    fields: Answers
+    """What decode reads of an event."""
+    says: frozenset[str]
+    """The hub's words that encode reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,10 @@ class Format:
     request_reads: frozenset[str]
     droppable: frozenset[str]
     hub_reads: frozenset[str]
+    fields: Answers
+    """What decode reads of a whole answer."""
+    says: frozenset[str]
+    """The hub's words that a whole answer is encoded from."""
     foreign: Foreign | None = None
 
 

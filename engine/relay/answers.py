@@ -12,6 +12,7 @@ from engine.relay import tally, thread
 from engine.relay.upstream import costly
 
 if TYPE_CHECKING:
+    from engine.program.untold import Untold
     from engine.relay.call import Attempt, Call, Report
     from engine.relay.settle import Outcome
     from engine.relay.state import RelayState
@@ -108,6 +109,17 @@ class Answered:
         """The formats whose opaque parts the caller understands."""
         return (self.call.format.name, self.call.format.passthrough_as)
 
+    def caller(self, *, streamed: bool) -> tuple[str, str, frozenset[str]]:
+        """The caller's format, its family, and the hub's words that it is told an answer in."""
+        speaker = self.call.format
+        says = speaker.stream.says if streamed and speaker.stream else speaker.says
+        return speaker.name, speaker.passthrough_as, says
+
+    def untold(self) -> Untold | None:
+        """Return who finds what a stream says and the caller is not told; None where no stream is read."""
+        source = self.attempt.format.stream
+        return source.fields.untold(*self.caller(streamed=self.call.stream)) if source else None
+
     def restorer(self) -> shape.Restorer | None:
         """Return what puts the names back that shaping had changed in a stream; None where it changed none."""
         return shape.Restorer(self.out.memo) if self.out.memo else None
@@ -165,6 +177,9 @@ def decode_whole(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
     if decode is None:
         raise TypeError(f"{answered.attempt.format.name} has no response.decode")
     decoded: dict[str, Any] = decode(answered.report, body, answered.headers, answered.request, answered.ctx)
+    untold = answered.attempt.format.fields.untold(*answered.caller(streamed=answered.call.stream))
+    untold.look(body)
+    answered.report.extend(untold.lines())
     decoded["usage"] = answered.outcome.usage
     if answered.own_id:
         decoded["id"] = answered.own_id

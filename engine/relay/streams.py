@@ -137,6 +137,7 @@ class Across:
         self._turner = answered.turner()
         # What its calls must bring back is signed thinking, which is none any more when it has been told as text.
         self._untold = Assembler(source) if self._turner and kind else None
+        self._lost = answered.untold()
         self._sent = False
         self._kept = answered.call.format.stored is None
 
@@ -236,6 +237,9 @@ class Across:
                 events = self._decode([], name, data, answered.headers, answered.request, answered.ctx)  # type: ignore[misc]
             except (MappingError, ValueError):
                 events = [{"type": "error", "meaning": "unknown", "message": GARBAGE}]
+            else:
+                if self._lost is not None:
+                    self._lost.look(data)
             if events:
                 if events[-1]["type"] == "error":
                     events = [*events[:-1], answered.failed(events[-1], data)]
@@ -268,7 +272,8 @@ class Across:
         used = assembler.usage
         if used.get("total") or (assembler.error is None and (used.get("calls") or used.get("meters"))):
             outcome.usage = used
-        outcome.report.extend(line for line in assembler.report if line not in outcome.report)
+        told = assembler.report + (self._lost.lines() if self._lost is not None else [])
+        outcome.report.extend(line for line in told if line not in outcome.report)
         self._answered.keep((self._untold or assembler).everything())
         if assembler.error is not None:
             outcome.error, outcome.ended = assembler.error, ended_word(assembler.error)

@@ -1,0 +1,75 @@
+"""What an answer says that its caller is not told: in the header of a whole answer, on the log row in any case."""
+
+import json
+
+import pytest
+
+from tests.relay.test_passing import body_of
+from tests.relay.test_streaming import DONE, ask, chunk, events, rows, sse
+from tests.relay.test_thinking import CLAUDE, chat
+
+WHY = "the caller's format has no word for it"
+
+
+def losses_of(gateway, answer):
+    """The losses on the call's log row."""
+    return json.loads(rows(gateway, answer.headers["x-request-id"])[0]["other"]).get("losses")
+
+
+@pytest.mark.parametrize("dialect", ["claude", "responses", "gemini"])
+def test_whole_answer_tells_what_was_lost_of_it(gateway, one, dialect):
+    one.script = lambda say: say.whole({**chat(content="hi", foo={"deep": 1}), "system_fingerprint": "fp_1"})
+    path, body = body_of(dialect, "chat-model")
+    answer = gateway.post(path, body)
+    told = answer.headers["x-gatewright-loss"]
+    assert f"choices.message.foo={WHY}" in told
+    assert f"system_fingerprint={WHY}" in told
+    assert "fp_1" not in told
+    assert losses_of(gateway, answer) == [["system_fingerprint", WHY], ["choices.message.foo", WHY]]
+
+
+def test_answer_that_says_nothing_else_has_no_header(gateway, one):
+    one.script = lambda say: say.whole(chat(content="hi"))
+    path, body = body_of("claude", "chat-model")
+    answer = gateway.post(path, body)
+    assert "x-gatewright-loss" not in answer.headers
+    assert losses_of(gateway, answer) is None
+
+
+def test_same_format_passes_on_what_nobody_knows(gateway, one):
+    one.script = lambda say: say.whole({**chat(content="hi"), "foo": 1})
+    path, body = body_of("chat", "chat-model")
+    answer = gateway.post(path, body)
+    assert answer.json()["foo"] == 1
+    assert "x-gatewright-loss" not in answer.headers
+
+
+def test_text_that_stopped_the_model_is_told_where_there_is_no_place_for_it(gateway, one):
+    one.script = lambda say: say.whole({**CLAUDE, "stop_reason": "stop_sequence", "stop_sequence": "END"})
+    path, body = body_of("chat", "claude-model")
+    assert "stop_sequence=" in gateway.post(path, body).headers["x-gatewright-loss"]
+
+
+def test_stream_tells_each_field_once_on_the_log_row(gateway, one):
+    more = {"system_fingerprint": "fp_1", "foo": [1]}
+    told = [json.loads(chunk(content=letter)[6:]) | more for letter in "abcdef"]
+    one.script = lambda say: say.events(*map(sse, told), chunk(finish="stop"), DONE)
+    answer = ask(gateway, "claude")
+    assert events(answer)
+    assert losses_of(gateway, answer) == [["system_fingerprint", WHY], ["foo", WHY]]
+
+
+def test_stream_that_was_wanted_whole_tells_it_in_the_header(gateway, one):
+    told = [json.loads(chunk(content=letter)[6:]) | {"foo": 1} for letter in "ab"]
+    one.script = lambda say: say.events(*map(sse, told), chunk(finish="stop"), DONE)
+    path, body = body_of("claude", "chat-model")
+    assert f"foo={WHY}" in gateway.post(path, body).headers["x-gatewright-loss"]
+
+
+def test_answer_with_ever_new_fields_cannot_make_the_report_grow(gateway, one):
+    one.script = lambda say: say.whole({**chat(content="hi"), **{f"field{n}\r\nx: {'y' * 500}": 1 for n in range(500)}})
+    path, body = body_of("claude", "chat-model")
+    answer = gateway.post(path, body)
+    assert answer.status_code == 200
+    assert len(answer.headers["x-gatewright-loss"]) <= 1000
+    assert len(losses_of(gateway, answer)) == 50
