@@ -26,8 +26,6 @@ _TRANSPARENT = _BY_KEY | {"kinds", "notkinds", "first", "last", "slice", "unique
 """Filters that give what they were given, or some of its items."""
 TESTED = "?"
 """Stands for the question whether there is anything at all."""
-_DEPTH = 8
-"""Paths are told to this depth; a fragment that calls itself on an inner value would deepen them for ever."""
 
 
 def reads(tree: Any, variable: str, scope: Scope) -> set[str]:
@@ -48,6 +46,8 @@ class Walk:
     """The way through one tree. What a note is made of, and what counts as a read, a subclass may say otherwise."""
 
     transparent = _TRANSPARENT | {"pluck"}
+    deepest = 8
+    """Steps of a path; a fragment that calls itself on an inner value would deepen them for ever."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -139,7 +139,7 @@ class Walk:
         for name, value in (given if isinstance(given, dict) else {}).items():
             steps = self._passed(value, names)
             if steps is not None:
-                arguments[name] = steps[:_DEPTH]
+                arguments[name] = steps[: self.deepest]
         if fragment is None or not arguments:
             return
         mark = (fragment.name, tuple(sorted(arguments.items())), self.context())

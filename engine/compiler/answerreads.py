@@ -34,7 +34,15 @@ Reads = list[list[Any]]
 
 def fields(tree: Any, variable: str, scope: Scope, usage: Mapping[str, Any], *, counts: bool = False) -> Reads:
     """The wire paths that a tree reads, each with the words above it. ``counts``: the tree gives a usage object."""
-    walk = _Fields(scope, _counted(usage), counts)
+    return _listed(_Fields(scope, _counted(usage), counts), tree, variable)
+
+
+def asked(tree: Any, variable: str, scope: Scope) -> Reads:
+    """The same of a request: paths as deep as people look, as schemas go on for ever."""
+    return _listed(_Asked(scope, {}, False), tree, variable)
+
+
+def _listed(walk: _Fields, tree: Any, variable: str) -> Reads:
     walk.begin(tree, variable)
     return sorted([path, *sorted(words)] for path, words in walk.noted)
 
@@ -147,6 +155,14 @@ class _Fields(Walk):
         steps = steps[:-1] if steps[-1:] == (TESTED,) else steps
         self.noted.add((".".join((*steps, TESTED)), words))
         self.noted.update((".".join((*steps, *below)), words | {name}) for below, name in self._counted.items())
+
+
+class _Asked(_Fields):
+    deepest = 5
+
+    def note(self, steps: Steps) -> None:
+        if len(steps) <= self.deepest:
+            super().note(steps)
 
 
 def _condition(tree: dict[str, Any]) -> nodes.Node | None:

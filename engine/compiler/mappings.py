@@ -6,6 +6,7 @@ document inherits unchanged is compiled once.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import ChainMap
 from collections.abc import Callable, Hashable, Mapping
@@ -31,6 +32,7 @@ class Compiled:
     tree: Any
     scope: Scope
     known: dict[str, frozenset[str]] = field(default_factory=dict, compare=False)
+    told: dict[str, answerreads.Reads] = field(default_factory=dict, compare=False)
 
     def reads(self, variable: str) -> frozenset[str]:
         """The dotted paths below a variable that the mapping reads."""
@@ -44,7 +46,16 @@ class Compiled:
 
     def fields(self, variable: str, usage: Mapping[str, Any], *, counts: bool = False) -> answerreads.Reads:
         """The wire paths below a variable that the mapping reads, with the hub's words above each."""
-        return answerreads.fields(self.tree, variable, self.scope, usage, counts=counts)
+        key = f"{variable} {counts} {json.dumps(usage, sort_keys=True)}"
+        if key not in self.told:
+            self.told[key] = answerreads.fields(self.tree, variable, self.scope, usage, counts=counts)
+        return self.told[key]
+
+    def asked(self, variable: str) -> answerreads.Reads:
+        """The same of a request's body."""
+        if variable not in self.told:
+            self.told[variable] = answerreads.asked(self.tree, variable, self.scope)
+        return self.told[variable]
 
 
 @dataclass(slots=True)

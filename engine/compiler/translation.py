@@ -103,6 +103,7 @@ def _request(out: Translation, here: Format, there: Format, message: Message) ->
         shaped, _ = shape.shape(hub, there.shape, ctx, out.report, native=_native(there), reads=there.hub_reads)
         out.step("shaped hub request", shaped)
         out.step(f"{there.name} request", there.encode_request(out.report, shaped, ctx))
+        out.report = here.places.named(out.report, message.wire, body)
     except (Refusal, MappingError) as ex:
         raise trace(message.wire, body, hub, here.decode_request, *others).told(ex) from ex
 

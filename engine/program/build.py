@@ -32,6 +32,7 @@ from engine.program.parts import (
     method_of,
 )
 from engine.program.patch import Function, Json, Patch
+from engine.program.places import Places
 from engine.program.refusals import ErrorMap, ErrorRule, ErrorRules
 from engine.program.untold import Answers
 
@@ -142,6 +143,7 @@ class _Builder:
             request_reads=frozenset(request.get("reads") or ()),
             droppable=frozenset(request.get("droppable") or ()),
             hub_reads=frozenset(request.get("hubReads") or ()),
+            places=Places(request.get("places") or ()),
             fields=_fields(data, "response"),
             says=frozenset(response.get("says") or ()),
             foreign=self.foreign(request.get("foreign")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from engine.program.patch import Function, Json, Patch, Report
+from engine.program.places import Places
 from engine.program.prices import Prices
 from engine.program.refusals import ErrorMap, ErrorRules
 from engine.program.untold import Answers
@@ -156,6 +157,8 @@ class Format:
     request_reads: frozenset[str]
     droppable: frozenset[str]
     hub_reads: frozenset[str]
+    places: Places
+    """Where a request says what."""
     fields: Answers
     """What decode reads of a whole answer."""
     says: frozenset[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_CHARACTERS = 1000
+_CHARACTERS = 2000
 
 
 def loss_header(report: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -102,6 +102,8 @@ def _across(call: Call, attempt: Attempt, hub: dict[str, Any], fetch: Fetch | No
         body = _put(body, wanted, True)
     body = _provider_patches(attempt, body, out.report)
     out.body = dumps(body)
+    if out.report:
+        out.report[:] = call.format.places.named(out.report, call.body, _spelled(call, call.body))
     return out
 
 
@@ -132,9 +134,13 @@ def request_hub(call: Call) -> dict[str, Any]:
 
 def _read(call: Call) -> dict[str, Any]:
     """The body as decode reads it: the whole conversation, in the format's own spelling."""
-    body = told(call)
+    return _spelled(call, told(call))
+
+
+def _spelled(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     keys = call.format.keys
-    return fold_keys(body, keys) if keys else body
+    folded: dict[str, Any] = fold_keys(body, keys) if keys else body
+    return folded
 
 
 def _in_own_terms(call: Call, error: Refusal | MappingError) -> Refusal:
