@@ -74,7 +74,7 @@ def _tell_lost(work: Work, reads: frozenset[str]) -> None:
 def _output_schema(work: Work) -> None:
     """A native schema of the answer speaks the same dialect as those of tools, unless one is declared for it."""
     wanted = work.request.get("output")
-    dialect = work.rules.get("outputSchema") or (work.rules.get("tools") or {}).get("schema")
-    if isinstance(wanted, dict) and wanted.get("schema") is not None and dialect:
+    dialect = work.rules.get("outputSchema") or (work.rules.get("tools") or {}).get("schema") or {}
+    if isinstance(wanted, dict) and wanted.get("schema") is not None:
         made = schemas.convert(wanted["schema"], {**dialect, "object_required": False}, "output.schema", work)
         work.request["output"] = {**wanted, "schema": made}

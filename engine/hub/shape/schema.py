@@ -1,8 +1,8 @@
 """JSON Schema in the dialect that the target takes.
 
 Declared: ``schema: {refs: inline|keep, recursive: cap|refuse, allow: [keywords] | drop: [keywords], rename, nullable:
-keyword|type_list, types: upper|lower, const: enum|keep, additional: keep|drop|closed, object_required}``. Takes a
-schema, gives a new one and a report of each keyword that was lost. Data inside a schema (enum, const, default,
+keyword|type_list, types: upper|lower, const: enum|keep, additional: keep|drop|closed, object_required, openapi}``.
+Takes a schema, gives a new one and a report of each keyword that was lost. Data inside a schema (enum, const, default,
 examples) is never touched. Size and depth are bounded, so that references can't grow into a bomb.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.errors import Refusal
+from engine.hub.shape import openapi
 from engine.hub.shape.work import Work
 
 _MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
@@ -205,6 +206,8 @@ def _nullable_keyword(schema: dict[str, Any]) -> dict[str, Any]:
 
 def convert(schema: Any, rules: dict[str, Any], path: str, work: Work) -> Any:
     """A schema in the declared dialect."""
+    if rules.get("openapi") != "keep":
+        schema = openapi.translated(schema, path, work.report)
     # PERF: a dialect that only wants objects at the top (some 100 us per request of three tools) walks nothing.
     walks = any(key in _WALKING and value != "keep" for key, value in rules.items())
     made = _Dialect(schema, rules, path, work).convert(schema, ("#",), 0) if walks else schema

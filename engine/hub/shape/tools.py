@@ -155,11 +155,11 @@ def _function(tool: dict[str, Any], rules: dict[str, Any], names: _Names, path: 
     if not isinstance(name, str) or not name:
         raise Refusal(f"{path}.name", "a tool needs a name")
     made = {**tool, "name": names.fit(name)}
-    dialect = rules.get("schema")
-    wanted = dialect and (made.get("schema") is not None or dialect.get("object_required"))
-    if dialect and wanted and tool.get("kind") != "custom":
+    dialect: dict[str, Any] = rules.get("schema") or {}
+    wanted = made.get("schema") is not None or dialect.get("object_required")
+    if wanted and tool.get("kind") != "custom":
         made["schema"] = schemas.convert(made.get("schema") or {}, dialect, f"{path}.schema", work)
-    if (rules.get("strict") == "drop" or (dialect or {}).get("strict") == "drop") and made.pop("strict", None):
+    if (rules.get("strict") == "drop" or dialect.get("strict") == "drop") and made.pop("strict", None):
         work.report(f"{path}.strict", "the target does not know strict tools")
     return made
 
