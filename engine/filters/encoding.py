@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
 from engine.filters.operations import compact
@@ -92,9 +93,17 @@ def _media_kind(value: Any) -> str | None:
 
 
 def _hash_id(value: Any, prefix: Any = "") -> str:
-    digest = hashlib.sha256(compact(value).encode("utf-8", "surrogatepass")).hexdigest()
-    return (prefix if type(prefix) is str else "") + digest[:24]
+    short = type(value) is str and len(value) < _SHORT
+    return (prefix if type(prefix) is str else "") + (_kept_digest(value) if short else _digest(value))
 
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(compact(value).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+_SHORT = 256
+_kept_digest = lru_cache(maxsize=4096)(_digest)
+"""PERF: the chunks of a stream name the same few ids again and again."""
 
 FILTERS = (
     Filter(

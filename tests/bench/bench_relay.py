@@ -92,7 +92,7 @@ def wrk(url: str, key: str, directory: Path, connections: int, seconds: int = SE
     }
 
 
-STREAMS, CHUNKS, PAUSE = 100, 100, 0.05
+STREAMS, CHUNKS, PAUSE = 50, 400, 0.02
 UPSTREAM = """
 import asyncio, sys
 CHUNK = (b'data: {"id":"c-1","object":"chat.completion.chunk","created":1,"model":"bench-model","choices":'
