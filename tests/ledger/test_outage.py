@@ -7,6 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,7 +31,9 @@ def stack() -> Iterator[ExitStack]:
 def test_requests_go_on_while_a_database_is_away(stack: ExitStack, main: str, log: str) -> None:
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gatewright-outage-")))
     directory.chmod(0o755)  # the servers run under users of their own
-    servers = {kind: Server(kind, directory / kind) for kind in (main, log)}
+    with ThreadPoolExecutor() as pool:
+        made = {kind: pool.submit(Server, kind, directory / kind) for kind in (main, log)}
+    servers = {kind: one.result() for kind, one in made.items()}
     for server in servers.values():
         stack.callback(server.close)
     site = Site(directory, dsn=servers[main].dsn, log_dsn=servers[log].dsn)
@@ -75,9 +78,11 @@ def test_requests_go_on_while_a_database_is_away(stack: ExitStack, main: str, lo
 
 
 def _kill_one(site: Site) -> int:
-    pid = site.worker_pids()[0]
+    """Kill a worker and wait for the one in its place, which may have to wait for the database then."""
+    pid, begun = site.worker_pids()[0], site.begun()
     os.kill(pid, signal.SIGKILL)
-    while Path(f"/proc/{pid}").exists():
+    end = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() or site.begun() == begun:
+        assert time.monotonic() < end, site.gateway.output[-2000:]
         time.sleep(0.02)
-    time.sleep(1)
     return pid

@@ -129,8 +129,14 @@ class Site:
 
     def worker_pids(self) -> list[int]:
         """Workers that run."""
-        found = [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.gateway.output)]
-        return [pid for pid in found if Path(f"/proc/{pid}").exists()]
+        return [pid for pid in self._booted() if Path(f"/proc/{pid}").exists()]
+
+    def begun(self) -> int:
+        """How many workers have begun so far."""
+        return len(self._booted())
+
+    def _booted(self) -> list[int]:
+        return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.gateway.output)]
 
     def kill_worker(self, chance: random.Random) -> None:
         """Kill one worker; the master makes another."""
