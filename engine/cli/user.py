@@ -24,11 +24,13 @@ def command() -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(list(_ROLES)), default="user", show_default=True)
 @click.option("--group", default="default", show_default=True, help="The group whose channels and prices apply.")
-@click.option("--quota", type=int, default=0, show_default=True, help="Quota units to begin with.")
+@click.option("--quota", type=int, help="Quota units to begin with; without it, what the option QuotaForNewUser says.")
 @click.option("--invited-by", default="", metavar="CODE", help="Invitation code of another user, who is rewarded.")
 @click.option("--password", help="8 characters to 72 bytes; without it, a random one is made and shown, once.")
 @as_json
-def create(name: str, role: str, group: str, quota: int, invited_by: str, password: str | None, json_: bool) -> None:
+def create(
+    name: str, role: str, group: str, quota: int | None, invited_by: str, password: str | None, json_: bool
+) -> None:
     """Make a user called NAME."""
     chosen = password or random_text(16)
     db = database()

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from engine.storage.database import Database, StorageError
 from engine.storage.log_rows import CONSUME
+from engine.storage.tables.ledger import ledger
 from engine.storage.tables.own import budget_use, budgets
 
 KEY, USER = "key", "user"
@@ -106,7 +107,8 @@ def put(db: Database, log_db: Database, budget: Budget) -> None:
     if not 0 <= budget.amount <= _MOST or not 0 <= budget.soft_percent <= 100:
         raise StorageError("a budget has an amount of 0 or more, and warns at 0 to 100 percent of it")
     now = time.time()
-    spent = _logged(log_db, budget, begins(budget.period, now))
+    since = begins(budget.period, now)
+    spent = _logged(log_db, budget, since) + _unlogged(db, budget, since)
     row = {name: getattr(budget, name) for name in ("holder", "holder_id", "period", "unit", "amount", "soft_percent")}
     place = {**{name: row[name] for name in ("holder", "holder_id", "period", "unit")}}
 
@@ -134,6 +136,17 @@ def _logged(log_db: Database, budget: Budget, since: int) -> int:
     amount = row.quota if budget.unit == QUOTA else func.coalesce(row.prompt_tokens, 0) + row.completion_tokens
     wanted = (row[holder] == budget.holder_id, row.created_at >= since, row.type == CONSUME)
     with log_db.read() as connection:
+        return int(connection.execute(select(func.sum(amount)).where(*wanted)).scalar() or 0)
+
+
+def _unlogged(db: Database, budget: Budget, since: int) -> int:
+    """What calls used since then of which the operator wants no log row."""
+    row = ledger.c
+    holder = row.user_id if budget.holder == USER else row.token_id
+    amount = row.quota if budget.unit == QUOTA else row.prompt_tokens + row.completion_tokens
+    bare = row.logged == False  # noqa: E712 - SQL; older rows have nothing there, and a log row
+    wanted = (holder == budget.holder_id, row.created_at >= since, row.counted == True, bare)  # noqa: E712
+    with db.read() as connection:
         return int(connection.execute(select(func.sum(amount)).where(*wanted)).scalar() or 0)
 
 

@@ -38,6 +38,11 @@ def worth(db: Database) -> tuple[int, int]:
     return _units(said, "QuotaForInviter", 0), _units(said, "QuotaForInvitee", 0)
 
 
+def begins_with(db: Database) -> int:
+    """Quota units of a new user."""
+    return _units(options.load(db), "QuotaForNewUser", 0)
+
+
 def reward(db: Database, connection: Connection, user: int, amount: int) -> None:
     """Count an invitation of a user, and keep its reward."""
     there = db.columns.get("users", frozenset())

@@ -64,11 +64,14 @@ def create_user(
     *,
     role: int = 1,
     group: str = "default",
-    quota: int = 0,
+    quota: int | None = None,
     display_name: str = "",
     invited_by: str = "",
 ) -> int:
-    """Make a user and give the id. ``invited_by`` is the invitation code of another."""
+    """Make a user and give the id. ``invited_by`` is the invitation code of another.
+
+    Without ``quota`` the user begins with what the option QuotaForNewUser says, in units.
+    """
     if role not in _ROLES:
         raise StorageError(f"role {role} is unknown; expected 1 (user), 10 (administrator) or 100 (root)")
     if not username.strip() or username != username.strip() or len(username) > _NAME_LENGTH:
@@ -80,7 +83,7 @@ def create_user(
         "role": role,
         "status": ENABLED,
         "email": "",
-        "quota": quota,
+        "quota": invitations.begins_with(db) if quota is None else quota,
         "group": group,
         "setting": "",
         "created_at": int(time.time()),

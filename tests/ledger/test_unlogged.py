@@ -16,7 +16,8 @@ from engine.ledger import export, journal
 from engine.ledger.proof import verify
 from engine.relay.choices import Choices
 from engine.settings import Settings
-from engine.storage import audit
+from engine.storage import audit, budgets
+from engine.storage.budgets import Budget
 from engine.storage.database import connect, open_database
 from engine.storage.dsn import resolve
 from engine.storage.tables.core import options
@@ -60,6 +61,21 @@ def test_a_row_that_should_not_be_there_or_is_missing_differs(books):
     change = "UPDATE logs SET request_id = 'r1' WHERE request_id = 'r2'"
     books.db.write(lambda connection: connection.exec_driver_sql(change).rowcount)
     assert found(books) == [("log", "r1", "rows", 0, 1), ("log", "r2", "rows", 1, 0)]
+
+
+def test_a_new_budget_knows_of_calls_without_log_rows(books):
+    ledger = books.ledger()
+    ledger.start()
+    for number, logged in enumerate((False, True, False)):
+        entry = books.entry(number, 5, logged=logged)
+        entry.row.update(prompt_tokens=2, completion_tokens=1, created_at=entry.created_at)
+        ledger.put(entry)
+    ledger.put(books.entry(9, 100, logged=False, created_at=1))
+    assert ledger.close()
+    now = time.time()
+    for holder, one, unit, spent in (("key", books.token, "quota", 15), ("user", books.user, "tokens", 9)):
+        budgets.put(books.db, books.db, Budget(0, holder, one, "month", unit, 1000, 80))
+        assert budgets.used(books.db, Budget(0, holder, one, "month", unit, 1000, 80), now) == spent
 
 
 def test_the_journal_keeps_whether_a_row_is_wanted(light):

@@ -46,6 +46,15 @@ def test_an_invitation_rewards_both_and_rewards_become_balance(db: Database, tmp
     assert verify(db, db, tmp_path / "none").agrees
 
 
+def test_a_new_user_begins_with_what_the_option_says_unless_told(db: Database) -> None:
+    assert people.create_user(db, "zoe", PASSWORD)
+    db.write(lambda c: c.execute(text("INSERT INTO options VALUES ('QuotaForNewUser', '900')")).rowcount)
+    people.create_user(db, "ann", PASSWORD)
+    people.create_user(db, "bob", PASSWORD, quota=0)
+    found = [one(db, f"SELECT quota FROM users WHERE username = '{name}'")[0] for name in ("zoe", "ann", "bob")]
+    assert found == [0, 900, 0]
+
+
 @pytest.mark.parametrize("code", ["", "nobody"])
 def test_a_code_that_nobody_has_makes_no_user(lite: Database, code: str) -> None:
     ann = people.create_user(lite, "ann", PASSWORD)
