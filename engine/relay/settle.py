@@ -149,7 +149,7 @@ def _row(call: Call, outcome: Outcome, refused: bool, quota: int, priced: dict[s
         use_time=int(time.monotonic() - call.started),
         is_stream=call.stream,
         group=attempt.group if attempt else "",
-        ip=call.ip if refused else "",
+        ip=call.ip if (account.logs_ip if account else refused) else "",
         request_id=call.request_id,
         upstream_request_id=outcome.upstream_id[:128],
         created_at=call.now,

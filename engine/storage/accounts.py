@@ -27,7 +27,10 @@ _OLD_DELETED = 3
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A key joined with its user. ``group`` is the one in use; ``model_limits`` of nothing allows every model."""
+    """A key joined with its user. ``group`` is the one in use; ``model_limits`` of nothing allows every model.
+
+    ``logs_ip``: the user has asked for its calls' addresses in the log.
+    """
 
     user_id: int
     username: str
@@ -49,6 +52,7 @@ class Account:
     networks: tuple[Network, ...]
     cross_group_retry: bool
     auto_groups: tuple[str, ...]
+    logs_ip: bool
 
     @property
     def admin(self) -> bool:
@@ -66,7 +70,7 @@ _KEY_COLUMNS = (
     "id name key status group unlimited_quota remain_quota expired_time model_limits_enabled model_limits models"
     " allow_ips subnet cross_group_retry auto_groups"
 )
-_USER_COLUMNS = "id username role status group quota deleted_at"
+_USER_COLUMNS = "id username role status group quota deleted_at setting"
 
 
 def _select(db: Database) -> Select[Any]:
@@ -106,7 +110,7 @@ def account(row: Sequence[Any], key: str) -> Account:
     """The account of a row."""
     token_id, name, _, status, group, unlimited, remain, expires = row[:8]
     limited, limits, models, addresses, subnet, cross, auto = row[8:15]
-    user_id, username, role, user_status, user_group, quota, deleted = row[15:]
+    user_id, username, role, user_status, user_group, quota, deleted, *setting = row[15:]
     user_group = user_group or "default"
     return Account(
         user_id=user_id,
@@ -129,7 +133,19 @@ def account(row: Sequence[Any], key: str) -> Account:
         networks=_both(networks(addresses), networks(subnet)),
         cross_group_retry=bool(cross),
         auto_groups=_names(auto),
+        logs_ip=_logs_ip(setting[0]) if setting else False,  # a row that an older release kept has none
     )
+
+
+def _logs_ip(setting: str | None) -> bool:
+    """PERF: few settings have the word, and only those are read."""
+    if not setting or "record_ip_log" not in setting:
+        return False
+    try:
+        found = orjson.loads(setting)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(found, dict) and found.get("record_ip_log") is True
 
 
 def _limits(enabled: object, limits: str | None, models: str | None) -> frozenset[str] | None:

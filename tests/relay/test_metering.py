@@ -94,7 +94,8 @@ class Row:
     """The log row of a call."""
 
     def __init__(self, gateway: Gateway, request_id: str) -> None:
-        query = "SELECT type, content, quota, prompt_tokens, completion_tokens, other FROM logs WHERE request_id = ?"
+        columns = "type, content, quota, prompt_tokens, completion_tokens, ip, other"
+        query = f"SELECT {columns} FROM logs WHERE request_id = ?"
         end = time.monotonic() + 20
         while True:
             with closing(sqlite3.connect(gateway.data / "gatewright.db")) as db:
@@ -103,8 +104,8 @@ class Row:
                 break
             time.sleep(0.05)
         assert found, "no log row"
-        self.type, self.content, self.quota, self.input, self.output = found[:5]
-        self.other = json.loads(found[5])
+        self.type, self.content, self.quota, self.input, self.output, self.ip = found[:6]
+        self.other = json.loads(found[6])
 
     @property
     def source(self) -> str:
@@ -504,6 +505,17 @@ def test_an_error_that_costs_is_charged_once_and_not_tried_again(running, call, 
     row = until(call, "/v1/chat/completions", chat("grok-plain"), refuses, lambda _, row: row.quota == 0)
     assert (row.type, row.quota) == (5, 0)
     assert not two.got
+
+
+def test_an_address_is_in_the_log_where_the_user_asked_for_it(running, call):
+    path, body, answer = "/v1/chat/completions", chat("gpt-4o-told"), chat_answer({"content": "hi"}, **TOLD)
+    refused = {"model": "no-such-model", "messages": body["messages"]}
+    assert call(path, body, answer)[1].ip == ""
+    assert (call(path, refused, answer)[1].type, call(path, refused, answer)[1].ip) == (5, "")
+    with closing(sqlite3.connect(running.data / "gatewright.db", timeout=20)) as db, db:
+        db.execute("UPDATE users SET setting = ?", ('{"record_ip_log": true, "more": 1}',))
+    assert until(call, path, body, answer, lambda _, row: row.ip).ip == "127.0.0.1"
+    assert call(path, refused, answer)[1].ip == "127.0.0.1"
 
 
 def test_the_option_says_which_statuses_are_tried_again(running, call, two):

@@ -35,6 +35,27 @@ def test_a_made_key_finds_its_account(db: Database) -> None:
     assert (account.user_status, account.user_deleted, account.admin) == (1, False, False)
 
 
+@pytest.mark.parametrize(
+    ("setting", "logged"),
+    [
+        ("", False),
+        (None, False),
+        ('{"record_ip_log": true}', True),
+        ('{"record_ip_log": false}', False),
+        ('{"a": "record_ip_log"}', False),
+        ("record_ip_log, broken", False),
+        ('["record_ip_log"]', False),
+    ],
+)
+def test_a_user_says_whether_its_addresses_are_logged(lite: Database, setting: str | None, logged: bool) -> None:
+    key = keys.create_key(lite, people.create_user(lite, "ann", PASSWORD), "k").key
+    run(lite, "UPDATE users SET setting = :setting", setting=setting)
+    row = accounts.find_row(lite, accounts.split_key(key)[0])
+    assert row is not None
+    assert accounts.account(row, "k").logs_ip is logged
+    assert not accounts.account(row[:-1], "k").logs_ip, "a row that an older release kept for outages"
+
+
 def test_keys_have_the_familys_form(db: Database) -> None:
     people.create_user(db, "u", PASSWORD)
     made = keys.create_key(db, "u", "k")
