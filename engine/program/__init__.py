@@ -20,8 +20,8 @@ position:
                          usageRequest: {path: [], chunkWhen: fn}, starts, needsSum, reads, says, silent as above},
                 usage: {at: fn, counts}, error: {decode: fn, encode: fn, status, rules: [rule]},
                 models: {list: fn, get: fn}, countTokens: {decode: fn, encode: fn},
-               stored: {field, keep, input, output, id, prefix, paging, items: fn, carry: fn, reference: fn, final: fn,
-                        pending: fn, cancellable: fn, listed: fn, page: fn, deleted: fn}}
+                stored: {field, keep, input, output, id, prefix, paging, replay, items: fn, carry: fn, reference: fn,
+                         final: fn, pending: fn, cancellable: fn, listed: fn, page: fn, deleted: fn}}
     rule       {status: [429, "5xx"] | None, when: fn, meaning, fee}
     provider   {name, baseUrl, formats: {format: {path, stream, countTokensPath, headers}}, auth, headers, usage,
                 models, requestPatches: [patch], errors: [rule], errorBody: fn, credential, groups, timeouts, discover,

@@ -204,6 +204,7 @@ class _Builder:
             id=data["id"],
             prefix=data.get("prefix") or "",
             paging=data.get("paging") or {},
+            replay=data.get("replay") or {},
             items=self.functions[data["items"]],
             carry=self.function(data.get("carry")),
             reference=self.function(data.get("reference")),

@@ -98,6 +98,8 @@ class Stored:
     id: str
     prefix: str
     paging: dict[str, Any]
+    replay: dict[str, str]
+    """Query names of an answer's being told as a stream."""
     items: Function
     """(_r, input) -> the new items of a request."""
     carry: Function | None

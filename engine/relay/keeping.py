@@ -14,6 +14,8 @@ from engine.errors import CallError
 from engine.relay.call import Attempt, Reply
 from engine.relay.dialect import JSON
 from engine.relay.identify import identify
+from engine.relay.losses import loss_header
+from engine.relay.retelling import retell, wanted
 from engine.relay.route import format_for
 from engine.relay.send import ask
 from engine.relay.stored import Record
@@ -32,13 +34,15 @@ _ORDERS = ("asc", "desc")
 
 
 def get_stored(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
-    """Answer with a kept answer."""
+    """Answer with a kept answer, whole or as a stream."""
     rules, record = _found(state, call)
-    if call.query.get("stream", "").lower() in ("true", "1"):
-        raise CallError("bad_request", "a kept answer is given whole; leave stream out", param="stream")
     if rules.pending is not None and rules.pending([], record.answer):
         record = _asked(state, call, rules, record, "GET", "")
-    return _json(record.answer)
+    reply = retell(call, rules, record) if wanted(call, rules) else _json(record.answer)
+    more = rules.replay.get("include")
+    if more and any(name.partition("[")[0] == more for name in call.query):
+        reply.headers += loss_header([(more, "the answer is given as it was kept")])
+    return reply
 
 
 def delete_stored(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:

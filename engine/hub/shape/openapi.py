@@ -56,7 +56,6 @@ def _node(schema: Any, path: str, report: Report) -> Any:
     if not isinstance(schema, dict):
         return schema
     made: dict[str, Any] = {}
-
     for spelled, value in schema.items():
         key = _SPELLED.get(spelled, str(spelled))
         if key in ("nullable", "propertyOrdering") or (key == "format" and value == "enum"):
