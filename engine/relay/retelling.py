@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import CallError
+from engine.errors import CallError, MappingError
 from engine.hub import replay
 from engine.hub.assembler import Assembler
 from engine.hub.usage import Plan
@@ -39,7 +39,14 @@ def retell(call: Call, rules: Stored, record: Record) -> Reply:
             param=rules.replay["stream"],
         )
     frame = framing.encoder(framing_of(call))
-    events = [frame.event(data) for data in _events(call, rules, record)]
+    try:
+        events = [frame.event(data) for data in _events(call, rules, record)]
+    except MappingError as ex:
+        raise CallError(
+            "bad_request",
+            f"{record.id} is not as answers are ({ex}), and can't be told as a stream; ask for it whole",
+            param=rules.replay["stream"],
+        ) from ex
     body = frame.start() + b"".join(events[begin:]) + frame.done()
     return Reply(200, [("content-type", frame.content_type), ("cache-control", "no-cache")], body)
 

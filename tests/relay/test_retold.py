@@ -107,6 +107,15 @@ def test_failed_answer_ends_in_its_error(client, one):
     assert told[-1].response.error.message == "It broke."
 
 
+def test_answer_that_makes_no_sense_is_given_whole_only(client, one):
+    odd = {"id": "resp_odd", "object": "response", "created_at": 1, "model": "m", "status": "completed"}
+    one.script = lambda say: say.whole({**odd, "output": [{"type": "message", "content": 7}]})
+    client.responses.create(model="responses-model", input="Hi")
+    assert client.responses.with_raw_response.retrieve("resp_odd").http_response.json()["output"][0]["content"] == 7
+    with pytest.raises(openai.BadRequestError, match="resp_odd is not as answers are"):
+        retold(client, "resp_odd")
+
+
 def test_more_than_was_kept_is_told_as_lost(client, one):
     one.script = speaking("Hello")
     made = create(client, False, model="claude-model", input="Hi")
