@@ -43,7 +43,7 @@ class Places:
     def _with(self, line: Line, body: Json, read: Json) -> Line:
         path, why = line
         if "[" in path or (isinstance(read, dict) and path in read):
-            return line  # it is the caller's own already
+            return line  # it has a number, or is the caller's own already
         found = self.find(path, read)
         if not found:
             return line

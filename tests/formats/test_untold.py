@@ -26,6 +26,7 @@ Place = tuple[str, Kind]
 """A dotted path without the indices of lists, and what stands on the way."""
 Told = tuple[str, list[tuple[str, str]]]
 
+ANSWERED = (*FORMATS, "ollama.chat", "cohere.chat", "bedrock.converse")
 ENDINGS = ("stop_reason", "finish_reason", "finishReason")
 CITED = ("grounding", "citation", "annotation")
 EXCUSED: dict[tuple[str, str], str] = {
@@ -181,6 +182,43 @@ def test_no_field_of_a_recorded_answer_vanishes_in_silence(folder: str, target: 
         pytest.skip(f"{folder} passes through to {target}, or none was recorded")
     seen: set[Place] = set()
     assert not [line for exchange in mine for line in remainders(exchange, target, seen)]
+
+
+UNRECORDED = {
+    "bedrock.converse stream": "no event stream of Bedrock was recorded",
+    "ollama.chat stream": "Ollama was recorded by its chat completions only",
+    "ollama.chat response": "Ollama was recorded by its chat completions only",
+}
+
+
+UNSEEN = {"prompt", "refusal"}
+"""What the reference of Responses has in an answer and in `response.refusal.done`, and no recording."""
+
+
+def paths_of(value: Any, path: str = "") -> Iterator[str]:
+    """The dotted path of every member."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield f"{path}{key}"
+        yield from paths_of(inner, f"{path}{key}.")
+    for item in value if isinstance(value, list) else ():
+        yield from paths_of(item, path)
+
+
+@pytest.mark.parametrize("name", [*ANSWERED, "deepseek.chat", "mistral.chat"])
+def test_what_is_declared_silent_was_seen_in_answers(name: str) -> None:
+    if recorded.place() is None:
+        pytest.skip("there are no recordings")
+    home = recorded.program().formats[name]
+    family = [
+        exchange
+        for exchange in (*recorded.exchanges(), *recorded.dialects())
+        if recorded.program().formats[exchange.format].passthrough_as == home.passthrough_as and exchange.status == 200
+    ]
+    seen = {path.split(".")[-1] for e in family for path in paths_of(recorded.recorded_answer(e))}
+    assert home.stream is not None
+    for section, silent in (("response", home.fields.silent), ("stream", home.stream.fields.silent)):
+        if f"{name} {section}" not in UNRECORDED:
+            assert {path.split(".")[-1] for path in silent} - seen - UNSEEN == set()
 
 
 ANSWERS: dict[str, dict[str, Any]] = {
