@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_UNSAYABLE = re.compile("[^ -~]")
+"""What a header can't hold; upstreams name fields as they like."""
 _CHARACTERS = 2000
 
 
@@ -10,4 +14,4 @@ def loss_header(report: list[tuple[str, str]]) -> list[tuple[str, str]]:
     if not report:
         return []
     text = "; ".join(dict.fromkeys(f"{path}={why}" for path, why in report))[:_CHARACTERS]
-    return [("x-gatewright-loss", text.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " "))]
+    return [("x-gatewright-loss", _UNSAYABLE.sub("?", text))]

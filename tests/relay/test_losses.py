@@ -75,6 +75,16 @@ def test_answer_with_ever_new_fields_cannot_make_the_report_grow(gateway, one):
     assert len(losses_of(gateway, answer)) == 50
 
 
+def test_field_of_any_name_makes_a_header(gateway, one):
+    odd = "a\x00b\x1b[31m\r\nx-evil: 1\u20ac\x7f"
+    one.script = lambda say: say.whole({**chat(content="hi"), odd: 1})
+    path, body = body_of("claude", "chat-model")
+    answer = gateway.post(path, body)
+    assert answer.status_code == 200
+    assert answer.headers["x-gatewright-loss"].startswith("a?b?[31m??x-evil: 1??=")
+    assert "x-evil" not in answer.headers
+
+
 def test_loss_of_a_request_names_its_place_in_the_callers_own_body(gateway, one):
     one.script = lambda say: say.whole(chat(content="hi"))
     mark = {"cache_control": {"type": "ephemeral"}}
