@@ -52,6 +52,24 @@ def _b64decode(value: Any) -> str | None:
         return None
 
 
+def _b64standard(value: Any) -> str | None:
+    """What is no base64 either stays as it is, so that whoever refuses it can say where it came from.
+
+    PERF: media are long and nearly always standard already: two searches and no copy then (0.2 ms for 4 MB).
+    """
+    if type(value) is not str:
+        return None
+    lacking = -len(value) % 4
+    if not lacking and "-" not in value and "_" not in value:
+        return value
+    made = value.replace("-", "+").replace("_", "/") + "=" * lacking
+    try:
+        base64.b64decode(made, validate=True)
+    except (binascii.Error, ValueError):
+        return value
+    return made
+
+
 def _data_url(value: Any, mime: Any = None) -> str | None:
     if type(value) is not str:
         return None
@@ -139,6 +157,19 @@ FILTERS = (
         "text",
         "the text whose UTF-8 bytes stand in base64; nothing if it is none",
         (("'aMOp' | b64decode", "hé"), ("'a' | b64decode", None)),
+    ),
+    Filter(
+        "b64standard",
+        _b64standard,
+        "text",
+        "text",
+        "base64 that may be URL-safe (`-`, `_`) or lack its padding, as standard base64; other text as it is",
+        (
+            ("'-__-Aw' | b64standard", "+//+Aw=="),
+            ("'+//+Aw==' | b64standard", "+//+Aw=="),
+            ("'a!' | b64standard", "a!"),
+        ),
+        cost=0,
     ),
     Filter(
         "data_url",

@@ -84,6 +84,16 @@ def test_chat_client_adds_up_what_a_gemini_model_speaks(chat, one):
     assert one.got[-1].json["generationConfig"]["responseModalities"] == ["AUDIO"]
 
 
+@pytest.mark.parametrize(("mime", "member"), [("image/png", "image_url"), ("audio/wav", "input_audio")])
+def test_bytes_that_the_gemini_sdk_sends_in_url_safe_base64_reach_a_chat_model(google, one, mime, member):
+    one.script = lambda say: say.events(chunk(role="assistant", content="seen"), chunk(finish="stop"), USAGE, DONE)
+    content = bytes([251, 255, 254, 3])
+    google.models.generate_content(model="chat-model", contents=[types.Part.from_bytes(data=content, mime_type=mime)])
+    said = one.got[-1].json["messages"][0]["content"][0][member]
+    data = said.get("data") or said["url"].partition(",")[2]
+    assert data == base64.b64encode(content).decode() == "+//+Aw=="
+
+
 def test_refusal_names_the_place_in_the_callers_own_spelling(gateway, chat, one):
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,!!!"}}
     turns = [
