@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiler import answerreads, extends, prices, references, reuse
+from engine.compiler import answerreads, extends, madenames, prices, references, reuse
 from engine.compiler.analysis import WHOLE
 from engine.compiler.diagnostics import Fault
 from engine.compiler.fragments import Fragments
@@ -41,6 +41,7 @@ def link(definitions: Definitions, shared: Fragments) -> Linked:
         linked.faults += references.check(definition, found, definitions)
         if not definition.abstract:
             wanted.append((definition, found))
+            linked.faults += madenames.check(definition)
     linked.functions, linked.compiled = reuse.compile_all(wanted, shared, linked.faults)
     layout = _Layout(definitions, linked)
     linked.data = {

@@ -7,7 +7,7 @@ from typing import Any
 from engine.hub import loss, memory
 from engine.hub.assembler import Assembler
 from engine.hub.replay import events, prepare
-from engine.hub.shape import Memo, Restorer, restore
+from engine.hub.shape import Memo, Restorer, restore, shape
 
 START = {"type": "start", "id": "m"}
 
@@ -131,3 +131,18 @@ def test_unread_paths_are_told_one_by_one() -> None:
     }
     assert [path for path, _ in loss.unread(request, {"sampling.seed", "user"})] == ["sampling.top_k"]
     assert loss.unread(request, {"sampling", "user"}) == []
+
+
+def test_the_answer_tool_is_known_by_the_name_that_the_target_has_for_it() -> None:
+    request = {
+        "messages": [{"role": "user", "parts": [{"type": "text", "text": "x"}]}],
+        "output": {"type": "schema", "schema": {"type": "object"}},
+    }
+    rules = {"output": ["tool"], "tools": {"name": {"pattern": "^[a-z-]+$", "max": 24}}}
+    made, memo = shape(request, rules, {"format": "alpha", "target": "beta"}, [])
+    name = made["tools"][0]["name"]
+    assert "_" not in name
+    response = {"id": "m", "parts": [{"type": "tool_call", "id": "c", "name": name, "arguments": '{"a":1}'}]}
+    assert restore(response, memo)["parts"] == [{"type": "text", "text": '{"a":1}'}]
+    assembler = streamed(memo, START, call(id="c", name=name), args('{"a":1}'))
+    assert [(part["type"], part["text"]) for part in assembler.message["parts"]] == [("text", '{"a":1}')]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -341,3 +342,56 @@ def test_files_that_can_not_be_fetched_or_are_too_many_are_refused_by_path() -> 
     many = [image(url=f"https://x/{number}") for number in range(33)]
     with pytest.raises(Refusal, match=r"parts\[32\].*32 files"):
         shaped({"messages": [turn("user", *many)]}, rules, fetch=fetch)
+
+
+FORMS = [
+    "^[a-z_]+$",
+    "^[a-z][a-z0-9-]*$",
+    "^[a-z]+$",
+    "^[A-Z_]+$",
+    "^[0-9]+$",
+    "^[a-zA-Z0-9]{9}$",
+    "^[0-9a-f]+$",
+    "^[A-Za-z][A-Za-z0-9]{0,5}$",
+]
+
+
+@pytest.mark.parametrize("form", [*FORMS, "^tool-[0-9a-f]+$"])
+def test_a_made_up_tool_name_is_of_the_form_that_made_it_necessary(form: str) -> None:
+    names = ["get Weather", "set.Weather", "été", "x" * 70, "!!"]
+    rules = {"tools": {"name": {"pattern": form, "max": 64}}}
+    past = turn("assistant", *(call(str(number), name) for number, name in enumerate(names)))
+    request = {"messages": [past], "tools": [tool(name) for name in names]}
+    made, report = shaped(request, rules)
+    sent = [one["name"] for one in made["tools"]]
+    assert all(re.fullmatch(form, name) for name in sent), sent
+    assert len(set(sent)) == len(names)
+    assert [part["name"] for part in made["messages"][0]["parts"]] == sent
+    assert made == shaped(request, rules)[0]
+    assert [line for line in report if "does not fit" in line[1]]
+
+
+@pytest.mark.parametrize(
+    ("form", "more"),
+    [
+        *((form, {}) for form in FORMS),
+        ("^r[0-9]+$", {"prefix": "r"}),
+        ("^T[0-9]{12}$", {"prefix": "T"}),
+        ("^[0-9]{4}$", {"max": 4, "prefix": ""}),
+    ],
+)
+def test_a_made_up_id_is_of_the_form_that_made_it_necessary(form: str, more: dict[str, Any]) -> None:
+    ids = ["call_A.1", "call_B.1", "call_C.1"]
+    request = {"messages": [turn("assistant", *map(call, ids)), turn("tool", *map(result, ids)), turn("user", "x")]}
+    made, _ = shaped(request, {"ids": {"pattern": form, **more}})
+    sent = [part["id"] for part in made["messages"][0]["parts"]]
+    assert all(re.fullmatch(form, one) for one in sent), sent
+    assert len(set(sent)) == len(ids)
+    assert [part["id"] for part in made["messages"][1]["parts"]] == sent
+
+
+def test_made_up_names_of_few_characters_never_stand_for_two() -> None:
+    names = [f"tool.{number}" for number in range(300)]
+    request = {"messages": [turn("user", "x")], "tools": [tool(name) for name in names]}
+    made, _ = shaped(request, {"tools": {"name": {"pattern": "^[0-9]+$", "max": 4}}})
+    assert len({one["name"] for one in made["tools"]}) == len(names)

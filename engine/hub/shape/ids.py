@@ -14,7 +14,6 @@ from engine.hub import naming
 from engine.hub.shape.work import Work, matches
 from engine.hub.types import Part
 
-_MADE_LENGTH = 24
 _CALLS = frozenset({"tool_call", "tool_result"})
 
 
@@ -78,17 +77,25 @@ class _Calls:
             return self.renamed[told]
         limit, form = self.rules.get("max"), self.rules.get("pattern")
         fits = (not limit or len(told) <= limit) and (not form or matches(form, told))
-        wanted = told if fits else self.made(told)
+        wanted = told if fits else self._free(told)
         if wanted != told:
             self.work.memo.ids[wanted] = told
         self.renamed[told] = wanted
         return wanted
 
+    def _free(self, told: str) -> str:
+        """A made-up id that stands for no other one: of few characters, two may come out alike."""
+        ids = self.work.memo.ids
+        tries = (self.made(told + " " * salt) for salt in range(9))
+        return next((made for made in tries if ids.get(made, told) == told), self.made(told))
+
     def made(self, seed: str) -> str:
         """A stable id out of the place or the old id."""
-        prefix: str = self.rules.get("prefix", "call_")
-        length = min(_MADE_LENGTH, (self.rules.get("max") or 64) - len(prefix))
-        return prefix + naming.short_hash(seed, max(length, 1))
+        rules = self.rules
+        made = naming.made_id(seed, rules.get("pattern"), rules.get("max"), rules.get("prefix"))
+        if made is None:
+            raise Refusal("messages", f"the id {seed[:80]!r} of a call can't be given in a form that the target takes")
+        return made
 
 
 def link(work: Work) -> None:

@@ -42,7 +42,7 @@ class Restorer:
         key = event.get("key")
         if key is not None and key in self._answers and not fields.get("name"):
             return _retold(event)
-        if self._memo.output_tool and fields.get("name") == self._memo.output_tool:
+        if self._memo.output_tool and self._own_name(fields.get("name")) == self._memo.output_tool:
             self._seen = True
             self._current = event["type"] == "part_start"
             self._answers.add(key)
@@ -53,6 +53,10 @@ class Restorer:
         self._answers.discard(key)
         self._current = False
         return {**event, "fields": self.part(fields)}
+
+    def _own_name(self, name: Any) -> Any:
+        """A tool's name before it was fitted to the target."""
+        return self._memo.names.get(name, name) if isinstance(name, str) else name
 
     def _is_answer(self, event: Event) -> bool:
         key = event.get("key")

@@ -21,6 +21,8 @@ from engine.hub.shape.work import Memo, Work, matches
 from engine.hub.types import Part
 
 _MEMBER = "input"
+_SALTS = tuple(" " * times for times in range(1, 9))
+"""Tried in this order where a made-up name is taken."""
 _CALLS = frozenset({"tool_call", "tool_result"})
 
 
@@ -99,20 +101,23 @@ class _Names:
             self._known[name] = self._made(name)
         return self._known[name]
 
-    def _fits(self, name: str) -> bool:
-        return (not self._most or len(name) <= self._most) and (not self._form or matches(self._form, name))
-
     def _made(self, name: str) -> str:
-        if self._fits(name):
+        if (not self._most or len(name) <= self._most) and (not self._form or matches(self._form, name)):
             return name
-        plain = "".join(char if char.isascii() and (char.isalnum() or char in "_-") else "_" for char in name)
-        mark = "_" + naming.short_hash(name, 8)
-        made = plain[: (self._most or 64) - len(mark)] + mark
-        if not self._fits(made):
-            made = "tool" + mark
+        made = self._free(name)
         self._work.memo.names[made] = name
         self._work.report("tools", f"the name {name[:80]!r} does not fit the target and is {made!r} there")
         return made
+
+    def _free(self, name: str) -> str:
+        """A name that fits and stands for no other one: of few characters, two may come out alike."""
+        for salt in ("", *_SALTS):
+            made = naming.made_name(name, self._form, self._most, salt)
+            if made is not None and self._work.memo.names.get(made, name) == name:
+                return made
+        raise Refusal(
+            "tools", f"the name {name[:80]!r} can't be given in a form that the target takes; rename the tool"
+        )
 
 
 def _definitions(work: Work, rules: dict[str, Any], names: _Names) -> set[str]:
