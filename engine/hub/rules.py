@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+ENDS = ("marker", "finish")
 GROUPED = frozenset({"text", "refusal", "thinking"})
 """Kinds whose neighbours share an item; every other part is an item of its own."""
 
@@ -17,6 +18,11 @@ GROUPED = frozenset({"text", "refusal", "thinking"})
 def _read(stream: Any, attribute: str, key: str, default: Any) -> Any:
     value = stream.get(key) if isinstance(stream, Mapping) else getattr(stream, attribute, None)
     return default if value is None else value
+
+
+def completed_by(ends: Mapping[str, bool]) -> frozenset[str]:
+    """What completes a stream. Where nothing is declared, either does: one that just stops is never whole."""
+    return frozenset(name for name in ENDS if ends.get(name)) or frozenset(ENDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +44,11 @@ class SourceRules:
         if stream is None:
             return cls()
         parts: Mapping[str, str] = _read(stream, "parts", "parts", {})
-        ends: Mapping[str, bool] = _read(stream, "ends", "ends", {})
+        ends = completed_by(_read(stream, "ends", "ends", {}))
         return cls(
             frozenset(kind for kind, how in parts.items() if how == "interleaved"),
-            bool(ends.get("marker")),
-            bool(ends.get("finish")),
+            "marker" in ends,
+            "finish" in ends,
             _read(stream, "starts", "starts", ""),
         )
 

@@ -50,9 +50,11 @@ class Through:
         self._reframed = answered.call.framing.get("type") != kind
         self._final = answered.call.format.stored.final if answered.call.format.stored else None
         self._sent = False
-        self._ended = not (stream.ends.get("marker") or stream.ends.get("finish"))
+        self._ended = False
         self._late = not stream.ends.get("marker")
         """A finish reason ends it, and usage may still follow: only what comes last is known to complete it."""
+        self._unmarked = not self._ends
+        """Nothing is declared by which its end could be found: every event is read for it."""
         self._finishing = False
         self._seen: list[bytes] = []
         self._seen_bytes = 0
@@ -80,7 +82,7 @@ class Through:
     def note(self) -> None:
         """Put usage into the outcome, and whether the answer is whole."""
         outcome = self._answered.outcome
-        self._answered.complete = self._ended and bool(self._ends) and outcome.error is None
+        self._answered.complete = self._ended and outcome.error is None
         if self._tally.changed:
             outcome.usage = self._tally.settle()
 
@@ -162,18 +164,19 @@ class Through:
 
     def _scan(self, complete: bytes, events: list[bytes]) -> bytes:
         """PERF: most pieces hold no mark and leave as they came, unread."""
-        if not self._reframed and not any(mark in complete for mark in self._marks):
+        if not self._reframed and not self._unmarked and not any(mark in complete for mark in self._marks):
             return complete
         return b"".join([self._marked(event) for event in events])
 
     def _marked(self, event: bytes) -> bytes:
         if any(mark in event for mark in self._ends):
-            self._ended = self._finishing = True
-            self.ending = self.ending or not self._late
-        if not self._reframed and not any(mark in event for mark in self._marks):
+            self._complete()
+        if not self._reframed and not self._unmarked and not any(mark in event for mark in self._marks):
             return event
         decoder = self._decoder()
         pairs = decoder.feed(event) + decoder.finish()
+        if decoder.done and self._unmarked:
+            self._complete()
         if not pairs:
             return b"" if self._reframed else event
         out = event if not self._reframed else b""
@@ -190,14 +193,20 @@ class Through:
                 out = self._encoder.data(data)
         return out
 
+    def _complete(self) -> None:
+        self._ended = self._finishing = True
+        self.ending = self.ending or not self._late
+
     def _read(self, name: str | None, data: Any) -> None:
-        """Take usage and errors from one event."""
+        """Take usage and errors from one event; its end too, where no mark tells that."""
         answered = self._answered
         for said in self._decode([], name, data, answered.headers, answered.request, answered.ctx) or ():
             if said["type"] == "usage":
                 self._tally.add(said)
             elif said["type"] == "error":
                 self._failed(answered.failed(said, data))
+            elif self._unmarked and said["type"] in ("end", "finish"):
+                self._complete()
 
     def _failed(self, error: dict[str, Any]) -> None:
         """The upstream told an error in its stream: before the first byte another channel can be tried."""
