@@ -15,6 +15,8 @@ from engine.compiler.frame import Frame, Function
 from engine.compiler.scope import Fragment, Path, Scope, mentions, weight
 from engine.compiler.sinks import Item, Local, Member, Result, Sink, operand
 
+_RESULT = Result()
+
 
 def compile_function(
     identifier: str,
@@ -24,12 +26,13 @@ def compile_function(
     *,
     at: Path = (),
     members: Mapping[str, str] | None = None,
+    sink: Sink = _RESULT,
 ) -> Function:
     """The function ``identifier(_r, *variables)`` of a tree; ``members`` are bare names for keys of a variable."""
     frame = Frame(scope, scope.where, _TREES)
     before = len(scope.faults)
     with frame.bound(_parameters(frame, variables, members or {})):
-        emit(frame, tree, Result(), at)
+        emit(frame, tree, sink, at)
     if len(scope.faults) == before:
         growth.check(scope, scope.where, tree, variables, at)
     return frame.finish(identifier, [f"v_{item}" for item in variables])

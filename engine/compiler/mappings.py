@@ -21,6 +21,7 @@ from engine.compiler.schema import Field
 from engine.compiler.scope import Fragment, Scope
 from engine.compiler.sets import Definition
 from engine.compiler.sharing import Sharing
+from engine.compiler.sinks import Listed, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,20 @@ def compile_definition(
 
 def _compile(item: Field, scope: Scope, groups: tuple[str, ...], shelf: Shelf) -> Compiled:
     value = item.value if item.mapping == "tree" or isinstance(item.value, str) else str(item.value).lower()
-    key = shelf.sharing.key(value, scope.fragments, scope.tables, item.mapping, item.variables, groups)
+    listed = bool(item.schema.get("x-list"))
+    key = shelf.sharing.key(value, scope.fragments, scope.tables, item.mapping, item.variables, groups, listed)
     held = shelf.held.get(key)
     if held is None:
         name = shelf.free("_".join(["m", scope.name, *map(str, item.path[1:])]))
-        compile_ = mapping.compile_function if item.mapping == "tree" else mapping.compile_expression
         members = dict.fromkeys(groups, "name")
-        shelf.functions.append(compile_(name, value, item.variables, scope, at=item.path, members=members))
+        if item.mapping == "tree":
+            sink = Listed() if listed else Result()
+            function = mapping.compile_function(
+                name, value, item.variables, scope, at=item.path, members=members, sink=sink
+            )
+        else:
+            function = mapping.compile_expression(name, value, item.variables, scope, at=item.path, members=members)
+        shelf.functions.append(function)
         held = shelf.held[key] = Compiled(name, item.variables, value, scope)
     return held
 

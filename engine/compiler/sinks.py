@@ -147,6 +147,25 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """What a function gives that has to be a list: anything else is a list of one."""
+
+    def put(self, frame: Frame, code: Code) -> None:
+        """``return value``, ``return [value]``, or whichever of the two it turns out to be."""
+        if code.kind == "list":
+            frame.add(ast.Return(plain(code)))
+        elif code.kind == "any" or code.maybe or code.hollow or code.null:
+            first, again = twice(frame, plain(code))
+            frame.add(ast.Return(choose(has_type(first, "list"), again, call("o_listed", again))))
+        else:
+            frame.add(ast.Return(ast.List([code.node], ast.Load())))
+
+    def nothing(self, frame: Frame) -> None:
+        """``return None``."""
+        frame.add(ast.Return(const(None)))
+
+
+@dataclass(frozen=True, slots=True)
 class Into:
     """All members go into a map that exists already, for `$merge`."""
 

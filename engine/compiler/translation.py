@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import CallError, MappingError, Refusal
-from engine.hub import assembler, replay, shape, usage
+from engine.hub import assembler, given, replay, shape, usage
 from engine.hub.fold import fold_keys
 from engine.program import Format, Program, Stream
 from engine.program.origins import Origins, own_path, path_text, trace
@@ -138,7 +138,7 @@ def _response(out: Translation, here: Format, there: Format, message: Message) -
     if here.decode_response is None or there.encode_response is None:
         raise CallError("bad_request", f"{here.name} has no response.decode, or {there.name} no response.encode")
     body = fold_keys(message.wire, here.keys) if here.keys else message.wire
-    hub = here.decode_response(out.report, body, message.header, message.request, ctx)
+    hub = given.answer(here.decode_response(out.report, body, message.header, message.request, ctx))
     counts = here.usage.at([], body) if here.usage.at else None
     if counts:
         hub["usage"] = usage.normalise(counts, here.usage.counts, None)
@@ -188,6 +188,9 @@ def _decoded(out: Translation, here: Format, there: Format, target: Stream | Non
         else:
             folded = fold_keys(data, here.keys) if here.keys else data
             events = here.stream.decode(out.report, name, folded, message.header, message.request, ctx) or []
+            why = given.not_events(events)
+            if why is not None:
+                raise MappingError("event", why)
             if untold is not None:
                 untold.look(folded)
         hub_events += events

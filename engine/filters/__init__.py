@@ -64,6 +64,7 @@ def namespace() -> dict[str, Any]:
 
 OPERATIONS: Final = (
     *("read", "at", "cut", "no_item", "each", "pairs", "some", "members", "merged", "key_text", "nonempty", "put"),
+    "listed",
     *(
         "add",
         "subtract",

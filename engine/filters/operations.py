@@ -359,6 +359,11 @@ def merged(target: dict[str, Any], value: Any) -> None:
         fail(f"can only merge maps, but this is {kind_of(value)}")
 
 
+def listed(value: Any) -> Any:
+    """A value where a list has to be: one that is none is a list of one; nothing stays nothing."""
+    return value if value is None or type(value) is list else [value]
+
+
 def key_text(value: Any) -> str | None:
     """A value as the key of a map; nothing stays nothing."""
     return value if type(value) is str or value is None else as_text(value)

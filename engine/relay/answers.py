@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import MappingError
-from engine.hub import replay, response, shape, thoughts
+from engine.hub import given, replay, response, shape, thoughts
 from engine.hub.assembler import Assembler
 from engine.relay import tally, thread
 from engine.relay.upstream import costly
@@ -153,14 +153,12 @@ class Whole:
     def parts(self) -> list[dict[str, Any]]:
         """All that the answer says."""
         answered = self._answered
-        decode = answered.attempt.format.decode_response
-        if decode is None:
+        if answered.attempt.format.decode_response is None:
             return []
         try:
-            decoded = decode([], self._body, answered.headers, answered.request, answered.ctx)
+            return _decoded(answered, [], self._body).get("parts") or []
         except MappingError:
             return []
-        return decoded.get("parts") or []
 
 
 def through_hub(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
@@ -173,10 +171,7 @@ def through_hub(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
 
 def decode_whole(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
     """Return the hub response of a whole answer, with usage, and with what shaping had renamed put back."""
-    decode = answered.attempt.format.decode_response
-    if decode is None:
-        raise TypeError(f"{answered.attempt.format.name} has no response.decode")
-    decoded: dict[str, Any] = decode(answered.report, body, answered.headers, answered.request, answered.ctx)
+    decoded = _decoded(answered, answered.report, body)
     untold = answered.attempt.format.fields.untold(*answered.caller(streamed=answered.call.stream))
     untold.look(body)
     answered.report.extend(untold.lines())
@@ -187,6 +182,13 @@ def decode_whole(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:
     if answered.out.memo:
         decoded = shape.restore(decoded, answered.out.memo)
     return thoughts.turned(answered.attempt.channel.thinking, decoded, answered.report)
+
+
+def _decoded(answered: Answered, report: Report, body: dict[str, Any]) -> dict[str, Any]:
+    decode = answered.attempt.format.decode_response
+    if decode is None:
+        raise TypeError(f"{answered.attempt.format.name} has no response.decode")
+    return given.answer(decode(report, body, answered.headers, answered.request, answered.ctx))
 
 
 def encode_whole(answered: Answered, assembler: Assembler) -> dict[str, Any]:

@@ -147,21 +147,20 @@ def _whole(state: RelayState, answered: Answered, answer: Answer) -> Reply:
     counts = at([], body) if at else None
     outcome.usage = answered.plan.normalise(counts) if counts else {}
     answered.count_missing(Whole(answered, body))
-    if call.stream:
-        return _replayed(state, answered, body)
-    if answered.out.same and not answered.out.turned:
-        data = _renamed(answered, raw, body)
-        if call.format.stored is not None:
-            answered.keep_answer(parse(data))
-    else:
-        try:
+    try:
+        if call.stream:
+            return _replayed(state, answered, body)
+        if answered.out.same and not answered.out.turned:
+            data = _renamed(answered, raw, body)
+            if call.format.stored is not None:
+                answered.keep_answer(parse(data))
+        else:
             made = through_hub(answered, body)
             answered.keep_answer(made)
             data = dumps(made)
-        except MappingError as ex:
-            raise UpstreamFailure(
-                {"meaning": "unknown", "message": f"the provider's answer could not be read: {ex}"}
-            ) from ex
+    except MappingError as ex:
+        message = f"the provider's answer could not be read: {ex}"
+        raise UpstreamFailure({"meaning": "unknown", "message": message}) from ex
     return Reply(answer.status, [("content-type", JSON), *_told(state, answered)], data)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from engine.errors import MappingError
-from engine.hub import replay
+from engine.hub import given, replay
 from engine.hub import usage as usages
 from engine.hub.assembler import Assembler
 from engine.relay.answers import Answered, decode_whole, encode_whole
@@ -240,10 +240,17 @@ class Across:
             else:
                 if self._lost is not None:
                     self._lost.look(data)
-            if events:
+            if not events:
+                continue
+            try:
                 if events[-1]["type"] == "error":
                     events = [*events[:-1], answered.failed(events[-1], data)]
                 out.append(self._told(self._turned(self._restorer.events(events) if self._restorer else events)))
+            except (TypeError, KeyError, AttributeError):
+                why = given.not_events(events)
+                if why is None:
+                    raise
+                out.append(self._told([{"type": "error", "meaning": "unknown", "message": why}]))
         return b"".join(out)
 
     def _turned(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import MappingError
+from engine.hub import given
 from engine.hub import usage as usages
 from engine.hub.assembler import Assembler
 from engine.relay.answers import Answered
@@ -74,8 +75,8 @@ class Through:
                 outcome.ended = "client_gone"
                 return
             yield self._broken(transport_error(ex))
-        except MappingError:
-            yield self._broken({"meaning": "unknown", "message": GARBAGE})
+        except MappingError as ex:
+            yield self._broken({"meaning": "unknown", "message": ex.why if ex.path == "event" else GARBAGE})
         finally:
             self.note()
 
@@ -95,7 +96,8 @@ class Through:
                 said = self._decode([], name, event_json(raw), answered.headers, answered.request, answered.ctx)
             except (MappingError, ValueError):
                 continue
-            assembler.feed(said or [])
+            if given.not_events(said or []) is None:
+                assembler.feed(said or [])
         return assembler.so_far()
 
     def _decoder(self) -> framing.Decoder:
@@ -200,7 +202,11 @@ class Through:
     def _read(self, name: str | None, data: Any) -> None:
         """Take usage and errors from one event; its end too, where no mark tells that."""
         answered = self._answered
-        for said in self._decode([], name, data, answered.headers, answered.request, answered.ctx) or ():
+        events = self._decode([], name, data, answered.headers, answered.request, answered.ctx) or []
+        why = given.not_events(events)
+        if why is not None:
+            raise MappingError("event", why)
+        for said in events:
             if said["type"] == "usage":
                 self._tally.add(said)
             elif said["type"] == "error":
