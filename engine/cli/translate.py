@@ -24,6 +24,7 @@ from engine.program import Program
 @click.option(
     "--stream", "what", flag_value="stream", help="The message is a streamed answer: SSE, lines of JSON or a list."
 )
+@click.option("--status", type=int, default=200, help="The HTTP status of the answer (200 if left out).")
 @click.option("--for", "request_file", type=click.File("rb"), help="The hub request that the answer belongs to.")
 @click.option(
     "--with",
@@ -39,6 +40,7 @@ def command(
     source: str,
     target: str,
     what: str,
+    status: int,
     request_file: Any,
     paths: tuple[Path, ...],
     json_: bool,
@@ -51,7 +53,7 @@ def command(
     wire = _events(file.read()) if what == "stream" else _common.read_json(file)
     request = _common.read_json(request_file) if request_file else {}
     try:
-        done = translate(program, source, target, what, Message(wire, request=request))
+        done = translate(program, source, target, what, Message(wire, request=request, status=status))
     except GatewrightError as error:
         if json_:
             _common.print_json({"ok": False, "error": str(error)})

@@ -18,7 +18,8 @@ from engine.compiler.sets import Definition
 from engine.compiler.translation import Message, assemble, translate
 from engine.errors import GatewrightError
 from engine.hub import usage
-from engine.program import Program
+from engine.program import Format, Program
+from engine.program.refused import refused
 
 Report = list[tuple[str, str]]
 
@@ -189,15 +190,20 @@ class _Runner:
     def _error(self) -> Any:
         given = self.test.get("input", {})
         status, header, body = given.get("status", 200), given.get("header", {}), given.get("body")
+        spoken = self._spoken()
+        maps, decode = [spoken.error.rules], spoken.error.decode
         if self.definition.kind == "Provider":
             provider = self.program.providers[self.definition.name]
-            rules, decode = provider.error_rules, provider.error_body
-        else:
-            error = self.program.formats[self.definition.name].error
-            rules, decode = error.rules, error.decode
-        rule = rules.find(status, header, body)
-        told = decode(self.report, status, header, body) if decode is not None else None
-        return {"meaning": rule.meaning if rule else None, **(told or {})}
+            maps.insert(0, provider.error_rules)
+            decode = provider.error_body or decode
+        found = refused(maps, decode, status, header, body)
+        return {"meaning": None} if found is None else {key: found[0][key] for key in found[0] if key != "status"}
+
+    def _spoken(self) -> Format:
+        """The format itself; of a provider, the first that it speaks."""
+        if self.definition.kind == "Provider":
+            return self.program.formats[next(iter(self.program.providers[self.definition.name].formats))]
+        return self.program.formats[self.definition.name]
 
     def _alias(self, asked: str) -> Any:
         alias = next(item for item in self.program.aliases if item.name == self.definition.name)

@@ -14,6 +14,7 @@ from engine.hub import assembler, given, replay, shape, usage
 from engine.hub.fold import fold_keys
 from engine.program import Format, Program, Stream
 from engine.program.origins import Origins, own_path, path_text, trace
+from engine.program.refused import CREDENTIAL, body_of, refused, status_of
 
 Report = list[tuple[str, str]]
 
@@ -50,6 +51,8 @@ class Message:
     request: dict[str, Any] = field(default_factory=dict)
     """The hub request that an answer belongs to."""
     ctx: dict[str, Any] = field(default_factory=dict)
+    status: int = 200
+    """Of an answer."""
 
 
 def translate(program: Program, source: str, target: str, what: str, message: Message) -> Translation:
@@ -138,6 +141,10 @@ def _response(out: Translation, here: Format, there: Format, message: Message) -
     if here.decode_response is None or there.encode_response is None:
         raise CallError("bad_request", f"{here.name} has no response.decode, or {there.name} no response.encode")
     body = fold_keys(message.wire, here.keys) if here.keys else message.wire
+    failed = refused([here.error.rules], here.error.decode, message.status, message.header, message.wire)
+    if failed is not None:
+        _refusal(out, there, failed[0], ctx)
+        return
     hub = given.answer(here.decode_response(out.report, body, message.header, message.request, ctx))
     counts = here.usage.at([], body) if here.usage.at else None
     if counts:
@@ -149,6 +156,15 @@ def _response(out: Translation, here: Format, there: Format, message: Message) -
     out.report += untold.lines()
     settled = out.step("settled hub response", prepared)
     out.step(f"{there.name} response", there.encode_response(out.report, settled, message.request, ctx))
+
+
+def _refusal(out: Translation, there: Format, error: dict[str, Any], ctx: dict[str, Any]) -> None:
+    """What the caller is told of an answer that is an error."""
+    out.step("hub error", error)
+    told = CREDENTIAL.get(error["meaning"])
+    if told is not None:
+        error = {**error, "message": told, "code": error["meaning"]}
+    out.step(f"{there.name} error, status {status_of(there.error, error)}", body_of(there.error, error, ctx))
 
 
 def assemble(program: Program, source: str, message: Message) -> Translation:

@@ -288,7 +288,7 @@ class Response(TypedDict, total=False):
 
 
 class ErrorInfo(TypedDict, total=False):
-    """What went wrong; ``meaning`` is one of `engine.errors.MEANINGS`."""
+    """What went wrong; ``meaning`` is one of `engine.errors.MEANINGS`, ``wait`` are seconds."""
 
     meaning: str
     message: str

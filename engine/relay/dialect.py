@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import MEANINGS, CallError
+from engine.errors import CallError
+from engine.program.refused import body_of, status_of
 from engine.relay.call import Reply
 from engine.relay.translate import dumps
 
@@ -27,24 +28,9 @@ def error_of(ex: CallError) -> dict[str, Any]:
     }
 
 
-def status_of(speaker: Format, error: dict[str, Any]) -> int:
-    """Return the HTTP status of a hub error in a format: the format's own for the meaning, else the usual one."""
-    meaning = error["meaning"]
-    declared = speaker.error.status.get(meaning)
-    if declared is not None:
-        return int(declared)
-    status = error.get("status")
-    if meaning == "unknown" and isinstance(status, int) and status >= 400:
-        return status
-    return MEANINGS[meaning].status
-
-
 def error_body(speaker: Format, error: dict[str, Any], ctx: dict[str, Any]) -> bytes:
     """Return the error's body in a format; ``status`` in it is the one that is sent."""
-    error = {**error, "status": status_of(speaker, error)}
-    if speaker.error.encode is None:
-        return dumps({"error": {"message": error["message"], "type": error["meaning"], "code": error.get("code")}})
-    return dumps(speaker.error.encode([], error, ctx))
+    return dumps(body_of(speaker.error, error, ctx))
 
 
 def refuse(call: Call, ex: CallError) -> Reply:
@@ -58,4 +44,4 @@ def error_reply(speaker: Format, error: dict[str, Any], ctx: dict[str, Any]) -> 
     wait = error.get("wait")
     if wait is not None:
         headers.append(("retry-after", f"{max(0, round(wait))}"))
-    return Reply(status_of(speaker, error), headers, error_body(speaker, error, ctx))
+    return Reply(status_of(speaker.error, error), headers, error_body(speaker, error, ctx))

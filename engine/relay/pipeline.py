@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError, GatewrightError, MappingError
+from engine.program.refused import CREDENTIAL
 from engine.relay import dialect
 from engine.relay.admit import admit
 from engine.relay.call import Attempt, Call, Reply
@@ -21,7 +22,7 @@ from engine.relay.send import send
 from engine.relay.settle import Outcome, settle
 from engine.relay.thread import prefer, take_up
 from engine.relay.translate import Outbound, Recall, translate
-from engine.relay.upstream import CREDENTIAL, UpstreamFailure
+from engine.relay.upstream import UpstreamFailure
 from engine.storage.database import StorageError
 from engine.transport.leg import Handle
 

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from engine.errors import GatewrightError
+from engine.program.refused import refused
 
 if TYPE_CHECKING:
     from engine.program import Fee
     from engine.program.refusals import ErrorRule
     from engine.relay.call import Attempt
 
-_BY_STATUS = {
-    400: "bad_request",
-    401: "auth",
-    402: "quota",
-    403: "forbidden",
-    404: "not_found",
-    408: "timeout",
-    413: "too_large",
-    422: "bad_request",
-    429: "rate_limit",
-    502: "unavailable",
-    503: "overloaded",
-    504: "timeout",
-}
 RETRIED = frozenset(
     {
         "auth",
@@ -50,14 +35,6 @@ RETRIED = frozenset(
 """Meanings after which another channel is tried, unless a Policy lists its own: what hangs on account or service.
 
 Not a time-out: the first upstream may still be working, and would bill a second time."""
-_OURS = {"auth": "upstream_auth", "quota": "upstream_quota"}
-"""What a provider says of a credential, it says of the gateway's: the caller's own key is not at fault."""
-CREDENTIAL = {
-    "upstream_auth": "the provider refused the gateway's credential; the gateway's operator has to mend it",
-    "upstream_quota": "the gateway's account with the provider is used up; the gateway's operator has to mend it",
-}
-"""What callers are told of that; the provider's own words may show a part of the credential."""
-_SHOWN = 2000
 
 
 class UpstreamFailure(GatewrightError):  # noqa: N818 - a finding about the upstream, which retry may mend
@@ -96,18 +73,14 @@ def refusal(
 ) -> UpstreamFailure | None:
     """Return what the error maps of provider and format make of an answer, None if it is no error."""
     body = parse(raw) if body is None else body
-    for rules in (attempt.channel.provider.error_rules, attempt.format.error.rules):
-        rule = rules.find(status, headers, body)
-        if rule is not None:
-            meaning, fee = rule.meaning, rule.fee
-            break
-    else:
-        if status < 300:
-            return None
-        usual = "bad_request" if 400 <= status < 500 else "unknown"
-        meaning, fee = _BY_STATUS.get(status, usual), None
-    error = _error(attempt, status, headers, raw, body, _OURS.get(meaning, meaning))
-    return UpstreamFailure(error, status=status, raw=raw, headers=headers, fee=fee)
+    provider, spoken = attempt.channel.provider, attempt.format.error
+    found = refused(
+        (provider.error_rules, spoken.rules), provider.error_body or spoken.decode, status, headers, body, raw
+    )
+    if found is None:
+        return None
+    error, rule = found
+    return UpstreamFailure(error, status=status, raw=raw, headers=headers, fee=rule.fee if rule else None)
 
 
 def costly(attempt: Attempt, headers: Mapping[str, str], event: Any) -> ErrorRule | None:
@@ -117,35 +90,3 @@ def costly(attempt: Attempt, headers: Mapping[str, str], event: Any) -> ErrorRul
         if rule is not None:
             return rule
     return None
-
-
-def _error(
-    attempt: Attempt, status: int, headers: Mapping[str, str], raw: bytes, body: Any, meaning: str
-) -> dict[str, Any]:
-    decode = attempt.channel.provider.error_body or attempt.format.error.decode
-    error: dict[str, Any] = (decode([], status, headers, body) if decode and body is not None else None) or {}
-    if not error.get("message"):
-        text = raw[:_SHOWN].decode("utf-8", "replace").strip()
-        plain = text if text and not text.startswith(("<", "{", "[")) else ""
-        error["message"] = plain or f"the provider answered with status {status} and no readable error"
-    error["meaning"] = meaning
-    error["status"] = status
-    wait = retry_after(headers)
-    if wait is not None:
-        error["wait"] = wait
-    return error
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a ``Retry-After`` header (RFC 9110, 10.2.3: a number or a date)."""
-    value = headers.get("retry-after")
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None

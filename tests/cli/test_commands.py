@@ -190,6 +190,17 @@ def test_translate_shows_every_hop(specs: Path) -> None:
     assert found["steps"][-1]["value"] == {"model": "m", "text": "hi"}
 
 
+def test_translate_tells_an_answer_that_is_an_error(specs: Path) -> None:
+    errors = (
+        '  response: {decode: {parts: []}, encode: {x: 1}}\n  error: {decode: {message: "{{ body.why }}"}}\ntests:\n'
+    )
+    (specs / "shipped" / "format.yaml").write_text(FORMAT.replace("tests:\n", f"{errors}tests:\n"))
+    asked = ("translate", "--response", "--status", "429", "--from", "test.chat", "--to", "test.chat", "-")
+    found = told(*asked, stdin='{"why": "slower"}')
+    assert [step["step"] for step in found["steps"]][1:] == ["hub error", "test.chat error, status 429"]
+    assert found["steps"][-1]["value"]["error"]["message"] == "slower"
+
+
 def test_translate_tells_a_refusal(specs: Path) -> None:
     result = run("translate", "--from", "test.chat", "--to", "test.chat", "-", stdin='{"model": "m", "odd": 1}')
     assert result.exit_code == 1

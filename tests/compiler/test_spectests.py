@@ -171,6 +171,36 @@ def test_usage_and_errors() -> None:
     )
 
 
+MAPPED = FORMAT.replace(
+    """    decode: {message: "{{ body.why }}"}
+    map: [{status: 429, meaning: rate_limit}]
+""",
+    """    decode: {message: "{{ body.why }}", meaning: bad_request, retry_after: "{{ body.wait }}"}
+    map: [{when: body.why == 'broke', meaning: quota}, {when: body.why is present, meaning: overloaded}]
+    encode: {oops: "{{ error.message }}", sort: "{{ error.meaning }}", status: "{{ error.status }}"}
+""",
+)
+
+
+def test_an_error_means_what_the_gateway_makes_of_it() -> None:
+    passes(
+        MAPPED,
+        "{name: t, error: true, input: {status: 200, body: {why: w, wait: '7'}},"
+        " expect: {meaning: overloaded, message: w, wait: 7.0}}",
+    )
+    passes(MAPPED, "{name: t, error: true, input: {body: {why: broke}}, expectPart: {meaning: upstream_quota}}")
+    passes(MAPPED, "{name: t, error: true, input: {status: 418, body: {}}, expectPart: {meaning: bad_request}}")
+    passes(MAPPED, "{name: t, error: true, input: {status: 200, body: {}}, expect: {meaning: null}}")
+
+
+def test_an_answer_that_is_an_error_is_told_as_one() -> None:
+    passes(
+        MAPPED,
+        "{name: t, translate: {from: test.chat, to: test.chat, what: response}, input: {why: w},"
+        " expect: {oops: w, sort: overloaded, status: 503}}",
+    )
+
+
 def test_aliases_tell_model_and_hub() -> None:
     passes(ALIAS, "{name: t, alias: m-high, expect: {model: m, hub: {reasoning: {effort: high}}}}")
     passes(ALIAS, "{name: t, alias: m-low, expect: {matches: false}}")

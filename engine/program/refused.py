@@ -1,0 +1,106 @@
+"""Refused: an answer as the hub error that the error maps of a provider and a format make of it.
+
+Takes the maps in their order, the decode of the body and the answer; gives the error that retry, the log and the caller
+are told of, and how it is told in a format. One way for calls, spec tests and ``gatewright translate``.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any
+
+from engine.errors import MEANINGS
+from engine.program.patch import Function, Json
+from engine.program.refusals import ErrorMap, ErrorRule, ErrorRules
+
+_BY_STATUS = {
+    400: "bad_request",
+    401: "auth",
+    402: "quota",
+    403: "forbidden",
+    404: "not_found",
+    408: "timeout",
+    413: "too_large",
+    422: "bad_request",
+    429: "rate_limit",
+    502: "unavailable",
+    503: "overloaded",
+    504: "timeout",
+}
+_OURS = {"auth": "upstream_auth", "quota": "upstream_quota"}
+"""What a provider says of a credential, it says of the gateway's: the caller's own key is not at fault."""
+CREDENTIAL = {
+    "upstream_auth": "the provider refused the gateway's credential; the gateway's operator has to mend it",
+    "upstream_quota": "the gateway's account with the provider is used up; the gateway's operator has to mend it",
+}
+"""What callers are told of that; the provider's own words may show a part of the credential."""
+_SHOWN = 2000
+
+
+def refused(
+    maps: Iterable[ErrorMap],
+    decode: Function | None,
+    status: int,
+    header: Mapping[str, str],
+    body: Json,
+    raw: bytes = b"",
+) -> tuple[dict[str, Any], ErrorRule | None] | None:
+    """The hub error and the rule that says what it means (None: its status does); None if the answer is no error."""
+    rule = next((found for each in maps if (found := each.find(status, header, body)) is not None), None)
+    if rule is None and status < 300:
+        return None
+    meaning = rule.meaning if rule else _BY_STATUS.get(status, "bad_request" if 400 <= status < 500 else "unknown")
+    told = decode([], status, header, body) if decode and body is not None else None
+    error: dict[str, Any] = told if isinstance(told, dict) else {}
+    if not error.get("message"):
+        text = raw[:_SHOWN].decode("utf-8", "replace").strip()
+        plain = text if text and not text.startswith(("<", "{", "[")) else ""
+        error["message"] = plain or f"the provider answered with status {status} and no readable error"
+    error["meaning"] = _OURS.get(meaning, meaning)
+    error["status"] = status
+    wait = seconds(header.get("retry-after"), error.pop("wait", None), error.pop("retry_after", None))
+    if wait is not None:
+        error["wait"] = wait
+    return error, rule
+
+
+def seconds(*told: Any) -> float | None:
+    """The first that says how long to wait: a number, or the text of a ``Retry-After`` header (RFC 9110, 10.2.3)."""
+    return next((wait for one in told if (wait := _seconds(one)) is not None), None)
+
+
+def _seconds(told: Any) -> float | None:
+    if isinstance(told, bool) or not isinstance(told, str | int | float):
+        return None
+    try:
+        wait = float(told)
+        return max(0.0, wait) if isfinite(wait) else None
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(str(told)).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def status_of(rules: ErrorRules, error: Mapping[str, Any]) -> int:
+    """The HTTP status of a hub error in a format: the format's own for the meaning, else the usual one."""
+    meaning = error["meaning"]
+    declared = rules.status.get(meaning)
+    if declared is not None:
+        return int(declared)
+    status = error.get("status")
+    if meaning == "unknown" and isinstance(status, int) and status >= 400:
+        return status
+    return MEANINGS[meaning].status
+
+
+def body_of(rules: ErrorRules, error: dict[str, Any], ctx: dict[str, Any]) -> Json:
+    """The error's body in a format; ``status`` in it is the one that is sent."""
+    error = {**error, "status": status_of(rules, error)}
+    if rules.encode is None:
+        return {"error": {"message": error["message"], "type": error["meaning"], "code": error.get("code")}}
+    return rules.encode([], error, ctx)
