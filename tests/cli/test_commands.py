@@ -191,9 +191,7 @@ def test_translate_shows_every_hop(specs: Path) -> None:
 
 
 def test_translate_tells_an_answer_that_is_an_error(specs: Path) -> None:
-    errors = (
-        '  response: {decode: {parts: []}, encode: {x: 1}}\n  error: {decode: {message: "{{ body.why }}"}}\ntests:\n'
-    )
+    errors = '  response: {decode: {parts: []}, encode: {x: 1}}\n  error: {decode: {message: "{{ body.why }}"}}\n'
     (specs / "shipped" / "format.yaml").write_text(FORMAT.replace("tests:\n", f"{errors}tests:\n"))
     asked = ("translate", "--response", "--status", "429", "--from", "test.chat", "--to", "test.chat", "-")
     found = told(*asked, stdin='{"why": "slower"}')
