@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.relay.scripted import Upstream
-from tests.support import Gateway, free_port
+from tests.support import Gateway, deaf_port
 
 FORMATS = {
     "openai.chat": "{path: /v1/chat/completions}",
@@ -39,9 +39,14 @@ def upstreams():
 
 
 @pytest.fixture(scope="package")
-def running(tmp_path_factory, upstreams):
+def closed():
+    with deaf_port() as port:
+        yield f"127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="package")
+def running(tmp_path_factory, upstreams, closed):
     one, two = upstreams["one"], upstreams["two"]
-    closed = f"127.0.0.1:{free_port()}"
     documents = [
         provider("p-chat", one.base, "openai.chat", "chat-model", "gpt-5-base", "org/slashed"),
         provider("p-responses", one.base, "openai.responses", "responses-model"),
