@@ -116,6 +116,14 @@ class Walk:
         """It is asked whether there is anything."""
         self.note((*steps, TESTED) if len(steps) == 1 else steps)
 
+    def chosen(self, steps: Steps) -> None:
+        """Items of a list are chosen by what stands there."""
+        self.note(steps)
+
+    def goes_on(self, steps: Steps) -> bool:
+        """Whether a fragment is followed that is given what stands there."""
+        return True
+
     def context(self) -> Hashable:
         """What a fragment's reads depend on beside its arguments."""
         return None
@@ -138,7 +146,7 @@ class Walk:
         arguments: dict[str, Steps] = {}
         for name, value in (given if isinstance(given, dict) else {}).items():
             steps = self._passed(value, names)
-            if steps is not None:
+            if steps is not None and self.goes_on(steps):
                 arguments[name] = steps[: self.deepest]
         if fragment is None or not arguments:
             return
@@ -184,7 +192,7 @@ class Walk:
         if steps is None or not isinstance(key, nodes.Const):
             return steps
         if node.name in _BY_KEY:
-            self.note((*steps, str(key.value)))
+            self.chosen((*steps, str(key.value)))
         return (*steps, str(key.value)) if node.name == "pluck" else steps
 
     def expression(self, node: nodes.Node | None, names: Names) -> None:

@@ -24,6 +24,8 @@ OWN = "(own)"
 """What is kept for the format itself."""
 _OWN_KEYS = frozenset({"extensions", "native", "raw"})
 _COUNTS = "(counts)"
+_CHOSEN = "(chosen)"
+"""What only says which item of a list is meant."""
 _COUNTING = frozenset({"length", "keys"})
 """Filters that say what there is, and nothing of what it holds."""
 _INDEX = re.compile(r"\[[^\]]*\]")
@@ -112,6 +114,10 @@ class _Fields(Walk):
     def tested(self, steps: Steps) -> None:
         self.note((*steps, TESTED))
 
+    def chosen(self, steps: Steps) -> None:
+        with self._under(_CHOSEN):
+            self.note(steps)
+
     def value(self, node: nodes.Node, names: Names) -> Steps | None:
         if isinstance(node, nodes.Filter) and node.name == "only" and node.node is not None:
             steps = self.value(node.node, names)
@@ -159,6 +165,9 @@ class _Fields(Walk):
 
 class _Asked(_Fields):
     deepest = 5
+
+    def goes_on(self, steps: Steps) -> bool:
+        return len(steps) <= self.deepest
 
     def note(self, steps: Steps) -> None:
         if len(steps) <= self.deepest:

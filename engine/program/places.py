@@ -21,6 +21,8 @@ MOST = 3
 """Places that a line names; of more, it says that there are."""
 _LINES = 20
 _TESTED = "?"
+_EVERYWHERE = frozenset({"parts"})
+"""Words that tell nothing apart: what a message says is in its parts."""
 _WALKED = 2_000
 """Members of lists that are looked at for one line."""
 
@@ -31,7 +33,7 @@ class Places:
     __slots__ = ("_of", "_reads")
 
     def __init__(self, reads: Iterable[list[str]]) -> None:
-        self._reads = tuple((tuple(path.split(".")), frozenset(words)) for path, *words in reads)
+        self._reads = tuple((tuple(path.split(".")), frozenset(words) - _EVERYWHERE) for path, *words in reads)
         self._of = lru_cache(maxsize=1024)(self._found)
 
     def named(self, lines: list[Line], body: Json, read: Json) -> list[Line]:
@@ -48,6 +50,8 @@ class Places:
         if not found:
             return line
         texts = ", ".join(path_text(own_path(body, read, place)) for place in found[:MOST])
+        if texts == path:
+            return line
         return path, f"{why} (in your request: {texts}{' and others' if len(found) > MOST else ''})"
 
     def find(self, path: str, read: Json) -> list[Path]:
@@ -62,7 +66,7 @@ class Places:
 
     def _found(self, path: str) -> list[list[Steps]]:
         """The wire paths that are kept under the words of a hub path: those with the fewest other words first."""
-        words = frozenset(path.split("."))
+        words = frozenset(path.split(".")) - _EVERYWHERE
         near: dict[int, set[Steps]] = {}
         for steps, said in self._reads:
             if words <= said:
@@ -94,7 +98,7 @@ class _Search:
                 if held is not None:
                     self.look(held, steps, depth + 1, (*place, steps[depth]))
         elif depth == len(steps):
-            self.found += [place] if value not in (None, "") else []
+            self.found += [place] if value or (value == 0 and value is not False) else []
         elif value.__class__ is list:
             self._left -= len(value)
             for index, item in enumerate(value):

@@ -31,6 +31,12 @@ def test_places_of_a_part_are_those_where_it_was_said() -> None:
     assert named("cache.ttl", body) == " (in your request: cache_control.ttl)"
 
 
+def test_path_that_is_the_callers_own_is_not_said_twice() -> None:
+    reads = [["reasoning.context", "reasoning", "context"]]
+    body = {"reasoning": {"context": "x"}}
+    assert Places(reads).named([("reasoning.context", WHY)], body, body) == [("reasoning.context", WHY)]
+
+
 def test_first_places_stand_for_many() -> None:
     body = {"tools": [{"name": "f"} for _ in range(9)]}
     assert named("tools.name", body) == " (in your request: tools[0].name, tools[1].name, tools[2].name and others)"
@@ -53,6 +59,7 @@ def test_what_is_not_there_or_is_the_callers_own_word_names_no_place() -> None:
     assert named("sampling.top_k", {"topK": None}) == ""
     assert named("unheard.of", {"topK": 1}) == ""
     assert named("topK", {"topK": 1}) == ""
+    assert named("tools.name", {"tools": [{"name": False}]}) == ""
     assert named("messages[2].content", {"messages": [1]}) == ""
 
 

@@ -99,6 +99,17 @@ def test_loss_of_a_request_names_its_place_in_the_callers_own_body(gateway, one)
     assert any("content[1].cache_control" in why for _, why in losses_of(gateway, answer))
 
 
+def test_signatures_of_another_vendor_are_one_line_with_their_places(gateway, one):
+    one.script = lambda say: say.whole({**CLAUDE, "content": [{"type": "text", "text": "hi"}]})
+    signed = [{"text": "a", "thoughtSignature": "c2ln"}]
+    turns = [{"role": role, "parts": signed if role == "model" else [{"text": "b"}]} for role in ["user", "model"] * 5]
+    path, body = body_of("gemini", "claude-model", contents=[*turns, turns[0]])
+    told = gateway.post(path, body).headers["x-gatewright-loss"]
+    assert told.count("messages.parts.signature") == 1
+    places = ", ".join(f"contents[{number}].parts[0].thoughtSignature" for number in (1, 3, 5))
+    assert f"(in your request: {places} and others)" in told
+
+
 def test_place_is_spelled_as_the_caller_spelled_it(gateway, one):
     one.script = lambda say: say.whole(chat(content="hi"))
     path, body = body_of("gemini", "chat-model", generation_config={"top_k": 3})

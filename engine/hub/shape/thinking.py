@@ -84,7 +84,7 @@ def _fitted(part: Part, rules: dict[str, Any], path: str, work: Work) -> Part | 
         work.report(path, f"{kind} of {part.get('format') or 'an unknown format'} means nothing to the target; dropped")
         return None
     if _signed(part) and rules.get("foreign") != "keep" and (rules.get("signature") == "none" or foreign(part, work)):
-        work.report(path, "a signature that the target did not make was left out")
+        work.report("messages.parts.signature", "what the target did not make was left out")
         part = {key: value for key, value in part.items() if key not in _SIGNED}
         if kind == "text" and not part.get("text"):
             return None
