@@ -222,8 +222,9 @@ class Ready(Health):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Say whether database and program are there; a refused set of documents makes it degraded, not unready.
 
-        A database that does not answer is told within ``SQL_READ_TIMEOUT`` seconds, for every question as long as it
-        is away; ``waiting`` are finished calls of this worker that it has not taken yet.
+        A database that does not answer is told within ``SQL_READ_TIMEOUT`` seconds (``SQL_CONNECT_TIMEOUT``, if no
+        connection was idle), for every question as long as it is away; ``waiting`` are finished calls of this worker
+        that it has not taken yet.
         """
         state = self._state
         last = state.status()

@@ -51,6 +51,7 @@ _TRIES = 3
 _PING_EVERY = 15.0
 _FETCHED_AT_ONCE = 8
 _PATIENCE = 1.0
+_SAID_EVERY = 60.0
 
 
 class RelayState:
@@ -240,11 +241,14 @@ def warm(settings: Settings) -> None:
 def build(settings: Settings, program: Program, status: Callable[[], dict[str, Any]]) -> RelayState:
     """Return a worker's state; call it after the fork, as it opens connections."""
     bounds = Bounds(settings.sql_connect_timeout, settings.sql_read_timeout, settings.sql_write_timeout)
+    said = 0.0
     while True:
         try:
             return RelayState(settings, open_database(settings, migrate=False, bounds=bounds), program, status)
         except StorageError as error:  # a worker that failed to begin would end the whole server
-            log.warning("this worker waits for the database: %s", error)
+            if time.monotonic() - said > _SAID_EVERY:
+                said = time.monotonic()
+                log.warning("this worker waits for the database: %s", error)
             time.sleep(_PATIENCE)
 
 

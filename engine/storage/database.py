@@ -107,6 +107,7 @@ class Database:
         self._lock = threading.Lock()
         self._pool = _one_thread() if target.kind == "sqlite" else None
         self._durable: bool | None = None
+        self._opening = False
         self.bounds: Bounds | None = None
         """Set where calls are served: how long any of them waits, and then nobody waits until it answers again."""
         self.outage = Outage(self._probe, target.label)
@@ -256,7 +257,7 @@ class Database:
 
     def _failed(self, error: Exception) -> StorageError:
         told = self._told(error)
-        if self.bounds is not None and _unanswered(error):
+        if self.bounds is not None and not self._opening and _unanswered(error):
             self.outage.begin(told)
         return told
 
@@ -290,11 +291,12 @@ def open_database(settings: DatabaseSettings, *, migrate: bool = True, bounds: B
     """
     target = resolve(settings.sql_dsn, settings.sqlite_path, Path(settings.data))
     db = connect(target, settings.sql_max_idle_conns, settings.sql_max_open_conns, settings.sql_max_lifetime)
-    db.bounds = bounds
+    db.bounds, db._opening = bounds, True
     try:
         if migrate:
             migrations.bring_up(db)
         db.look()
+        db._opening = False
         db.watch(settings.sql_slow_threshold_ms)
         db.vault = Vault(settings.crypto_secret)
     except BaseException:
