@@ -72,7 +72,7 @@ class _Layout:
         decode, encode = compiled.get(("spec", "request", "decode")), compiled.get(("spec", "request", "encode"))
         request["reads"] = sorted({path.split(".")[0] for path in decode.reads("body")} if decode else ())
         request["places"] = decode.asked("body") if decode else []
-        request["hubReads"] = sorted(encode.reads("request") if encode else ())
+        request["hubReads"] = sorted(encode.taken() if encode else ())
         data["request"] = request
         for endpoint in _maps(data.get("endpoints")):
             endpoint.setdefault("method", method_of(str(endpoint.get("operation"))))

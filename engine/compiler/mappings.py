@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiler import analysis, answerreads, hubnames, mapping, references
+from engine.compiler import analysis, answerreads, hubnames, mapping, references, requestreads
 from engine.compiler.diagnostics import Fault, Place
 from engine.compiler.fragments import Fragments
 from engine.compiler.positions import Path
@@ -22,6 +22,8 @@ from engine.compiler.scope import Fragment, Scope
 from engine.compiler.sets import Definition
 from engine.compiler.sharing import Sharing
 from engine.compiler.sinks import Listed, Result
+
+_TAKEN = "request, as encode takes it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,12 @@ class Compiled:
         if key not in self.told:
             self.told[key] = answerreads.fields(self.tree, variable, self.scope, usage, counts=counts)
         return self.told[key]
+
+    def taken(self) -> frozenset[str]:
+        """What request.encode takes of the request; see ``requestreads``."""
+        if _TAKEN not in self.known:
+            self.known[_TAKEN] = requestreads.taken(self.tree, self.scope)
+        return self.known[_TAKEN]
 
     def asked(self, variable: str) -> answerreads.Reads:
         """The same of a request's body."""

@@ -7,9 +7,12 @@ what becomes of each part is told by shaping and encode themselves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from engine.errors import Refusal
 
 _ELSEWHERE = frozenset({"model", "stream", "stream_usage", "messages", "tools", "extensions"})
 _WHY = "the provider's format has no word for it"
@@ -25,12 +28,82 @@ _MEANT = {
 """Members whose loss is worth telling; all others are how the hub itself says things."""
 
 
-def unread(request: dict[str, Any], hub_reads: Collection[str]) -> list[tuple[str, str]]:
+_MEDIA = ("image", "audio", "video", "file")
+_CONTENT = {
+    **dict.fromkeys(_MEDIA, "source"),
+    "tool_call": "arguments",
+    "tool_result": "parts",
+    **dict.fromkeys(("json", "server_call", "server_result", "unknown"), "value"),
+}
+"""The member without which nothing is said of a part, by its kind; what is text may stand anywhere."""
+_ONE = "[one]"
+"""Behind a list of which encode takes one item only (engine.compiler.requestreads)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """What encode takes of lists that it may not go through, and of the kinds of parts."""
+
+    one: frozenset[str]
+    none: frozenset[str]
+    outer: frozenset[str]
+    inner: frozenset[str]
+
+
+@lru_cache(maxsize=256)
+def _lists(hub_reads: frozenset[str]) -> _Lists:
+    one = frozenset(path.removesuffix(f".{_ONE}") for path in hub_reads if path.endswith(f".{_ONE}"))
+    none = frozenset(name for name in ("messages", "tools") if not _takes(name, hub_reads))
+    outer, inner = (
+        frozenset(kind for kind, member in _CONTENT.items() if not _takes(f"{holder}.{member}", hub_reads))
+        for holder in ("messages.parts", "messages.parts.parts")
+    )
+    return _Lists(one, none, outer, inner)
+
+
+def wordless(hub_reads: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """The kinds of parts of which encode takes nothing: of a message's own, and of those in a tool's result."""
+    lists = _lists(hub_reads)
+    return lists.outer, lists.inner
+
+
+def wordless_parts(
+    messages: Iterable[dict[str, Any]], outer: Collection[str], inner: Collection[str]
+) -> Iterator[tuple[str, str, bool]]:
+    """(path, kind, whether it stands in a result) of the parts of these kinds."""
+    for number, message in enumerate(messages):
+        for index, part in enumerate(message["parts"]):
+            path = f"messages[{number}].parts[{index}]"
+            if part.get("type") in outer:
+                yield path, part["type"], False
+            for deeper, held in enumerate(part.get("parts") or ()) if inner else ():
+                if held.get("type") in inner:
+                    yield f"{path}.parts[{deeper}]", held["type"], True
+
+
+def unsaid(messages: list[dict[str, Any]], outer: Collection[str], inner: Collection[str]) -> list[tuple[str, str]]:
+    """Lines for parts of which encode takes nothing; a medium of a message's own is refused, as nobody expects that."""
+    lines: dict[tuple[str, str], None] = {}
+    for path, kind, within in wordless_parts(messages, outer, inner):
+        if kind in _MEDIA and not within:
+            raise Refusal(path, f"the provider's format takes no {kind}")
+        where = " in a tool's result" if within else ""
+        name = kind.replace("_", " ")
+        lines[f"messages.parts.{_CONTENT[kind]}", f"the provider's format has no word for {name}{where}"] = None
+    return list(lines)
+
+
+def unread(request: dict[str, Any], hub_reads: frozenset[str]) -> list[tuple[str, str]]:
     """Paths that are present and would be lost."""
     lost: list[tuple[str, str]] = []
     if "*" in hub_reads:
         return lost
+    lists = _lists(hub_reads)
     for key, value in request.items():
+        if key in lists.one and len(value) > 1:
+            lost.append((key, f"the provider's format takes one of {len(value)}; the others are left out"))
+        elif key in lists.none and value:
+            lost.append((key, _WHY))
         if key in _ELSEWHERE or _said_nothing(value) or key in hub_reads:
             continue
         if isinstance(value, dict):
@@ -69,6 +142,13 @@ def below(part: dict[str, Any], holder: str) -> list[str]:
 
 def _said_nothing(value: Any) -> bool:
     return value is None or value == {} or value == []
+
+
+def _takes(path: str, hub_reads: Collection[str]) -> bool:
+    """Whether encode takes what stands there, alone or with all that holds it."""
+    steps = path.split(".")
+    whole = (".".join(steps[:size]) for size in range(1, len(steps)))
+    return "*" in hub_reads or _reads(path, hub_reads) or any(holder in hub_reads for holder in whole)
 
 
 def _reads(path: str, hub_reads: Collection[str]) -> bool:

@@ -129,8 +129,8 @@ def test_unread_paths_are_told_one_by_one() -> None:
         "metadata": {},
         "store": None,
     }
-    assert [path for path, _ in loss.unread(request, {"sampling.seed", "user"})] == ["sampling.top_k"]
-    assert loss.unread(request, {"sampling", "user"}) == []
+    assert [path for path, _ in loss.unread(request, frozenset({"sampling.seed", "user"}))] == ["sampling.top_k"]
+    assert loss.unread(request, frozenset({"sampling", "user"})) == []
 
 
 def test_the_answer_tool_is_known_by_the_name_that_the_target_has_for_it() -> None:

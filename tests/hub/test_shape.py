@@ -395,3 +395,20 @@ def test_made_up_names_of_few_characters_never_stand_for_two() -> None:
     request = {"messages": [turn("user", "x")], "tools": [tool(name) for name in names]}
     made, _ = shaped(request, {"tools": {"name": {"pattern": "^[0-9]+$", "max": 4}}})
     assert len({one["name"] for one in made["tools"]}) == len(names)
+
+
+@pytest.mark.parametrize("rules", [{}, {"tools": {"kinds": ["function"]}}, {"tools": {"allowed": ["auto"]}}])
+def test_tools_that_may_not_be_called_are_not_sent_unless_the_target_can_be_told(rules: dict[str, Any]) -> None:
+    choice = {"mode": "any", "names": ["g"]}
+    request = {"messages": [turn("user", "x")], "tools": [tool("f"), tool("g")], "tool_choice": choice}
+    made, report = shaped(request, rules)
+    assert [one["name"] for one in made["tools"]] == ["g"]
+    assert made["tool_choice"] == {"mode": "any"}
+    assert [path for path, _ in report] == ["tools"]
+
+
+def test_a_target_that_can_name_the_tools_is_sent_them_all() -> None:
+    choice = {"mode": "any", "names": ["g"]}
+    request = {"messages": [turn("user", "x")], "tools": [tool("f"), tool("g")], "tool_choice": choice}
+    made, report = shaped(request, {"tools": {"allowed": ["any"]}})
+    assert (len(made["tools"]), made["tool_choice"], report) == (2, choice, [])

@@ -62,6 +62,10 @@ def _fit(work: Work) -> None:
 def _tell_lost(work: Work, reads: frozenset[str]) -> None:
     """What the target's encode has no word for."""
     work.lines += loss.unread(work.request, reads)
+    if work.seen.kinds:
+        outer, inner = loss.wordless(reads)
+        if outer & work.seen.kinds or inner & work.seen.kinds:
+            work.lines += loss.unsaid(work.messages, outer, inner)
     for where, names in (
         ("messages", work.seen.told),
         ("messages.parts", work.seen.members),

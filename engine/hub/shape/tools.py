@@ -29,11 +29,12 @@ _CALLS = frozenset({"tool_call", "tool_result"})
 def fit(work: Work) -> None:
     """Convert definitions, choice and the calls in the history alike."""
     rules: dict[str, Any] = work.rules.get("tools") or {}
-    if not rules:
-        return
     names = _Names(rules.get("name") or {}, work)
+    if not rules:
+        _choice(work, names, ())
+        return
     dressed = _defined(work, rules, names)
-    _choice(work, names, rules.get("allowed"))
+    _choice(work, names, rules.get("allowed") or ())
     if not _CALLS & work.seen.kinds:
         return
     takes_custom = "custom" in rules.get("kinds", ("custom",))
@@ -169,8 +170,12 @@ def _function(tool: dict[str, Any], rules: dict[str, Any], names: _Names, path: 
     return made
 
 
-def _choice(work: Work, names: _Names, allowed: list[str] | None) -> None:
-    """The choice under the target's names; where it can't name some of the tools, the others are not sent."""
+def _choice(work: Work, names: _Names, allowed: Collection[str]) -> None:
+    """The choice under the target's names; where it can't name some of the tools, the others are not sent.
+
+    ``allowed``: the modes under which it can. Where nothing is declared it can't: a tool that may not be called is
+    better not offered than offered without a word.
+    """
     choice = work.request.get("tool_choice")
     if not isinstance(choice, dict):
         return
@@ -188,7 +193,7 @@ def _choice(work: Work, names: _Names, allowed: list[str] | None) -> None:
                 "tool_choice", f"names the tool {missing[0]!r}, which is not among the tools sent to the provider"
             )
         work.request["tool_choice"] = {**choice, "names": [name for name in wanted if name in known]}
-        if allowed is not None and choice.get("mode") not in ("tool", "none", *allowed):
+        if choice["names"] and choice.get("mode") not in ("tool", "none", *allowed):
             work.request["tools"] = [tool for tool in work.request["tools"] if tool.get("name") in wanted]
             work.request["tool_choice"] = {key: value for key, value in choice.items() if key != "names"}
             work.report("tools", "the target can't be told which tools may be called; only those were sent")
