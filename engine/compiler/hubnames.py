@@ -1,15 +1,14 @@
-"""Hub names: what a Format's mappings read and write of the hub, held against the hub's own words.
+"""Hub names: what a Format's mappings read of the hub's requests, held against the hub's own fields.
 
-Takes a definition and its compiled mappings; gives faults. A misspelt path would else be nothing, and left out
-without a word. Knows the closed maps of `engine.hub.types`; what lies deeper, or comes out of fragments, is left to
-tests.
+Takes a definition and what encode reads; gives faults, those of `hubwords` too. A misspelt path would else be nothing,
+and left out without a word. Knows the closed maps of `engine.hub.types`; what lies deeper is left to tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, get_args
+from collections.abc import Iterable
 
+from engine.compiler import hubwords
 from engine.compiler.diagnostics import Fault, nearest, path_text
 from engine.compiler.positions import Path
 from engine.compiler.sets import Definition
@@ -26,21 +25,12 @@ _CLOSED: dict[str, set[str]] = {
 }
 """The maps of a hub request that have a fixed set of keys."""
 
-_EVENTS = set(get_args(types.EventKind))
-_PARTS = set(get_args(types.PartKind))
-_RESULTS = ("$do", "$then", "$else", "$in")
-
 
 def check(definition: Definition, reads: Iterable[str], faults: list[Fault]) -> None:
     """Add a fault for each name that the hub does not have. ``reads``: what request.encode reads of ``request``."""
     for path in sorted({".".join(_closed(path)) for path in reads}):
         _path(definition, ENCODE, path, faults)
-    stream = definition.spec.get("stream")
-    if isinstance(stream, dict):
-        at: Path = ("spec", "stream", "decode")
-        for place, event in _results(stream.get("decode"), at):
-            _word(definition, place, "type", event.get("type"), _EVENTS, faults)
-            _word(definition, place, "kind", event.get("kind"), _PARTS, faults)
+    hubwords.check(definition, faults)
 
 
 def _closed(path: str) -> list[str]:
@@ -61,31 +51,3 @@ def _path(definition: Definition, at: Path, path: str, faults: list[Fault]) -> N
     faults.append(
         Fault("unknown-hub-name", message, place, path_text(at), None, found, near, document=definition.title)
     )
-
-
-def _word(definition: Definition, at: Path, key: str, word: Any, known: set[str], faults: list[Fault]) -> None:
-    """A literal word of an event; expressions are told by tests."""
-    if not isinstance(word, str) or "{{" in word or word in known:
-        return
-    place = definition.where((*at, key))
-    message = f"no hub event has the {key} {word!r}"
-    path = path_text((*at, key))
-    expected = "one of " + ", ".join(sorted(known))
-    near = nearest(word, known)
-    faults.append(Fault("unknown-hub-name", message, place, path, expected, word, near, document=definition.title))
-
-
-def _results(tree: Any, at: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The maps that a mapping may give as they stand, through lists and directives."""
-    if isinstance(tree, list):
-        for index, item in enumerate(tree):
-            yield from _results(item, (*at, index))
-    elif isinstance(tree, dict):
-        inner: list[tuple[Path, Any]] = [((key,), tree[key]) for key in _RESULTS if key in tree]
-        cases = tree.get("$case")
-        if isinstance(cases, dict):
-            inner += [(("$case", key), value) for key, value in cases.items()]
-        for path, value in inner:
-            yield from _results(value, (*at, *path))
-        if not inner and not any(str(key).startswith("$") for key in tree):
-            yield at, tree

@@ -120,6 +120,9 @@ class PartFields(TypedDict, total=False):
     parts: list[Part]
     error: bool
     value: Json
+    phase: str
+    caller: Json
+    namespace: str
     index: int
     kind_index: int
     item_index: int
