@@ -100,7 +100,7 @@ def unread(request: dict[str, Any], hub_reads: frozenset[str]) -> list[tuple[str
         return lost
     lists = _lists(hub_reads)
     for key, value in request.items():
-        if key in lists.one and len(value) > 1:
+        if key in lists.one and isinstance(value, list) and len(value) > 1:
             lost.append((key, f"the provider's format takes one of {len(value)}; the others are left out"))
         elif key in lists.none and value:
             lost.append((key, _WHY))
