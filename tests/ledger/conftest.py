@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from engine.storage.database import Database
 from engine.storage.keys import create_key
 from engine.storage.people import create_user
 from engine.storage.posting import Entry
-from tests.storage.conftest import db, kind, lite, opened, shared
+from tests.soak.site import Site
+from tests.storage.conftest import db, kind, lite, opened, server_database, shared
 
 __all__ = ["books_on", "db", "kind", "lite", "opened", "shared"]
 
@@ -75,6 +77,23 @@ def light(lite: Database, tmp_path: Path) -> Iterator[Books]:
     made = books_on(lite, tmp_path / "own")
     yield made
     made.holds.close()
+
+
+@pytest.fixture(scope="package")
+def crowds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Site]]:
+    """A gateway of four workers on each engine, made when first asked for; each test makes a payer of its own."""
+    with ExitStack() as stack:
+        made: dict[str, Site] = {}
+
+        def get(kind: str) -> Site:
+            if kind not in made:
+                directory = tmp_path_factory.mktemp(f"crowd-{kind}")
+                dsn = stack.enter_context(server_database(kind, directory)).sql_dsn if kind != "sqlite" else ""
+                made[kind] = Site(directory / "site", dsn=dsn, workers=4)
+                stack.callback(made[kind].close)
+            return made[kind]
+
+        yield get
 
 
 @pytest.fixture

@@ -9,10 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.ledger.test_parallel import dsn, kind
 from tests.soak.site import Seen, Site, check, run
 
-__all__ = ["dsn", "kind"]
 pytestmark = pytest.mark.xdist_group("ledger-crash")
 
 
@@ -29,31 +27,34 @@ def test_workers_and_masters_are_killed_and_the_books_agree(tmp_path):
 
 
 @pytest.mark.timeout(120)
-def test_two_hundred_parallel_calls_on_money_for_ten_let_ten_through(tmp_path, dsn):
+def test_two_hundred_parallel_calls_on_money_for_ten_let_ten_through(crowds, kind):
     each = 20_000 + 100  # max_tokens, and a little more than the input's estimate
-    site = Site(tmp_path, dsn=dsn, workers=4, quota=each * 10)
-    seen = Seen()
+    site = crowds(kind)
+    site.payer("ten", each * 10)
+    seen, before, numbers = Seen(), site.upstream.waiting, range(1001, 1201)
     try:
         site.upstream.hold.clear()
         with ThreadPoolExecutor(200) as pool:
-            sent = [pool.submit(site.send, number, "whole", seen) for number in range(1, 201)]
+            sent = [pool.submit(site.send, number, "whole", seen) for number in numbers]
             end = time.monotonic() + 40
             while sum(one.done() for one in sent) < 190 and time.monotonic() < end:
                 time.sleep(0.05)
             refused = sum(one.done() for one in sent)
-            held = site.upstream.waiting
+            held = site.upstream.waiting - before
             site.upstream.hold.set()
         assert (refused, held) == (190, 10)
         assert seen.statuses == {"200": 10, "402": 190}
         assert site.settle().agrees
-        assert sum(quota for _, quota, _ in site.rows()) == sum(10 + number for number in seen.done)
+        charged = {int(name[1:]): quota for name, quota, _ in site.rows()}
+        assert {number: charged.get(number) for number in numbers if number in charged} == {
+            number: 10 + number for number in seen.done
+        }
         assert len(set(site.worker_pids())) == 4
         # all that was not spent is free again
-        site.send(500, "whole", seen)
-        assert 500 in seen.done
+        site.send(1500, "whole", seen)
+        assert 1500 in seen.done
     finally:
         site.upstream.hold.set()
-        site.close()
 
 
 def test_who_leaves_pays_for_what_was_produced_and_failures_are_free(tmp_path):

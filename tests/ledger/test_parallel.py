@@ -5,10 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -16,25 +14,19 @@ from engine.storage import changes, redemptions
 from engine.storage.database import open_database
 from engine.storage.keys import create_key, revoke_key
 from tests.soak.site import Seen, Site
-from tests.storage.conftest import kind, server_database
 
-__all__ = ["kind"]
 pytestmark = pytest.mark.xdist_group("ledger-crash")
 CALLS = 200
 
 
-@pytest.fixture
-def dsn(kind: str, tmp_path: Path) -> Iterator[str]:
-    with ExitStack() as stack:
-        yield stack.enter_context(server_database(kind, tmp_path)).sql_dsn if kind != "sqlite" else ""
-
-
 @pytest.mark.timeout(180)
-def test_parallel_calls_and_changes_of_one_user_all_succeed(tmp_path: Path, dsn: str) -> None:
-    site = Site(tmp_path, dsn=dsn, workers=4)
+def test_parallel_calls_and_changes_of_one_user_all_succeed(crowds: Callable[[str], Site], kind: str) -> None:
+    site = crowds(kind)
+    site.payer("parallel", 10**12)
+    before, said_before = len(site.rows()), len(site.said())
     seen, over, failed = Seen(), threading.Event(), []
     command = [sys.executable, "-m", "engine.cli", "key", "list"]
-    env = {"PATH": "", "GATEWRIGHT_DATA": str(tmp_path / "data"), "SQL_DSN": dsn}
+    env = {"PATH": "", "GATEWRIGHT_DATA": str(site.settings.data), "SQL_DSN": site.settings.sql_dsn}
 
     def change() -> None:
         db = open_database(site.settings, migrate=False)
@@ -65,9 +57,11 @@ def test_parallel_calls_and_changes_of_one_user_all_succeed(tmp_path: Path, dsn:
         assert failed == []
         assert seen.statuses == {"200": CALLS}
         assert site.settle().agrees
-        assert sum(quota for _, quota, _ in site.rows()) == sum(10 + number for number in range(1, CALLS + 1))
-        said = site.said().lower()
+        rows = [(int(name[1:]), quota) for name, quota, _ in site.rows()]
+        own = {number: quota for number, quota in rows if number <= CALLS}
+        assert own == {number: 10 + number for number in range(1, CALLS + 1)}
+        assert len(rows) - before == CALLS
+        said = site.said()[said_before:].lower()
         assert not [word for word in ("locked", "deadlock", "traceback", "is away") if word in said], said[-3000:]
     finally:
         over.set()
-        site.close()

@@ -149,7 +149,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
                 dsns[place] = f"sqlite:///{tmp_path / 'logs.db'}"
             elif kind not in ("", "sqlite"):
                 dsns[place] = stack.enter_context(server_database(kind, tmp_path)).sql_dsn
-        made = Site(tmp_path / "site", dsn=dsns[0], log_dsn=dsns[1], env={"SYNC_FREQUENCY": "1"})
+        made = Site(tmp_path / "site", dsn=dsns[0], log_dsn=dsns[1], workers=1, env={"SYNC_FREQUENCY": "1"})
         stack.callback(made.close)
         yield made
 
@@ -162,7 +162,7 @@ def test_a_running_gateway_takes_up_the_option_and_its_books_agree(site: Site) -
         row = {"key": "LogConsumeEnabled", "value": value}
         site.db.write(lambda c: c.execute(delete(options).where(options.c.key == row["key"])).rowcount)
         site.db.write(lambda c: c.execute(insert(options).values(row)).rowcount)
-        time.sleep(2.5)  # two workers, each of which looks once a second
+        time.sleep(1.5)  # the worker looks once a second
 
     def serve(count: int) -> None:
         for number in (next(numbers) for _ in range(count)):

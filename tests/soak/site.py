@@ -99,12 +99,16 @@ class Site:
         (directory / "data").mkdir(parents=True)
         self.db: Database = open_database(self.settings)
         self.log_db = open_logs(self.settings, self.db)
-        self.user = create_user(self.db, "payer", "a long password", quota=quota)
-        self.key = create_key(self.db, self.user, "k", quota=quota).key
+        self.payer("payer", quota)
         self.port = free_port()
         self._said: list[str] = []
         self.gateway = self._start()
         self.kills: Counter[str] = Counter()
+
+    def payer(self, name: str, quota: int) -> None:
+        """Make a user with a key, by which calls are sent from now on."""
+        self.user = create_user(self.db, name, "a long password", quota=quota)
+        self.key = create_key(self.db, self.user, "k", quota=quota).key
 
     def _start(self) -> Gateway:
         if hasattr(self, "gateway"):
