@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from engine import settings
+from engine.cli import _common
 from engine.hub import usage as counting
 from engine.ledger.amounts import divide, plain
 from engine.ledger.pricing import Book, Charge, Rule
@@ -35,14 +36,32 @@ def book(program: Program, *, database: bool) -> Book:
         db.close()
 
 
-def usage_of(given: Any, caller: Format) -> dict[str, Any]:
-    """A usage in the hub's buckets: as given, else by the format's rules, else an example."""
+def usage_of(given: Any, teller: Format, program: Program) -> dict[str, Any]:
+    """A usage in the hub's buckets: as given, else by the rules of the Format that it is of, else an example."""
     if not isinstance(given, dict):
         return _whole(_EXAMPLE)
     if any(name in given for name in (*counting.BUCKETS, "input_total", "calls", "meters", "models")):
         return _whole(given)
-    found = caller.usage.at([], given) if caller.usage.at is not None else None
-    return counting.normalise(found if isinstance(found, dict) else given, caller.usage)
+    found = _counts(given, teller)
+    if not found:
+        knowing = [item.name for item in program.formats.values() if _counts(given, item)]
+        hint = f"it is known to {', '.join(knowing)}" if knowing else "no Format knows it"
+        _common.usage(
+            f"--usage: nothing of it is known to {teller.name}, which would charge nothing; {hint}:"
+            " say --from FORMAT, the Format that tells it so"
+        )
+    return counting.Plan(teller.usage).settle(found, given)
+
+
+def _counts(given: dict[str, Any], teller: Format) -> dict[str, Any]:
+    """What a Format counts of a whole answer, or of its usage object alone."""
+    whole = teller.usage.at([], given) if teller.usage.at is not None else None
+    plan = counting.Plan(teller.usage)
+    for told in (whole, given):
+        counts = plan.collect(told) if isinstance(told, dict) else {}
+        if counts.keys() - {"meters"}:  # meters are none where none is told
+            return counts
+    return {}
 
 
 def _whole(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,10 +18,12 @@ from engine.relay.table import LiveChannel, Table
 @click.command()
 @click.option("--model", required=True, help="The model that is asked for.")
 @click.option("--key", "group", default="default", metavar="GROUP", help="The group of the key that asks (default).")
-@click.option("--from", "source", metavar="FORMAT", help="The format that the caller speaks; the first if left out.")
+@click.option("--from", "source", metavar="FORMAT", help="The Format that the caller speaks, or that --usage is of.")
 @click.option("--body", "body_file", type=click.File("rb"), help="The request, to see which patches apply.")
 @click.option("--price", is_flag=True, help="Tell what it costs and why, instead of which way it goes.")
-@click.option("--usage", "usage_file", type=click.File("rb"), help="A usage, in our buckets or the caller's format.")
+@click.option(
+    "--usage", "usage_file", type=click.File("rb"), help="A usage in our buckets, or as the Format of --from has it."
+)
 @click.option("--user-group", default="", metavar="GROUP", help="The group of the user, for the price.")
 @click.option("--channel", default="", metavar="NAME", help="The channel that serves, for the price.")
 @click.option("--at", type=click.DateTime(), help="When, in UTC, for the price; now if left out.")
@@ -51,7 +53,7 @@ def command(
     body = _common.read_json(body_file) if body_file else {"model": model}
     body = body if isinstance(body, dict) else {}
     if price:
-        usage = _pricing.usage_of(_common.read_json(usage_file) if usage_file else None, caller)
+        usage = _pricing.usage_of(_common.read_json(usage_file) if usage_file else None, caller, program)
         book, now = _pricing.book(program, database=database), at.replace(tzinfo=UTC).timestamp() if at else None
         told = _pricing.explain(program, book, model, usage, body, (group, user_group, channel), now)
         (_common.print_json if json_ else _pricing.show)(told)

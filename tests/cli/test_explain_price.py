@@ -110,3 +110,27 @@ def test_a_model_without_a_price_says_what_would_happen_and_how_to_mend_it() -> 
     assert result.exit_code == 1
     for words in ("unheard-of", "refused", "model_price_error", "Price document", "ModelRatio"):
         assert words in result.output
+
+
+def test_a_usage_of_which_nothing_is_known_is_no_charge_of_nothing(specs: Path) -> None:
+    (specs / "usage.json").write_text('{"heard": 10, "spoken": 3}')
+    result = run("--model", "m", "--usage", "usage.json")
+    assert result.exit_code == 2
+    assert "nothing of it is known to f" in result.output
+    assert "no Format knows it" in result.output
+
+
+def test_a_usage_of_another_format_names_it(specs: Path) -> None:
+    other = """
+---
+apiVersion: gatewright/v1
+kind: Format
+metadata: {name: talk}
+spec: {usage: {at: "{{ body.toll }}", counts: {input: {path: heard}, output: {path: spoken}}}}
+"""
+    (specs / "shipped" / "all.yaml").write_text(DOCUMENTS + other)
+    (specs / "usage.json").write_text('{"heard": 1000000, "spoken": 0}')
+    assert "it is known to talk" in run("--model", "m", "--usage", "usage.json").output
+    assert told("--model", "m", "--from", "talk", "--usage", "usage.json")["charge"]["usd"] == "2"
+    (specs / "usage.json").write_text('{"toll": {"heard": 1000000, "spoken": 0}}')
+    assert told("--model", "m", "--from", "talk", "--usage", "usage.json")["charge"]["usd"] == "2"
