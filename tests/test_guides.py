@@ -77,6 +77,8 @@ def _dedented(text: str, block: str) -> str:
 def test_commands_and_their_options_exist(line: str) -> None:
     _, name, *words = line.split()
     command = main.get_command(click.Context(main), name)
+    if isinstance(command, click.Group):
+        command = command.get_command(click.Context(command), words.pop(0))
     assert command is not None
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options

@@ -268,7 +268,7 @@ def _advice(lines: tuple[str, ...], place: Place) -> str:
     """What is most likely wrong where YAML gave up."""
     before, here = place.text[: place.column - 1], place.text[place.column - 1 :]
     if here.startswith("\t"):
-        return "; this is a tab, and YAML is indented with blanks"
+        return "; this is a tab, which can't indent: use spaces"
     if here.startswith(":"):
         if ": " in before:
             return "; a text that holds ': ' has to be quoted"

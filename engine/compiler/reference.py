@@ -15,6 +15,7 @@ from typing import Any
 
 from engine import filters
 from engine.compiler.directives import DIRECTIVES
+from engine.compiler.directives.record import Example
 from engine.compiler.frame import LEVELS, LOOPS
 from engine.compiler.growth import COPIES
 from engine.compiler.schema import schema_of
@@ -148,8 +149,16 @@ def directives_page() -> str:
     parts = [_HEAD, "# Directives\n", "A map with one of these keys steers the mapping.\n"]
     for name, item in sorted(DIRECTIVES.items()):
         parts.append(f"## `{name}`\n\n{item.words}\n")
+        parts += map(_worked, item.examples)
     parts.append(_BOUNDS)
     return "\n".join(parts)
+
+
+def _worked(example: Example) -> str:
+    """A tree and what it gives."""
+    told = f"with the fragments `{example.fragments}`, " if example.fragments else ""
+    given = "" if example.body is None else f"for the body `{_shown(example.body)}` "
+    return f"```yaml\n{example.tree}\n```\n\n{told}{given}gives `{_shown(example.gives)}`\n"
 
 
 _BOUNDS = f"""## Bounds

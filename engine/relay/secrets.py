@@ -16,6 +16,18 @@ from urllib.parse import urlsplit
 PREFIX = "GATEWRIGHT_KEY_"
 
 
+Stamp = tuple[int, int, int] | None
+"""Inode, size and time of a file; None if there is none."""
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_size, state.st_mtime_ns
+
+
 def closed_env(name: str, allowed: Collection[str]) -> str | None:
     """Why documents may not read an environment variable, and how to mend it; nothing if they may."""
     if name.startswith(PREFIX) or name in allowed:
@@ -36,6 +48,11 @@ class Secrets:
         self._directory = directory
         self._bindings = bindings
         self._environ = environ
+        self._seen: dict[Path, Stamp] = {}
+
+    def changed(self) -> bool:
+        """Whether a file that was read, or was missing, is another one now. PERF: one ``stat`` for each file."""
+        return any(_stamp(path) != stamp for path, stamp in list(self._seen.items()))
 
     def __call__(self, reference: Mapping[str, str], base_url: str) -> str:
         reference = reference.get("secretRef", reference)  # type: ignore[assignment]
@@ -61,6 +78,7 @@ class Secrets:
         path = (self._directory / name).resolve()
         if not path.is_relative_to(self._directory.resolve()):
             raise LookupError(f"secret file {name} lies outside {self._directory}")
+        self._seen[path] = _stamp(path)  # before it is read: a change meanwhile is seen later
         try:
             value = path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError):

@@ -164,6 +164,12 @@ class RelayState:
         if self.options != self.book.source:
             self.book = self._priced(self.program)
 
+    def follow_secrets(self) -> None:
+        """Rebuild the table if a file of a secret has changed; called every few seconds."""
+        if self._secrets.changed():
+            log.info("files of secrets have changed; they are read again")
+            self.table = table.build(self.program, self._rows, self._secrets)
+
     def _counter(self, policy: Mapping[str, Any]) -> Counter:
         measured = {True, False} if self.settings.get_media_token_not_stream else {True}
         return Counter(

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Build = Callable[[Settings, program.Program, Callable[[], dict[str, Any]]], "tuple[State, Any]"]
 
 _FIRST_COMPILE = 120.0
+_SECRETS = 2.0
+"""Seconds between looks at the files of secrets."""
 
 
 class StartError(Exception):
@@ -116,7 +118,16 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         follower.follow()
         gevent.spawn(follower.run)
         gevent.spawn(self._refresh, self.state)
+        gevent.spawn(self._follow_secrets, self.state)
         return app
+
+    def _follow_secrets(self, state: State) -> None:
+        while True:
+            gevent.sleep(_SECRETS)
+            try:
+                state.follow_secrets()
+            except Exception:  # whatever is wrong with a file, the secrets that are held go on
+                self.log.exception("secrets can't be read again")
 
     def _refresh(self, state: State) -> None:
         while True:

@@ -71,6 +71,8 @@ class Watcher:
         self.releases = Releases(programs)
         self.log = log
         self.asked = False
+        self.faulty = False
+        """The documents of the last compile had faults."""
 
     def run(self, message: int) -> None:
         """Compile, say on descriptor ``message`` how it went, and watch until the parent is gone."""
@@ -111,5 +113,8 @@ class Watcher:
             self.log.warning("%s", outcome.text)
         if outcome.hash and outcome.hash != before:
             self.log.info("release %s compiled", outcome.hash[:12])
+        elif self.faulty and outcome.ok and before:
+            self.log.info("the documents have no faults any more; release %s runs on", before[:12])
+        self.faulty = not outcome.ok
         if message is not None:
             os.write(message, json.dumps({"ok": outcome.ok, "hash": self.releases.current()}).encode() + b"\n")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from engine.compiler import load
 from engine.compiler.directives import DIRECTIVES
+from engine.compiler.directives.record import Example
 from engine.errors import MappingError, Refusal
 from tests.compiler.workbench import faults, run
 
@@ -247,3 +249,21 @@ def test_wrong_spelling_is_a_fault_with_the_nearest_name(tree: Any, code: str, n
 def test_every_directive_has_words(directive: Any) -> None:
     assert directive.words
     assert directive.key.startswith("$")
+
+
+EXAMPLES = [(name, example) for name, item in DIRECTIVES.items() for example in item.examples]
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[f"{name} {one.tree}" for name, one in EXAMPLES])
+def test_examples_of_the_reference_give_what_they_say(name: str, example: Example) -> None:
+    assert run(_read(example.tree), example.body, report=[], fragments=_read(example.fragments) or {}) == example.gives
+
+
+def _read(text: str) -> Any:
+    documents, wrong = load.parse(load.Source("example", "x:\n  " + text.replace("\n", "\n  ")))
+    assert not wrong
+    return documents[0].data["x"]
+
+
+def test_every_directive_but_a_refusal_has_an_example() -> None:
+    assert [name for name, item in DIRECTIVES.items() if not item.examples] == ["$refuse"]

@@ -204,3 +204,16 @@ def test_one_file_adds_a_provider_while_traffic_and_an_open_stream_go_on(gateway
     assert len(told.split()) > 20
     assert traffic.seen
     assert set(traffic.seen) == {200}
+
+
+def test_a_secret_that_is_written_anew_is_used_within_seconds(gateway, upstream):
+    upstream.script = lambda say: say.whole(CHAT_ANSWER)
+    gateway.write_spec("newcomer.yaml", NEWCOMER.replace("BASE", upstream.base))
+    assert until(lambda: everywhere(lambda: ask(gateway, "newcomer-1").status_code == 200)), gateway.output
+    (gateway.data / "secrets" / "newcomer").write_text("shut-sesame\n")
+
+    def sent():
+        ask(gateway, "newcomer-1")
+        return upstream.got[-1].headers["x-newcomer-token"]
+
+    assert until(lambda: everywhere(lambda: sent() == "Token shut-sesame"), 15), gateway.output

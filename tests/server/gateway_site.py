@@ -34,6 +34,9 @@ class State:
     def swap(self, program: Any) -> None:
         self.program = program
 
+    def follow_secrets(self) -> None:
+        """There are none."""
+
     def refresh(self) -> None:
         pass
 

@@ -164,8 +164,11 @@ def test_faulty_document_is_refused_with_its_line_and_the_running_release_stays(
     assert status["running"] == gateway.get()["hash"]
     assert "broken.yaml:6" in gateway.log.read_text()
     assert gateway.times() == {7}
+    mark = len(gateway.log.read_text())
     (gateway.data / "specs" / "broken.yaml").unlink()
     assert until(lambda: gateway.get("/status")["ok"])
+    runs_on = f"no faults any more; release {status['running'][:12]} runs on"
+    assert until(lambda: runs_on in gateway.log.read_text()[mark:])
 
 
 def test_half_written_file_is_not_read_before_it_rests(gateway):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.compiler import expression
-from engine.compiler.directives.record import Directive, branch
+from engine.compiler.directives.record import Directive, Example, branch
 from engine.compiler.frame import Frame
 from engine.compiler.scope import Path
 from engine.compiler.sinks import Sink
@@ -19,5 +19,12 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
 
 
 DIRECTIVE = Directive(
-    "$if", "`$then` if the expression holds, else `$else` or nothing", _write, optional=("$then", "$else")
+    "$if",
+    "`$then` if the expression holds, else `$else` or nothing",
+    _write,
+    optional=("$then", "$else"),
+    examples=(
+        Example('{$if: "{{ body.a > 1 }}", $then: many, $else: few}', "many", {"a": 2}),
+        Example("{say: {$if: body.a is present, $then: told}, b: 1}", {"b": 1}, {}),
+    ),
 )

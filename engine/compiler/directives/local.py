@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from engine.compiler.directives.record import Directive
+from engine.compiler.directives.record import Directive, Example
 from engine.compiler.frame import Frame
 from engine.compiler.scope import Path
 from engine.compiler.sinks import Local, Sink
@@ -35,5 +35,18 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
 
 
 DIRECTIVE = Directive(
-    "$let", "`$in`, where these names stand for these values; later ones see earlier ones", _write, ("$in",)
+    "$let",
+    "`$in`, where these names stand for these values; later ones see earlier ones",
+    _write,
+    ("$in",),
+    examples=(
+        Example(
+            """$let:
+  name: "{{ body.first ~ ' ' ~ body.last }}"
+  long: "{{ name | length > 5 }}"
+$in: {name: "{{ name }}", long: "{{ long }}"}""",
+            {"name": "Ada Lovelace", "long": True},
+            {"first": "Ada", "last": "Lovelace"},
+        ),
+    ),
 )

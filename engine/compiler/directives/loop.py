@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.compiler import expression
 from engine.compiler.code import Code, assign, call, choose, const, has_type, name, walrus, when
-from engine.compiler.directives.record import Directive, item
+from engine.compiler.directives.record import Directive, Example, item
 from engine.compiler.frame import LOOPS, Frame
 from engine.compiler.scope import Path, weight
 from engine.compiler.sinks import Item, Member, Sink, operand, unless_nothing
@@ -126,8 +126,15 @@ def _body(frame: Frame, tree: dict[str, Any], container: str, path: Path) -> Non
 
 DIRECTIVE = Directive(
     "$for",
-    "for each item of a list (or key and value of a map) what `$do` says; with `$key` a map",
+    "for each item of a list (or key and value of a map) what `$do` says; with `$key` a map. Two names before `in`"
+    " are the index, which counts from 0, and the item of a list; or the key and the value of a map",
     _write,
     needed=("$do",),
     optional=("$when", "$key"),
+    examples=(
+        Example('{$for: "x in body", $when: "x > 1", $do: {n: "{{ x }}"}}', [{"n": 2}, {"n": 3}], [1, 2, 3]),
+        Example('{$for: "i, x in body", $do: "{{ i ~ x }}"}', ["0a", "1b"], ["a", "b"]),
+        Example('{$for: "name, x in body", $key: "{{ name | upper }}", $do: "{{ x + 1 }}"}', {"A": 2}, {"a": 1}),
+        Example('[first, {$for: "x in body", $do: "{{ x }}"}]', ["first", "a", "b"], ["a", "b"]),
+    ),
 )

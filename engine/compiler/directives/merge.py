@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from engine.compiler.code import Code, assign, const, name
-from engine.compiler.directives.record import Directive, is_directive
+from engine.compiler.directives.record import Directive, Example, is_directive
 from engine.compiler.frame import Frame
 from engine.compiler.scope import Path
 from engine.compiler.sinks import Into, Member, Sink
@@ -31,4 +31,9 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
     sink.put(frame, Code(name(container), "map", maybe=False, hollow={} not in maps))
 
 
-DIRECTIVE = Directive("$merge", "one map of several; later ones win, member by member", _write)
+DIRECTIVE = Directive(
+    "$merge",
+    "one map of several; later ones win, member by member",
+    _write,
+    examples=(Example('{$merge: [{a: 1, b: 1}, {b: 2}, "{{ body }}"]}', {"a": 1, "b": 2, "c": 3}, {"c": 3}),),
+)

@@ -12,6 +12,19 @@ from engine.compiler.sinks import Item, Sink
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A tree as YAML text and what it gives for a ``body``; both pages and tests are made of it.
+
+    ``gives`` is None for nothing; ``fragments`` is what a document would have under that key.
+    """
+
+    tree: str
+    gives: Any
+    body: Any = None
+    fragments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Directive:
     """``needed`` and ``optional`` are the keys beside its own. ``write`` calls ``put`` or ``nothing`` on every way."""
 
@@ -20,6 +33,7 @@ class Directive:
     write: Callable[[Frame, dict[str, Any], Sink, Path], None]
     needed: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
 
 
 def is_directive(tree: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.compiler import expression
 from engine.compiler.code import call, choose, const, is_something, method, name
-from engine.compiler.directives.record import Directive
+from engine.compiler.directives.record import Directive, Example
 from engine.compiler.frame import Frame
 from engine.compiler.scope import Path
 from engine.compiler.sinks import Sink, operand, twice
@@ -41,6 +41,12 @@ def _refuse(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
 
 
 DIRECTIVES = (
-    Directive("$report", "nothing, and a line in the loss report", _report, optional=("$why",)),
+    Directive(
+        "$report",
+        "nothing, and a line in the loss report",
+        _report,
+        optional=("$why",),
+        examples=(Example("{a: 1, b: {$report: sampling.seed, $why: it has no seed}}", {"a": 1}),),
+    ),
     Directive("$refuse", "no answer but a 400 that names the field", _refuse, optional=("$why",)),
 )

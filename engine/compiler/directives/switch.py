@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.compiler import expression
 from engine.compiler.code import assign, call, choose, compare, const, has_type, name, walrus, when
-from engine.compiler.directives.record import Directive, branch
+from engine.compiler.directives.record import Directive, Example, branch
 from engine.compiler.frame import Frame
 from engine.compiler.scope import Path
 from engine.compiler.sinks import Sink, operand
@@ -45,4 +45,8 @@ DIRECTIVE = Directive(
     "the tree under `$case` that stands for the expression's value, else the one under `_`",
     _write,
     ("$case",),
+    examples=(
+        Example('{$switch: "{{ body.t }}", $case: {a: {said: 1}, b: two, _: other}}', "two", {"t": "b"}),
+        Example('{$switch: "{{ body.t }}", $case: {a: 1}}', None, {"t": "z"}),
+    ),
 )

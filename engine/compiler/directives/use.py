@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.compiler import expression
 from engine.compiler.code import Code, call, const, name
-from engine.compiler.directives.record import Directive
+from engine.compiler.directives.record import Directive, Example
 from engine.compiler.frame import Frame
 from engine.compiler.scope import Fragment, Path, Scope
 from engine.compiler.sinks import Sink, operand
@@ -65,4 +65,17 @@ def _unknown_argument(frame: Frame, fragment: Fragment, key: str, path: Path) ->
     )
 
 
-DIRECTIVE = Directive("$use", "what a fragment gives for the arguments under `$with`", _write, optional=("$with",))
+DIRECTIVE = Directive(
+    "$use",
+    "what a fragment gives for the arguments under `$with`",
+    _write,
+    optional=("$with",),
+    examples=(
+        Example(
+            '{$use: said, $with: {p: "{{ body.x }}"}}',
+            {"say": "hi"},
+            {"x": {"text": "hi"}},
+            '{said: {args: [p], do: {say: "{{ p.text }}"}}}',
+        ),
+    ),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.compiler.code import Code, call, literal, name
-from engine.compiler.directives.record import Directive
+from engine.compiler.directives.record import Directive, Example
 from engine.compiler.frame import Frame
 from engine.compiler.scope import Path
 from engine.compiler.sinks import Sink, operand
@@ -38,7 +38,17 @@ def _nonempty(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> Non
 
 
 DIRECTIVES = (
-    Directive("$null", "a real null", _null),
-    Directive("$raw", "a value taken literally", _raw),
-    Directive("$nonempty", "the tree's value, or nothing if it is an empty list, map or text", _nonempty),
+    Directive("$null", "a real null", _null, examples=(Example("{a: {$null: true}}", {"a": None}),)),
+    Directive(
+        "$raw",
+        "a value taken literally",
+        _raw,
+        examples=(Example("{$raw: {$ref: '{{ no expression }}'}}", {"$ref": "{{ no expression }}"}),),
+    ),
+    Directive(
+        "$nonempty",
+        "the tree's value, or nothing if it is an empty list, map or text",
+        _nonempty,
+        examples=(Example('{a: {$nonempty: [{$for: "x in body", $do: "{{ x }}"}]}, b: 1}', {"b": 1}, []),),
+    ),
 )
