@@ -37,6 +37,7 @@ CODES: dict[str, str] = {
     "unknown-fragment": "there is no such fragment",
     "unknown-table": "there is no such table",
     "wrong-arguments": "a filter, test or fragment is given what it does not take",
+    "silent-loss": "something would be lost without a word",
     "truthiness": 'a condition is false for 0, "" and false too',
     "test-failed": "a document's own test gives another result",
     "internal": "the compiler failed; this is a fault of the program, not of the document",

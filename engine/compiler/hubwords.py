@@ -38,6 +38,10 @@ _EVENT_FIELDS: dict[str, frozenset[str]] = {
 }
 _END_EVENTS = {"marker": "end", "finish": "finish"}
 _ASKED = ("$if", "$switch", "$for", "$when", "$with", "$case")
+_UNNAMED = (
+    '`_: {type: part, kind: unknown, fields: {format: ..., value: "{{ data }}"}}`, which tells it as lost;'
+    " `[]` for events that say nothing, or as `_` if none does"
+)
 _ERROR = frozenset({"retry_after", *types.ErrorInfo.__annotations__})
 
 
@@ -63,8 +67,21 @@ class _Check:
                 for given in results(held["decode"], at):
                     told(given)
 
-        if not self.faults[self._before :]:
+        self._unnamed()
+        if not any(fault.severity == "error" for fault in self.faults[self._before :]):
             self._ends()
+
+    def _unnamed(self) -> None:
+        """Events that no case names would be lost in silence; whoever means that writes it down."""
+        stream = self.definition.spec.get("stream")
+        tree, at = stream.get("decode") if isinstance(stream, dict) else None, ("spec", "stream", "decode")
+        cases = tree.get("$case") if isinstance(tree, dict) and "$switch" in tree else None
+        if isinstance(cases, dict) and "_" not in cases:
+            self._fault(
+                *((*at, "$case"), "silent-loss", "an event that no case names is lost without a word"),
+                expected=_UNNAMED,
+                severity="warning",
+            )
 
     def _ends(self) -> None:
         """A stream that nothing can complete would be told as cut, each time."""

@@ -90,6 +90,7 @@ spec:
         b: [{type: part_start, key: a, kind: tool_call, fields: {id: a, name: "{{ data.s }}"}}]
         c: {$merge: [{type: error}, {$use: trouble, $with: {oops: "{{ data }}"}}]}
         d: {type: finish, reason: "{{ data.end | lookup('ends') }}"}
+        _: []
   usage: {at: "{{ body.u }}", counts: {input: {path: in}, cache_read: {path: hit, of: input}}}
   error: {decode: {$use: trouble, $with: {oops: "{{ body.oops }}"}}}
   shape: {numbers: {temperature: {max: 1}}, tools: {allowed: [any], kinds: [function]}, turns: {first: user}}
@@ -153,3 +154,9 @@ def test_a_word_that_there_is_not_is_told_where_it_stands(old: str, new: str, wo
 )
 def test_what_would_break_each_answer_is_told(old: str, new: str, words: str) -> None:
     assert [fault for fault in told(old, new) if words in fault.message]
+
+
+def test_events_that_no_case_names_are_warned_of() -> None:
+    (fault,) = told("        _: []\n")
+    assert (fault.severity, fault.code) == ("warning", "silent-loss")
+    assert "kind: unknown" in (fault.expected or "")
