@@ -88,8 +88,7 @@ def unsaid(messages: list[dict[str, Any]], outer: Collection[str], inner: Collec
         if kind in _MEDIA and not within:
             raise Refusal(path, f"the provider's format takes no {kind}")
         where = " in a tool's result" if within else ""
-        name = kind.replace("_", " ")
-        lines[f"messages.parts.{_CONTENT[kind]}", f"the provider's format has no word for {name}{where}"] = None
+        lines[f"messages.parts.{_CONTENT[kind]}", f"the provider's format has no word for a {kind}{where}"] = None
     return list(lines)
 
 

@@ -29,7 +29,6 @@ _SHORTEST = 4
 """Characters that tell made-up names apart, at least."""
 _MOST = 64
 """Characters of a made-up name where no bound is declared."""
-_SAMPLES = tuple(f"name no. {number}" for number in range(24))
 
 
 def short_hash(text: str, length: int = 24, alphabet: str = _ALL) -> str:
@@ -40,6 +39,9 @@ def short_hash(text: str, length: int = 24, alphabet: str = _ALL) -> str:
         number, digit = divmod(number, len(alphabet))
         letters.append(alphabet[digit])
     return "".join(letters)
+
+
+_SAMPLES = tuple(short_hash(str(number), 9, _LOWER + _LOWER.upper()) for number in range(24))
 
 
 @lru_cache(maxsize=4096)

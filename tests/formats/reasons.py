@@ -6,6 +6,7 @@ has no word for. A difference that isn't listed here fails the test.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -171,10 +172,28 @@ def _plain_response(body: Any) -> Any:
 
 
 def _plain_gemini(body: Any) -> Any:
-    """Tools may stand in any order, together or apart; who says the system instruction means nothing."""
+    """Tools may stand in any order, together or apart; who says the system instruction means nothing.
+
+    Bytes are the same in either base64.
+    """
     tools = [{key: value} for tool in body.get("tools") or () for key, value in tool.items()]
     system = {"parts": (body.get("systemInstruction") or {}).get("parts")}
-    return {**body, "tools": sorted(tools, key=lambda tool: next(iter(tool))), "systemInstruction": system}
+    tools.sort(key=lambda tool: next(iter(tool)))
+    return {**_decoded(body), "tools": tools, "systemInstruction": system}
+
+
+def _decoded(value: Any) -> Any:
+    """A request with its inline bytes as such."""
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: {**inner, "data": base64.urlsafe_b64decode(inner["data"].replace("+", "-").replace("/", "_")).hex()}
+        if key == "inlineData" and isinstance(inner, dict)
+        else _decoded(inner)
+        for key, inner in value.items()
+    }
 
 
 def _plain_chat(body: Any) -> Any:

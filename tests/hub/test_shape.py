@@ -390,6 +390,15 @@ def test_a_made_up_id_is_of_the_form_that_made_it_necessary(form: str, more: dic
     assert [part["id"] for part in made["messages"][1]["parts"]] == sent
 
 
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [("^[a-z_]+$", "getweather_"), ("^[a-z][a-z0-9-]*$", "getweather-"), ("^[A-Z0-9]+$", "GETWEATHER")],
+)
+def test_a_made_up_tool_name_is_like_the_old_one(form: str, begins: str) -> None:
+    request = {"messages": [turn("user", "x")], "tools": [tool("getWeather")]}
+    assert shaped(request, {"tools": {"name": {"pattern": form}}})[0]["tools"][0]["name"].startswith(begins)
+
+
 def test_made_up_names_of_few_characters_never_stand_for_two() -> None:
     names = [f"tool.{number}" for number in range(300)]
     request = {"messages": [turn("user", "x")], "tools": [tool(name) for name in names]}
