@@ -54,7 +54,7 @@ def refused(
         return None
     meaning = rule.meaning if rule else _BY_STATUS.get(status, "bad_request" if 400 <= status < 500 else "unknown")
     told = decode([], status, header, body) if decode and body is not None else None
-    error: dict[str, Any] = told if isinstance(told, dict) else {}
+    error: dict[str, Any] = dict(told) if isinstance(told, dict) else {}
     if not error.get("message"):
         text = raw[:_SHOWN].decode("utf-8", "replace").strip()
         plain = text if text and not text.startswith(("<", "{", "[")) else ""

@@ -51,8 +51,14 @@ class Secrets:
         self._seen: dict[Path, Stamp] = {}
 
     def changed(self) -> bool:
-        """Whether a file that was read, or was missing, is another one now. PERF: one ``stat`` for each file."""
-        return any(_stamp(path) != stamp for path, stamp in list(self._seen.items()))
+        """Whether a file that was read, or was missing, is another one now; then all have to be read again.
+
+        PERF: one ``stat`` for each file.
+        """
+        if all(_stamp(path) == stamp for path, stamp in list(self._seen.items())):
+            return False
+        self._seen.clear()
+        return True
 
     def __call__(self, reference: Mapping[str, str], base_url: str) -> str:
         reference = reference.get("secretRef", reference)  # type: ignore[assignment]
@@ -78,7 +84,8 @@ class Secrets:
         path = (self._directory / name).resolve()
         if not path.is_relative_to(self._directory.resolve()):
             raise LookupError(f"secret file {name} lies outside {self._directory}")
-        self._seen[path] = _stamp(path)  # before it is read: a change meanwhile is seen later
+        # By the name that may be a link, and before it is read: a change meanwhile is seen later.
+        self._seen[self._directory / name] = _stamp(self._directory / name)
         try:
             value = path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError):
