@@ -14,7 +14,7 @@ from engine.hub import assembler, given, replay, shape, usage
 from engine.hub.fold import fold_keys
 from engine.program import Format, Program, Stream
 from engine.program.origins import Origins, own_path, path_text, trace
-from engine.program.refused import CREDENTIAL, body_of, refused, status_of
+from engine.program.refused import body_of, for_caller, refused, status_of
 
 Report = list[tuple[str, str]]
 
@@ -161,9 +161,7 @@ def _response(out: Translation, here: Format, there: Format, message: Message) -
 def _refusal(out: Translation, there: Format, error: dict[str, Any], ctx: dict[str, Any]) -> None:
     """What the caller is told of an answer that is an error."""
     out.step("hub error", error)
-    told = CREDENTIAL.get(error["meaning"])
-    if told is not None:
-        error = {**error, "message": told, "code": error["meaning"]}
+    error = for_caller(error)
     out.step(f"{there.name} error, status {status_of(there.error, error)}", body_of(there.error, error, ctx))
 
 

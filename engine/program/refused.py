@@ -59,12 +59,23 @@ def refused(
         text = raw[:_SHOWN].decode("utf-8", "replace").strip()
         plain = text if text and not text.startswith(("<", "{", "[")) else ""
         error["message"] = plain or f"the provider answered with status {status} and no readable error"
-    error["meaning"] = _OURS.get(meaning, meaning)
+    error["meaning"] = ours(meaning)
     error["status"] = status
     wait = seconds(header.get("retry-after"), error.pop("wait", None), error.pop("retry_after", None))
     if wait is not None:
         error["wait"] = wait
     return error, rule
+
+
+def ours(meaning: str) -> str:
+    """The meaning of an upstream's error to the gateway's callers."""
+    return _OURS.get(meaning, meaning)
+
+
+def for_caller(error: dict[str, Any]) -> dict[str, Any]:
+    """An upstream's error as its caller may know it: the same, unless it is of the gateway's credential."""
+    told = CREDENTIAL.get(error["meaning"])
+    return error if told is None else {**error, "message": told, "code": error["meaning"]}
 
 
 def seconds(*told: Any) -> float | None:

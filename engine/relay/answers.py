@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import MappingError
 from engine.hub import given, replay, response, shape, thoughts
 from engine.hub.assembler import Assembler
+from engine.program.refused import for_caller, ours
 from engine.relay import tally, thread
 from engine.relay.upstream import costly
 
@@ -32,6 +33,7 @@ class Answered:
         "call",
         "complete",
         "headers",
+        "original",
         "out",
         "outcome",
         "own_id",
@@ -62,6 +64,7 @@ class Answered:
         self._memory = state.memory
         self._live = state.live
         self._limit = state.stream_bytes
+        self.original: dict[str, Any] | None = None
         self.own_id = thread.own_id(call, attempt)
         """The id that the caller sees, where it is ours to give."""
         self.complete = False
@@ -129,12 +132,17 @@ class Answered:
         return thoughts.turner(self.attempt.channel.thinking, self.report)
 
     def failed(self, error: dict[str, Any], event: Any) -> dict[str, Any]:
-        """The error that the upstream told inside its stream, by ``event``; one that costs is noted with its fee."""
+        """The error that the upstream told inside its stream, by ``event``, as the caller may know it.
+
+        ``original`` keeps the upstream's own words for the log; one that costs is noted with its fee.
+        """
         rule = costly(self.attempt, self.headers, event)
-        if rule is None:
-            return error
-        self.outcome.fee = rule.fee
-        return {**error, "meaning": rule.meaning}
+        if rule is not None:
+            self.outcome.fee = rule.fee
+            error = {**error, "meaning": rule.meaning}
+        said = error.get("message") or "the upstream reported an error"
+        self.original = {**error, "message": said, "meaning": ours(error.get("meaning") or "unknown")}
+        return for_caller(self.original)
 
     def count_missing(self, said: tally.Said) -> None:
         """What the upstream did not tell of the usage is counted here, and calls of functions that have a price."""

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError, GatewrightError, MappingError
-from engine.program.refused import CREDENTIAL
+from engine.program.refused import for_caller
 from engine.relay import dialect
 from engine.relay.admit import admit
 from engine.relay.call import Attempt, Call, Reply
@@ -126,11 +126,9 @@ def _failed(call: Call, ex: UpstreamFailure) -> Reply:
     A provider that declares an error body of its own does not speak the format's.
     """
     attempt = call.attempt
-    told = CREDENTIAL.get(ex.error["meaning"])
-    if told is not None:
-        return dialect.error_reply(
-            call.format, {**ex.error, "message": told, "code": ex.error["meaning"]}, call.ctx(attempt)
-        )
+    told = for_caller(ex.error)
+    if told is not ex.error:
+        return dialect.error_reply(call.format, told, call.ctx(attempt))
     if ex.fee is not None:
         return dialect.error_reply(call.format, {**ex.error, "code": ex.fee.code}, call.ctx(attempt))
     same = (

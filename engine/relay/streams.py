@@ -157,7 +157,7 @@ class Across:
                 self._keep()
             if self._assembler.error is not None and not self._sent:
                 # before the caller got a byte this is a failed attempt, not an error event
-                raise UpstreamFailure(self._assembler.error, fee=self._answered.outcome.fee)
+                raise UpstreamFailure(self._answered.original or self._assembler.error, fee=self._answered.outcome.fee)
             if out is None:
                 out = self._encoder.ping()
             elif out:
@@ -185,7 +185,7 @@ class Across:
             pass
         self.note()
         if self._assembler.error is not None:
-            raise UpstreamFailure(self._assembler.error, fee=self._answered.outcome.fee)
+            raise UpstreamFailure(self._answered.original or self._assembler.error, fee=self._answered.outcome.fee)
         body = encode_whole(self._answered, self._assembler)
         self._answered.keep_answer(body)
         return body
@@ -283,7 +283,8 @@ class Across:
         outcome.report.extend(line for line in told if line not in outcome.report)
         self._answered.keep((self._untold or assembler).everything())
         if assembler.error is not None:
-            outcome.error, outcome.ended = assembler.error, ended_word(assembler.error)
+            outcome.error = self._answered.original or assembler.error
+            outcome.ended = ended_word(assembler.error)
 
 
 def event_json(raw: bytes) -> Any:

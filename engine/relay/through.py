@@ -210,7 +210,8 @@ class Through:
             if said["type"] == "usage":
                 self._tally.add(said)
             elif said["type"] == "error":
-                self._failed(answered.failed(said, data))
+                told = answered.failed(said, data)
+                self._failed(answered.original or told)
             elif self._unmarked and said["type"] in ("end", "finish"):
                 self._complete()
 
