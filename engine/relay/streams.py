@@ -21,6 +21,8 @@ from engine.relay.upstream import UpstreamFailure
 from engine.transport import faults, framing
 
 Pump = Iterator[bytes | None]
+_MOST_LOSSES = 100
+"""Lines that decode reports of one stream; of more, nobody reads the rest."""
 GARBAGE = "the provider sent an event that is no JSON"
 
 
@@ -138,6 +140,9 @@ class Across:
         # What its calls must bring back is signed thinking, which is none any more when it has been told as text.
         self._untold = Assembler(source) if self._turner and kind else None
         self._lost = answered.untold()
+        self._reported: list[tuple[str, str]] = []
+        self._losses: dict[tuple[str, str], None] = {}
+        """What decode reported of all events, each line once."""
         self._sent = False
         self._kept = answered.call.format.stored is None
 
@@ -234,12 +239,16 @@ class Across:
             data: Any = None
             try:
                 data = event_json(raw)
-                events = self._decode([], name, data, answered.headers, answered.request, answered.ctx)  # type: ignore[misc]
+                events = self._decode(self._reported, name, data, answered.headers, answered.request, answered.ctx)  # type: ignore[misc]
             except (MappingError, ValueError):
                 events = [{"type": "error", "meaning": "unknown", "message": GARBAGE}]
             else:
                 if self._lost is not None:
                     self._lost.look(data)
+            if self._reported:
+                if len(self._losses) < _MOST_LOSSES:
+                    self._losses.update(dict.fromkeys(self._reported))
+                self._reported.clear()
             if not events:
                 continue
             try:
@@ -279,7 +288,7 @@ class Across:
         used = assembler.usage
         if used.get("total") or (assembler.error is None and (used.get("calls") or used.get("meters"))):
             outcome.usage = used
-        told = assembler.report + (self._lost.lines() if self._lost is not None else [])
+        told = [*self._losses, *assembler.report] + (self._lost.lines() if self._lost is not None else [])
         outcome.report.extend(line for line in told if line not in outcome.report)
         self._answered.keep((self._untold or assembler).everything())
         if assembler.error is not None:

@@ -82,3 +82,14 @@ def test_a_right_answer_is_taken_as_it_is() -> None:
     right = {"id": "a", "parts": [{"type": "text", "text": "x"}], "finish": {"reason": "stop"}}
     assert given.answer(right) is right
     assert given.not_events([{"type": "end"}]) is None
+
+
+def test_what_decode_reports_of_events_is_told_once() -> None:
+    lost = f"""
+      - $if: data.say is present
+        $then: [{TEXT}, {{$report: response.mood, $why: no word for moods}}]
+        $else: {END}
+"""
+    began = stream(program(lost), "openai.chat", "plain.talk", [b'{"say":"Hel"}\n', SAID])
+    assert b"Hel" in b"".join(began.run())
+    assert began._answered.outcome.report.count(("response.mood", "no word for moods")) == 1
