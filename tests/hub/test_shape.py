@@ -120,6 +120,16 @@ def test_late_system_text_may_keep_its_place_as_the_users() -> None:
     assert roles(made) == ["user", "user"]
 
 
+@pytest.mark.parametrize("blank", [True, False])
+def test_text_of_nothing_but_space_counts_as_none_where_the_target_says_so(blank: bool) -> None:
+    call = {"type": "tool_call", "id": "c", "name": "f", "arguments": "{}"}
+    answer = {"role": "assistant", "parts": [{"type": "text", "text": "\n\n"}, call]}
+    request = {"messages": [turn("user", "a"), turn("user", " "), answer]}
+    out, _ = shaped(request, {"turns": {"empty": "drop", "blank": blank}})
+    texts = [part.get("text") for message in out["messages"] for part in message["parts"] if part["type"] == "text"]
+    assert texts == (["a"] if blank else ["a", " ", "\n\n"])
+
+
 def test_empty_turns_go_and_the_user_speaks_first() -> None:
     made, report = shaped(
         {"messages": [turn("user", ""), turn("assistant", "b")]}, {"turns": {"empty": "drop", "first": "user"}}

@@ -90,7 +90,7 @@ def _parts(parts: list[Part], number: int, trail: tuple[int, ...], role: str | N
         if part.__class__ is dict and len(part) == 2 and part.get("type") == "text":
             text = part.get("text")
             if text.__class__ is str:
-                if not text:
+                if not text or text.isspace():
                     seen.empty = True
                 continue
         _part(part, number, (*trail, index), seen)
@@ -140,7 +140,7 @@ def _note(part: Part, seen: Seen) -> None:
     kind = part.get("type")
     if kind != "text":
         seen.kinds.add(kind)
-    elif not part.get("text"):
+    elif not part.get("text") or part["text"].isspace():
         seen.empty = True
     if part.get("error"):
         seen.failed = True

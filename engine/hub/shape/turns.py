@@ -1,8 +1,8 @@
 """Turns in the order and under the roles that the target takes.
 
 Declared: ``turns: {alternate, first, system: field|first|anywhere, system_late: hoist|user, results: in_user|
-own_message, results_follow_calls, failed: TEXT, empty: drop|TEXT}``. Neighbouring assistant messages are always joined,
-since some formats decode one turn to several of them.
+own_message, results_follow_calls, failed: TEXT, empty: drop|TEXT, blank}``. Neighbouring assistant messages are always
+joined, since some formats decode one turn to several of them.
 """
 
 from __future__ import annotations
@@ -112,18 +112,23 @@ def _systems(turns: list[Turn], rules: dict[str, Any], work: Work) -> list[Turn]
     return systems + rest
 
 
-def _blank(part: Part) -> bool:
-    said = part.get("text") or part.get("signature") or part.get("cache")
-    return part.get("type") == "text" and not said
+def _says_nothing(part: Part, blank: bool) -> bool:
+    """A text without a letter; with ``blank`` one of nothing but space, too."""
+    if part.get("type") != "text":
+        return False
+    text = part.get("text")
+    if blank and isinstance(text, str) and text.isspace():
+        return not part.get("signature")
+    return not (text or part.get("signature") or part.get("cache"))
 
 
 def _without_empty(turns: list[Turn], rules: dict[str, Any], work: Work) -> list[Turn]:
-    how = rules.get("empty")
+    how, blank = rules.get("empty"), bool(rules.get("blank"))
     if how is None:
         return turns
     kept: list[Turn] = []
     for number, turn in enumerate(turns):
-        parts = [part for part in turn["parts"] if not _blank(part)]
+        parts = [part for part in turn["parts"] if not _says_nothing(part, blank)]
         if not parts and how != "drop" and turn["role"] != "system":
             parts = [{"type": "text", "text": how}]
         if len(parts) != len(turn["parts"]) or not parts:

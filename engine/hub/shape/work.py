@@ -69,7 +69,7 @@ class Seen:
     strays: bool = False
     """A result stands in another turn than a tool's."""
     empty: bool = False
-    """There are turns without parts or texts without a letter."""
+    """There are turns without parts, or texts of nothing or nothing but space."""
     tools: bytes | None = None
     """The definitions of tools as text, see `engine.hub.shape.known`."""
 

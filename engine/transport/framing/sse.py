@@ -42,7 +42,7 @@ class SseDecoder:
             piece = self._joined(piece)
         end = piece.rfind(b"\n\n") + 2
         if end == 1:
-            pending.add(piece)
+            pending.seen = len(pending.add(piece))
             pending.bound()
             return []
         size = len(piece)
