@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from engine.storage.posting import post
-from tests.soak.hang import run
+from tests.soak.hang import run, silent
+from tests.soak.site import Seen, Site, check
 from tests.storage.conftest import kind
 
 __all__ = ["kind"]
@@ -34,6 +38,37 @@ def test_calls_go_on_while_a_database_is_silent() -> None:
         runs = {kind: pool.submit(silent, kind) for kind in kinds}
     failed = {kind: str(one.exception()) for kind, one in runs.items() if one.exception() is not None}
     assert failed == {}
+
+
+REFUSING = """
+apiVersion: gatewright/v1
+kind: Policy
+metadata: {name: away}
+spec: {ledger: {databaseAway: {serve: false}}}
+"""
+
+
+@pytest.mark.timeout(120)
+def test_a_policy_may_refuse_calls_while_the_database_is_away(until) -> None:
+    with tempfile.TemporaryDirectory(prefix="gatewright-away-") as folder, ExitStack() as stack:
+        site = Site(Path(folder), workers=1, env={"SQL_READ_TIMEOUT": "1", "SQL_WRITE_TIMEOUT": "2"})
+        stack.callback(site.close)
+        site.gateway.write_spec("away.yaml", REFUSING)
+        site.gateway.wait_for(r"compiled[\s\S]*compiled[\s\S]*runs")
+        seen, numbers = Seen(), iter(range(1, 1000))
+
+        def served() -> bool:
+            before = seen.statuses["200"]
+            site.send(next(numbers), "whole", seen)
+            return seen.statuses["200"] > before
+
+        assert served()
+        with silent("sqlite", None, site):
+            until(lambda: not served(), 10)
+            assert not served()
+        until(served, 20)
+        assert set(seen.statuses) == {"200", "503"}
+        check(site, seen)
 
 
 @pytest.mark.parametrize("kind", ["mysql", "postgresql"], indirect=True)

@@ -42,7 +42,8 @@ connection.execute("COMMIT")
 
 
 @contextmanager
-def _silent(kind: str, server: Server | None, site: Site) -> Iterator[None]:
+def silent(kind: str, server: Server | None, site: Site) -> Iterator[None]:
+    """The database says nothing: its server is stopped, or (SQLite) its file is locked."""
     if server is not None:
         server.hang()
         try:
@@ -123,7 +124,7 @@ def run(kind: str, seconds: float, *, threads: int = 4, begun: threading.Barrier
             begun.wait(90)
         base = site.gateway.base
         with _Watch(f"{base}/healthz", 0.02) as alive, _Watch(f"{base}/readyz", 0.2) as ready:
-            with _silent(kind, server, site):
+            with silent(kind, server, site):
                 start = time.monotonic()
                 callers = [threading.Thread(target=serve_until, args=(start + seconds,)) for _ in range(threads)]
                 for caller in callers:
