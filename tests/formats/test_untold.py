@@ -15,6 +15,7 @@ import pytest
 from engine.program import Format
 from tests.formats import recorded
 from tests.formats.recorded import FORMATS, Exchange
+from tests.support import missing
 
 CHAT, RESPONSES, CLAUDE, GEMINI = FORMATS
 FOLDERS = (*recorded.FOLDERS, *recorded.DIALECTS)
@@ -207,7 +208,7 @@ def paths_of(value: Any, path: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("name", [*ANSWERED, "deepseek.chat", "mistral.chat"])
 def test_what_is_declared_silent_was_seen_in_answers(name: str) -> None:
     if recorded.place() is None:
-        pytest.skip("there are no recordings")
+        missing("there are no recordings")
     home = recorded.program().formats[name]
     family = [
         exchange
