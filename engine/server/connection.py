@@ -14,12 +14,13 @@ import gevent
 IDLE, HEAD, BODY, APP, SEND = range(5)
 """What a connection waits for."""
 _RECV = 65_536
+_READ = 1
 
 
 class Connection:
     """A client socket under a deadline; its ``recv`` and ``send`` keep to the worker's clock."""
 
-    __slots__ = ("body_timeout", "clock", "deadline", "held", "send_timeout", "sock", "state")
+    __slots__ = ("_hub", "_watcher", "body_timeout", "clock", "deadline", "held", "send_timeout", "sock", "state")
 
     def __init__(self, sock: Any, clock: Clock, body_timeout: int, send_timeout: int) -> None:
         self.sock = sock
@@ -31,6 +32,19 @@ class Connection:
         self.state = IDLE
         self.deadline = 0
         """Tick at which the wait is over; 0 = none."""
+        self._hub = gevent.get_hub()
+        self._watcher = self._hub.loop.io(sock.fileno(), _READ)
+
+    def first(self) -> bytes:
+        """The first bytes of a request. PERF: they are hardly ever there yet, and a read that fails is not tried."""
+        self._hub.wait(self._watcher)
+        data: bytes = self.sock.recv(_RECV)
+        return data
+
+    def close(self) -> None:
+        """Give the socket back to the system."""
+        self._watcher.close()
+        self.sock.close()
 
     def wait(self, state: int, seconds: int) -> None:
         """From now on the connection waits for ``state``, no longer than this."""

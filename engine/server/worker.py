@@ -104,7 +104,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             self.log.exception("connection ended by an error")
         finally:
             self.clock.open.discard(link)
-            client.close()
+            link.close()
 
     def _serve(self, link: Connection, name: Any, addr: Any) -> None:
         template = self._connection_environ(link.sock, name, addr)
@@ -149,7 +149,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         data, link.held = link.held, b""
         if not data:
             link.wait(conn.IDLE, self.cfg.keepalive or self.head_timeout)
-            data = link.sock.recv(65_536)
+            data = link.first()
             if not data:
                 return None
         if data[:2] == b"\r\n":

@@ -16,6 +16,7 @@ from typing import Any
 
 from engine.transport.faults import TransportError
 from engine.transport.limits import Limits, Timeouts
+from engine.transport.patience import LEAST, Patience, patience
 from engine.transport.url import Url
 from engine.transport.wire import Reading
 
@@ -89,7 +90,7 @@ def _poll() -> Any:
 class Connection:
     """A connected socket, its parser and what the pool must know of it."""
 
-    __slots__ = ("_poller", "_timeout", "key", "reading", "since", "sock", "used")
+    __slots__ = ("_patience", "_poller", "_timeout", "_watcher", "key", "reading", "since", "sock", "used")
 
     def __init__(self, sock: socket.socket, key: Key, limits: Limits) -> None:
         self.sock = sock
@@ -100,6 +101,8 @@ class Connection:
         self._timeout: float | None = -1.0
         self._poller = _poll()
         self._poller.register(sock.fileno(), _GONE)
+        self._patience = patience()
+        self._watcher = self._patience.watcher(sock.fileno()) if self._patience else None
 
     def alive(self) -> bool:
         """Whether an idle connection is still quiet: anything to read means closed, or out of step."""
@@ -121,14 +124,30 @@ class Connection:
 
     def receive(self) -> bool:
         """Read once and feed the parser; False when the connection ended. Raises ``OSError``, ``TransportError``."""
+        if self._patience is not None:
+            self._wait(self._patience)
         data = self.sock.recv(_CHUNK)
         if data:
             self.reading.feed(data)
             return True
         return False
 
+    def _wait(self, patience: Patience) -> None:
+        """Until there is something, if nothing was decrypted already; what is awaited only shortly, recv waits for."""
+        seconds, sock = self._timeout, self.sock
+        if seconds is not None and seconds < LEAST:
+            return
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            return
+        if not patience.wait(self._watcher, seconds):
+            raise TimeoutError("timed out")
+
     def close(self) -> None:
         """Give the socket back to the system."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            self._patience = None
+            watcher.close()
         try:
             self.sock.close()
         except OSError:
