@@ -269,24 +269,17 @@ def compact(value: Any) -> str:
 
 def concat(budget: list[int], *values: Any) -> str | None:
     """Texts and other values joined; nothing if one of them is nothing."""
-    longest = total = 0
-    pieces = []
-    for value in values:
-        if value is None:
-            return None
-        piece = value if type(value) is str else as_text(value)
-        pieces.append(piece)
-        size = len(piece)
-        total += size
-        if size > longest:
-            longest = size
-    if total > GROWTH >> 10:
-        budget[0] -= total >> 8
+    if None in values:
+        return None
+    pieces = [value if type(value) is str else as_text(value) for value in values]
+    text = "".join(pieces)
+    if len(text) > GROWTH >> 10:
+        budget[0] -= len(text) >> 8
         if budget[0] < 0:
             spent()
-        if total - longest > GROWTH:
+        if len(text) - max(map(len, pieces)) > GROWTH:
             fail("the text grows too long")
-    return "".join(pieces)
+    return text
 
 
 def contains(item: Any, value: Any) -> bool:
