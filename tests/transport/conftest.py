@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -10,11 +11,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from engine.transport import connection, patience
 from engine.transport.egress import Guard
 from engine.transport.leg import Limits, Pool
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Script = Callable[["Peer"], object]
+
+if os.environ.get("GATEWRIGHT_SHARED_TIMER") == "1":
+    connection.LEAST = 0.0
+    patience.STEP = 0.01
 
 
 class Peer:

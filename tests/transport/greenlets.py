@@ -12,7 +12,8 @@ import pytest
 
 from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
-from engine.transport.leg import Handle, Limits, Pool
+from engine.transport.leg import Handle, Limits, Pool, Timeouts
+from engine.transport.patience import patience
 from engine.transport.proxied import Sender
 from engine.transport.watch import Watch
 
@@ -49,6 +50,31 @@ def test_calls_run_side_by_side(pool: Any, upstream: Any) -> None:
     gevent.joinall(jobs, raise_error=True)
     assert time.monotonic() - started < 1
     assert server.connections == 20
+
+
+def test_a_long_wait_ends_by_the_shared_timer_and_the_timer_goes_with_it(pool: Any, upstream: Any) -> None:
+    def script(peer: Any) -> None:
+        peer.request()
+        peer.say(CHUNKED)
+        gevent.sleep(2.4)
+        peer.say(b"2\r\nok\r\n")
+        gevent.sleep(9)
+
+    server = upstream(script)
+    seconds = Timeouts(first_byte=2.0, idle=2.6)
+    with pool.send("GET", server.url, [], timeouts=seconds) as answer:
+        started = time.monotonic()
+        pieces = answer.pieces(2.0)
+        assert next(pieces) == b""  # a tick takes nothing away
+        assert 2.0 <= time.monotonic() - started < 2.4
+        assert next(pieces) == b"ok"
+        with pytest.raises(TransportError) as caught:
+            list(pieces)
+        assert caught.value.kind == "idle_timeout"
+        assert 4.9 <= time.monotonic() - started < 5.8
+    shared = patience()
+    assert shared is not None
+    assert waited(1, lambda: shared._timer is None)
 
 
 def test_a_connection_with_a_high_number_is_used_again(upstream: Any) -> None:
