@@ -15,6 +15,7 @@ from jinja2 import nodes
 from engine.compiler.directives.loop import split_head
 from engine.compiler.parsing import ParseError, bare, pieces
 from engine.compiler.scope import Scope
+from engine.program.untold import TESTED
 
 WHOLE = "*"
 Steps = tuple[str, ...]
@@ -24,8 +25,6 @@ _BY_KEY = frozenset({"where", "where_in", "reject", "find", "runs"})
 """Filters that choose items by what stands under a key."""
 _TRANSPARENT = _BY_KEY | {"kinds", "notkinds", "first", "last", "slice", "unique", "flatten", "default", "nonempty"}
 """Filters that give what they were given, or some of its items."""
-TESTED = "?"
-"""Stands for the question whether there is anything at all."""
 
 
 def reads(tree: Any, variable: str, scope: Scope) -> set[str]:

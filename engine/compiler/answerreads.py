@@ -16,12 +16,11 @@ from typing import Any
 
 from jinja2 import nodes
 
-from engine.compiler.analysis import TESTED, WHOLE, Names, Steps, Walk
+from engine.compiler.analysis import WHOLE, Names, Steps, Walk
 from engine.compiler.parsing import ParseError, bare
 from engine.compiler.scope import Scope
+from engine.program.untold import OWN, TESTED
 
-OWN = "(own)"
-"""What is kept for the format itself."""
 _OWN_KEYS = frozenset({"extensions", "native", "raw"})
 _COUNTS = "(counts)"
 _CHOSEN = "(chosen)"

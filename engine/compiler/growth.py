@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import nodes
 
 from engine.compiler.directives.loop import split_head
-from engine.compiler.parsing import ParseError, bare, pieces
+from engine.compiler.parsing import ParseError, bare, pieces, root_of
 from engine.compiler.scope import Fragment, Path, Scope, Where, uses, weight
 from engine.filters import FILTERS
 
@@ -75,10 +75,8 @@ def _root(text: Any) -> tuple[str, bool] | None:
         node = bare(text).tree if isinstance(text, str) else None
     except ParseError:
         return None
-    part = isinstance(node, nodes.Getattr | nodes.Getitem)
-    while isinstance(node, nodes.Getattr | nodes.Getitem):
-        node = node.node
-    return (node.name, part) if isinstance(node, nodes.Name) else None
+    root = root_of(node)
+    return (root.name, root is not node) if isinstance(root, nodes.Name) else None
 
 
 class _Growth:

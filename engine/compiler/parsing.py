@@ -120,10 +120,14 @@ def names_of(*trees: nodes.Node | None) -> frozenset[str]:
 def reads_only(text: str) -> bool:
     """Is a leaf no more than a name, or a part of its value?"""
     found = pieces(text)
-    node: nodes.Node | None = found[0].tree if len(found) == 1 else None
+    return len(found) == 1 and isinstance(root_of(found[0].tree), nodes.Name)
+
+
+def root_of(node: nodes.Node | None) -> nodes.Node | None:
+    """What a part of a value is a part of."""
     while isinstance(node, nodes.Getattr | nodes.Getitem):
         node = node.node
-    return isinstance(node, nodes.Name)
+    return node
 
 
 def _lower(message: str | None) -> str:

@@ -12,9 +12,9 @@ from jinja2 import nodes
 
 from engine.compiler.analysis import Names, Steps, Walk
 from engine.compiler.scope import Scope
+from engine.hub.loss import ONE
 
 LOOPED = "[]"
-ONE = "[one]"
 _ONE_OF = "one of "
 """Before the name of a list: what stands for one of its items."""
 

@@ -36,7 +36,7 @@ _CONTENT = {
     **dict.fromkeys(("json", "server_call", "server_result", "unknown"), "value"),
 }
 """The member without which nothing is said of a part, by its kind; what is text may stand anywhere."""
-_ONE = "[one]"
+ONE = "[one]"
 """Behind a list of which encode takes one item only (engine.compiler.requestreads)."""
 
 
@@ -52,7 +52,7 @@ class _Lists:
 
 @lru_cache(maxsize=256)
 def _lists(hub_reads: frozenset[str]) -> _Lists:
-    one = frozenset(path.removesuffix(f".{_ONE}") for path in hub_reads if path.endswith(f".{_ONE}"))
+    one = frozenset(path.removesuffix(f".{ONE}") for path in hub_reads if path.endswith(f".{ONE}"))
     none = frozenset(name for name in ("messages", "tools") if not _takes(name, hub_reads))
     outer, inner = (
         frozenset(kind for kind, member in _CONTENT.items() if not _takes(f"{holder}.{member}", hub_reads))

@@ -6,7 +6,7 @@ order, the usual one first. Knows nothing of tools or calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -41,6 +41,7 @@ def short_hash(text: str, length: int = 24, alphabet: str = _ALL) -> str:
     return "".join(letters)
 
 
+_SALTS = tuple(" " * times for times in range(9))
 _SAMPLES = tuple(short_hash(str(number), 9, _LOWER + _LOWER.upper()) for number in range(24))
 
 
@@ -57,6 +58,14 @@ def made_name(told: str, pattern: str | None, most: int | None, salt: str = "") 
 def made_id(seed: str, pattern: str | None, most: int | None, prefix: str | None) -> str | None:
     """An id for the target out of any text; None if no way gives one."""
     return _made(seed, "", pattern, most or _MOST, _ways_of_ids, prefix)
+
+
+def free(make: Callable[[str], str | None], told: str, taken: Mapping[str, str]) -> str | None:
+    """The first of what ``make`` gives with a salt that stands for no other: of few characters, two may come out alike.
+
+    ``taken`` is what made-up ones stand for so far. None if all are taken.
+    """
+    return next((made for salt in _SALTS if (made := make(salt)) is not None and taken.get(made, told) == told), None)
 
 
 def can_name(pattern: str | None, most: int | None) -> bool:

@@ -80,13 +80,10 @@ def reader_of_all(declared: Mapping[str, str | list[str]]) -> Callable[[Any], di
     PERF: most paths lead below one of a few members, and a usage object has few of them.
     """
     below: dict[str, list[tuple[str, Reader]]] = {}
-    others: list[tuple[str, Reader]] = []
+    """By the first key; under "" those that begin otherwise."""
     for name, path in declared.items():
         first, _, rest = path.partition(".") if isinstance(path, str) and "[" not in path else ("", "", "")
-        if first:
-            below.setdefault(first, []).append((name, reader(rest) if rest else whole))
-        else:
-            others.append((name, reader(path)))
+        below.setdefault(first, []).append((name, reader(rest or path) if rest or not first else whole))
     members = list(below.items())
 
     def read_all(data: Any) -> dict[str, int]:
@@ -94,16 +91,12 @@ def reader_of_all(declared: Mapping[str, str | list[str]]) -> Callable[[Any], di
         if not isinstance(data, dict):
             return found
         for first, readers in members:
-            value = data.get(first)
+            value = data.get(first) if first else data
             if value is not None:
                 for name, read in readers:
                     number = read(value)
                     if number is not None:
                         found[name] = number
-        for name, read in others:
-            number = read(data)
-            if number is not None:
-                found[name] = number
         return found
 
     return read_all

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from engine.program.origins import Path, own_path, path_text
+from engine.program.untold import TESTED
 
 Json = Any
 Line = tuple[str, str]
@@ -20,7 +21,6 @@ Steps = tuple[str, ...]
 MOST = 3
 """Places that a line names; of more, it says that there are."""
 _LINES = 20
-_TESTED = "?"
 _EVERYWHERE = frozenset({"parts"})
 """Words that tell nothing apart: what a message says is in its parts."""
 _WALKED = 2_000
@@ -70,7 +70,7 @@ class Places:
         near: dict[int, set[Steps]] = {}
         for steps, said in self._reads:
             if words <= said:
-                near.setdefault(len(said), set()).add(steps[:-1] if steps[-1] == _TESTED else steps)
+                near.setdefault(len(said), set()).add(steps[:-1] if steps[-1] == TESTED else steps)
         return [_uppermost(near[size]) for size in sorted(near)]
 
 

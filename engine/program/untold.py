@@ -20,8 +20,10 @@ MOST = 50
 """Lines of one answer: whoever answers with ever new fields can't make the report grow."""
 _LONGEST = 120
 """Characters of a path in a line."""
-_TESTED = "?"
-_OWN = "(own)"
+TESTED = "?"
+"""At the end of a path: it is looked at, but not taken whole."""
+OWN = "(own)"
+"""The word for what only the format itself takes back: extensions, opaque values."""
 _WORDS = frozenset(
     {"citations", "quote", "file_id", "filename", "start", "end", "logprobs", "created", "expires", "phase", "caller"}
     | {"namespace", "detail", "context", "encrypted", "signature", "details", "stop_text", "service_tier"}
@@ -58,9 +60,9 @@ class Field:
         """Make a path known."""
         here = self
         steps = path.split(".")
-        for step in steps if steps[-1] != _TESTED else steps[:-1]:
+        for step in steps if steps[-1] != TESTED else steps[:-1]:
             here = here.below.setdefault(step, Field())
-        here.whole = here.whole or (whole and steps[-1] != _TESTED)
+        here.whole = here.whole or (whole and steps[-1] != TESTED)
 
     def prune(self, everything: Field) -> None:
         """Take out what is only asked for here, and is read for what does not arrive."""
@@ -102,7 +104,7 @@ class Answers:
 
     def _tree(self, kin: bool, says: frozenset[str]) -> Field:
         unsaid = {word for word in _WORDS - says if not _BETTER.get(word, set()) & says}
-        unsaid |= ({"citation"} if "citations" in unsaid else set()) | (set() if kin else {_OWN})
+        unsaid |= ({"citation"} if "citations" in unsaid else set()) | (set() if kin else {OWN})
         tree, everything = Field(), Field()
         for path, words in self._reads:
             everything.at(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import MappingError
 from engine.hub import given, replay, response, shape, thoughts
 from engine.hub.assembler import Assembler
-from engine.program.refused import for_caller, ours
+from engine.program.refused import ours
 from engine.relay import tally, thread
 from engine.relay.upstream import costly
 
@@ -65,6 +65,7 @@ class Answered:
         self._live = state.live
         self._limit = state.stream_bytes
         self.original: dict[str, Any] | None = None
+        """The error that the upstream told inside its stream, in its own words, for the log and for retry."""
         self.own_id = thread.own_id(call, attempt)
         """The id that the caller sees, where it is ours to give."""
         self.complete = False
@@ -132,17 +133,14 @@ class Answered:
         return thoughts.turner(self.attempt.channel.thinking, self.report)
 
     def failed(self, error: dict[str, Any], event: Any) -> dict[str, Any]:
-        """The error that the upstream told inside its stream, by ``event``, as the caller may know it.
-
-        ``original`` keeps the upstream's own words for the log; one that costs is noted with its fee.
-        """
+        """The error that the upstream told inside its stream, by ``event``; one that costs is noted with its fee."""
         rule = costly(self.attempt, self.headers, event)
         if rule is not None:
             self.outcome.fee = rule.fee
             error = {**error, "meaning": rule.meaning}
         said = error.get("message") or "the upstream reported an error"
         self.original = {**error, "message": said, "meaning": ours(error.get("meaning") or "unknown")}
-        return for_caller(self.original)
+        return self.original
 
     def count_missing(self, said: tally.Said) -> None:
         """What the upstream did not tell of the usage is counted here, and calls of functions that have a price."""

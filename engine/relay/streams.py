@@ -15,6 +15,7 @@ from engine.errors import MappingError
 from engine.hub import given, replay
 from engine.hub import usage as usages
 from engine.hub.assembler import Assembler
+from engine.program.refused import for_caller
 from engine.relay.answers import Answered, decode_whole, encode_whole
 from engine.relay.dialect import error_body
 from engine.relay.upstream import UpstreamFailure
@@ -162,7 +163,7 @@ class Across:
                 self._keep()
             if self._assembler.error is not None and not self._sent:
                 # before the caller got a byte this is a failed attempt, not an error event
-                raise UpstreamFailure(self._answered.original or self._assembler.error, fee=self._answered.outcome.fee)
+                raise self._failure(self._assembler.error)
             if out is None:
                 out = self._encoder.ping()
             elif out:
@@ -190,7 +191,7 @@ class Across:
             pass
         self.note()
         if self._assembler.error is not None:
-            raise UpstreamFailure(self._answered.original or self._assembler.error, fee=self._answered.outcome.fee)
+            raise self._failure(self._assembler.error)
         body = encode_whole(self._answered, self._assembler)
         self._answered.keep_answer(body)
         return body
@@ -204,6 +205,10 @@ class Across:
             self._keep()
         self.note()
         yield self._encoder.done()
+
+    def _failure(self, error: dict[str, Any]) -> UpstreamFailure:
+        """A failed attempt, told in the upstream's own words where it had any."""
+        return UpstreamFailure(self._answered.original or error, fee=self._answered.outcome.fee)
 
     def _opened(self) -> bytes:
         return b"" if self._encoder.opened else self._encoder.start()
@@ -253,7 +258,7 @@ class Across:
                 continue
             try:
                 if events[-1]["type"] == "error":
-                    events = [*events[:-1], answered.failed(events[-1], data)]
+                    events = [*events[:-1], for_caller(answered.failed(events[-1], data))]
                 out.append(self._told(self._turned(self._restorer.events(events) if self._restorer else events)))
             except (TypeError, KeyError, AttributeError):
                 why = given.not_events(events)

@@ -210,19 +210,13 @@ class Through:
             if said["type"] == "usage":
                 self._tally.add(said)
             elif said["type"] == "error":
-                told = answered.failed(said, data)
-                self._failed(answered.original or told)
+                self._failed(answered.failed(said, data))
             elif self._unmarked and said["type"] in ("end", "finish"):
                 self._complete()
 
     def _failed(self, error: dict[str, Any]) -> None:
         """The upstream told an error in its stream: before the first byte another channel can be tried."""
         outcome = self._answered.outcome
-        error = {
-            **error,
-            "meaning": error.get("meaning") or "unknown",
-            "message": error.get("message") or "the provider failed",
-        }
         outcome.error, outcome.ended = error, "error"
         self._ended = self.ending = True
         if not self._sent:

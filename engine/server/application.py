@@ -117,25 +117,18 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         follower = Follower(self.releases, self.program.hash, self.state.swap, self.log)
         follower.follow()
         gevent.spawn(follower.run)
-        gevent.spawn(self._refresh, self.state)
-        gevent.spawn(self._follow_secrets, self.state)
+        gevent.spawn(self._again, self.settings.sync_frequency, self.state.refresh, "channels and options")
+        gevent.spawn(self._again, _SECRETS, self.state.follow_secrets, "secrets")
         return app
 
-    def _follow_secrets(self, state: State) -> None:
+    def _again(self, seconds: float, read: Callable[[], None], what: str) -> None:
+        """Read something again and again."""
         while True:
-            gevent.sleep(_SECRETS)
+            gevent.sleep(seconds)
             try:
-                state.follow_secrets()
-            except Exception:  # whatever is wrong with a file, the secrets that are held go on
-                self.log.exception("secrets can't be read again")
-
-    def _refresh(self, state: State) -> None:
-        while True:
-            gevent.sleep(self.settings.sync_frequency)
-            try:
-                state.refresh()
-            except Exception:  # the database may be away for a while; what is held goes on
-                self.log.exception("channels and options can't be read again")
+                read()
+            except Exception:  # database or file may be away for a while, or wrong; what is held goes on
+                self.log.exception("%s can't be read again", what)
 
     def drain(self) -> None:
         """Shortly before a stopping worker's time is over."""

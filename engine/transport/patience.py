@@ -67,10 +67,9 @@ def patience() -> Patience | None:
     if monkey is None or not monkey.is_module_patched("socket"):
         return None
     hub = sys.modules["gevent"].get_hub()
-    found = _of_hub.get(id(hub))
-    if found is None or found[0] is not hub:
-        found = _of_hub[id(hub)] = hub, Patience(hub)
-    return found[1]
+    if hub not in _of_hub:
+        _of_hub[hub] = Patience(hub)
+    return _of_hub[hub]
 
 
-_of_hub: dict[int, tuple[Any, Patience]] = {}
+_of_hub: dict[Any, Patience] = {}

@@ -84,10 +84,7 @@ class _Calls:
         return wanted
 
     def _free(self, told: str) -> str:
-        """A made-up id that stands for no other one: of few characters, two may come out alike."""
-        ids = self.work.memo.ids
-        tries = (self.made(told + " " * salt) for salt in range(9))
-        return next((made for made in tries if ids.get(made, told) == told), self.made(told))
+        return naming.free(lambda salt: self.made(told + salt), told, self.work.memo.ids) or self.made(told)
 
     def made(self, seed: str) -> str:
         """A stable id out of the place or the old id."""

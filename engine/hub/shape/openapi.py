@@ -27,7 +27,7 @@ _SPELLED = {
 }
 _COUNTS = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
 _BOUNDS = frozenset({"minimum", "maximum"})
-_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _BELOW = frozenset(
     {"items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "anyOf", "oneOf"}
     | {"allOf", "prefixItems"}
@@ -72,7 +72,7 @@ def _node(schema: Any, path: str, report: Report) -> Any:
 
 
 def _value(key: str, value: Any, path: str, report: Report) -> Any:
-    if key in _MAPS and isinstance(value, dict):
+    if key in MAPS and isinstance(value, dict):
         return {name: _node(one, path, report) for name, one in value.items()}
     if key in _BELOW:
         return [_node(one, path, report) for one in value] if isinstance(value, list) else _node(value, path, report)

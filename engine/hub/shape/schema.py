@@ -14,7 +14,6 @@ from engine.errors import Refusal
 from engine.hub.shape import openapi
 from engine.hub.shape.work import Work
 
-_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _SINGLES = frozenset(
     {"items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedProperties"}
@@ -120,7 +119,7 @@ class _Dialect:
             return value
         if key == "type":
             return self._type(value)
-        if key in _MAPS and isinstance(value, dict):
+        if key in openapi.MAPS and isinstance(value, dict):
             return {name: self.convert(one, trail, depth + 1) for name, one in value.items()}
         if key in _LISTS and isinstance(value, list):
             return [self.convert(one, trail, depth + 1) for one in value]

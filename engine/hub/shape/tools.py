@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from engine.errors import Refusal
@@ -21,8 +22,6 @@ from engine.hub.shape.work import Memo, Work, matches
 from engine.hub.types import Part
 
 _MEMBER = "input"
-_SALTS = tuple(" " * times for times in range(1, 9))
-"""Tried in this order where a made-up name is taken."""
 _CALLS = frozenset({"tool_call", "tool_result"})
 
 
@@ -111,14 +110,14 @@ class _Names:
         return made
 
     def _free(self, name: str) -> str:
-        """A name that fits and stands for no other one: of few characters, two may come out alike."""
-        for salt in ("", *_SALTS):
-            made = naming.made_name(name, self._form, self._most, salt)
-            if made is not None and self._work.memo.names.get(made, name) == name:
-                return made
-        raise Refusal(
-            "tools", f"the name {name[:80]!r} can't be given in a form that the target takes; rename the tool"
-        )
+        """A name that fits and stands for no other one."""
+        make = partial(naming.made_name, name, self._form, self._most)
+        made = naming.free(make, name, self._work.memo.names)
+        if made is None:
+            raise Refusal(
+                "tools", f"the name {name[:80]!r} can't be given in a form that the target takes; rename the tool"
+            )
+        return made
 
 
 def _definitions(work: Work, rules: dict[str, Any], names: _Names) -> set[str]:
