@@ -60,6 +60,23 @@ def workers(gateway: Gateway) -> list[int]:
     return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", text)]
 
 
+def gateway_to(data: Path, port: int) -> Gateway:
+    """A gateway to an upstream on that port, which speaks chat."""
+    return Gateway(
+        data,
+        specs={"bench.yaml": SPEC.format(port=port, format="openai.chat", path="/v1/chat/completions")},
+        env={"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{port}"},
+    )
+
+
+def pinned(gateway: Gateway) -> int:
+    """The one worker, on the first core, once the gateway serves."""
+    gateway.ready()
+    pid = workers(gateway)[0]
+    os.sched_setaffinity(pid, {0})
+    return pid
+
+
 def cpu(pid: int) -> float:
     """User plus system seconds of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -150,22 +167,16 @@ def bench_streams() -> None:
     with tempfile.TemporaryDirectory() as text:
         port = free_port()
         upstream = Running(["taskset", "-c", "1", sys.executable, "-c", UPSTREAM, str(port), str(PAUSE)])
-        gateway = Gateway(
-            Path(text) / "data",
-            specs={"bench.yaml": SPEC.format(port=port, format="openai.chat", path="/v1/chat/completions")},
-            env={"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{port}"},
-        )
+        gateway = gateway_to(Path(text) / "data", port)
         try:
-            gateway.ready()
-            pid = workers(gateway)[0]
-            os.sched_setaffinity(pid, {0})
+            pid = pinned(gateway)
             os.sched_setaffinity(0, {1})
             spent = {(caller, chunks): float("inf") for caller in CALLERS for chunks in (SHORT, LONG)}
             for _ in range(ROUNDS):  # in turns, so that a slow minute of the machine is everyone's
                 for caller, chunks in spent:
-                    before = cpu(pid)
+                    begun = cpu(pid)
                     asyncio.run(read_streams(gateway.port, gateway.key, *CALLERS[caller], chunks))
-                    spent[caller, chunks] = min(spent[caller, chunks], cpu(pid) - before)
+                    spent[caller, chunks] = min(spent[caller, chunks], cpu(pid) - begun)
             # what a call costs beside its chunks is in the short ones, too
             per_chunk = 1e6 / STREAMS / (LONG - SHORT)
             found = {caller: (spent[caller, LONG] - spent[caller, SHORT]) * per_chunk for caller in CALLERS}
@@ -188,22 +199,16 @@ def bench_same_format_relay() -> None:
         os.chmod(directory, 0o755)
         port = free_port()
         upstream = nginx(directory, port)
-        gateway = Gateway(
-            directory / "data",
-            specs={"bench.yaml": SPEC.format(port=port, format="openai.chat", path="/v1/chat/completions")},
-            env={"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{port}"},
-        )
+        gateway = gateway_to(directory / "data", port)
         try:
-            gateway.ready()
-            pid = workers(gateway)[0]
-            os.sched_setaffinity(pid, {0})
+            pid = pinned(gateway)
             url = f"{gateway.base}/v1/chat/completions"
             bare = f"http://127.0.0.1:{port}/v1/chat/completions"
             wrk(url, gateway.key, directory, 32, 2)
             for connections in (32, 1):
-                before = cpu(pid)
+                begun = cpu(pid)
                 found = wrk(url, gateway.key, directory, connections)
-                spent = cpu(pid) - before
+                spent = cpu(pid) - begun
                 straight = wrk(bare, gateway.key, directory, connections, 2)
                 print(
                     f"relay, same format, {connections:2} connections:"

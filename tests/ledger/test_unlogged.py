@@ -34,6 +34,15 @@ def found(books) -> list[tuple[str, int | str, str, int, int | None]]:
     return [(one.holder, one.id, one.what, one.expected, one.found) for one in [*proof.differences, *proof.older]]
 
 
+def book_two(books) -> None:
+    """A call of 5 without a log row and one of 7 with one."""
+    ledger = books.ledger()
+    ledger.start()
+    ledger.put(books.entry(1, 5, logged=False))
+    ledger.put(books.entry(2, 7))
+    assert ledger.close()
+
+
 def test_the_option_is_off_for_every_word_but_true():
     said = {None: True, "true": True, "false": False, "": False, "True": False, "0": False}
     for word, logged in said.items():
@@ -41,11 +50,7 @@ def test_the_option_is_off_for_every_word_but_true():
 
 
 def test_a_call_without_a_log_row_is_booked_and_agrees(books):
-    ledger = books.ledger()
-    ledger.start()
-    ledger.put(books.entry(1, 5, logged=False))
-    ledger.put(books.entry(2, 7))
-    assert ledger.close()
+    book_two(books)
     assert books.state() == (100_000 - 12, 12, 2, 100_000 - 12, 12, 1)
     assert found(books) == []
     rows = books.sql("SELECT request_id FROM logs")
@@ -53,11 +58,7 @@ def test_a_call_without_a_log_row_is_booked_and_agrees(books):
 
 
 def test_a_row_that_should_not_be_there_or_is_missing_differs(books):
-    ledger = books.ledger()
-    ledger.start()
-    ledger.put(books.entry(1, 5, logged=False))
-    ledger.put(books.entry(2, 7))
-    assert ledger.close()
+    book_two(books)
     change = "UPDATE logs SET request_id = 'r1' WHERE request_id = 'r2'"
     books.db.write(lambda connection: connection.exec_driver_sql(change).rowcount)
     assert found(books) == [("log", "r1", "rows", 0, 1), ("log", "r2", "rows", 1, 0)]
