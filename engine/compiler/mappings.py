@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiler import analysis, answerreads, hubnames, mapping, references, requestreads
+from engine.compiler import analysis, answerreads, hubnames, mapping, opaque, references, requestreads
 from engine.compiler.diagnostics import Fault, Place
 from engine.compiler.fragments import Fragments
 from engine.compiler.positions import Path
@@ -53,6 +53,10 @@ class Compiled:
         if key not in self.told:
             self.told[key] = answerreads.fields(self.tree, variable, self.scope, usage, counts=counts)
         return self.told[key]
+
+    def texts(self, variable: str) -> list[str]:
+        """The wire paths below a variable whose texts are only handed on; see ``opaque``."""
+        return opaque.texts(self.tree, variable, self.scope)
 
     def taken(self) -> frozenset[str]:
         """What request.encode takes of the request; see ``requestreads``."""

@@ -20,7 +20,8 @@ Knows no format.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -38,6 +39,7 @@ from engine.hub.usage import NO_PLAN, Plan, UsageTally
 LIMIT_BYTES = 64 * 1024 * 1024
 _KEY_TYPES = frozenset({int, str, type(None)})
 _CONTENT = ("text", "arguments", "signature", "encrypted", "citation", "citations", "patch", "source")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _BULKY = ("patch", "citation", "citations", "source")
 
 
@@ -61,12 +63,16 @@ class Assembler:
         limit_bytes: int = LIMIT_BYTES,
         native: Collection[str] = (),
         make_id: Callable[[], str] | None = None,
+        known: Mapping[str, Any] = _NOTHING,
     ) -> None:
-        """``source``/``target``: stream rules; ``native``: names of formats whose opaque parts the target can take."""
+        """``source``/``target``: stream rules; ``native``: names of formats whose opaque parts the target can take.
+
+        ``known``: what the message says whatever the source tells, of id and model.
+        """
         self._source = source if isinstance(source, SourceRules) else SourceRules.of(source)
         self._bounds = Bounds(self._source)
         rules = target if isinstance(target, TargetRules) else TargetRules.of(target)
-        self._message: dict[str, Any] = {"parts": [], "items": [], "usage": usages.EMPTY, "finish": None}
+        self._message: dict[str, Any] = {"parts": [], "items": [], "usage": usages.EMPTY, "finish": None, **known}
         self._outlet = Outlet(rules, native, self._message)
         self._needs_sum = rules.needs_sum
         self._tally = UsageTally(plan)
@@ -80,6 +86,8 @@ class Assembler:
         self._item: Any = None
         self._item_keys: dict[Any, Any] = {}
         self.started = False
+        self.over = False
+        """Nothing more is told: the answer is complete, or ended in an error."""
         self.complete = False
         """The answer ended as it should."""
         self.error: Event | None = None
@@ -122,7 +130,7 @@ class Assembler:
         """Take what one wire event said; gives what is to be encoded."""
         out: list[Emitted] = []
         self._outlet.out = out
-        if self._over():
+        if self.over:
             self._only_usage(events)
             return out
         if not self.started and len(events) > 1:
@@ -136,8 +144,8 @@ class Assembler:
                     self._delta(event)
                     continue
                 _HANDLERS.get(event["type"], Assembler._ignore)(self, event)
-                if self._over():
-                    self._only_usage(rest)
+                if self.over:  # by what the event said
+                    self._only_usage(rest)  # type: ignore[unreachable]
                     break
             if self._size > self._limit:
                 raise StreamFaultError(
@@ -153,7 +161,7 @@ class Assembler:
         """The source is over. ``cut``: True when its connection broke, False when it is known to be complete."""
         out: list[Emitted] = []
         self._outlet.out = out
-        if self._over():
+        if self.over:
             return out
         if error is not None:
             self._fail(error)
@@ -162,9 +170,6 @@ class Assembler:
         else:
             self._fail({"meaning": "cut", "message": "the upstream's answer broke off before its end"})
         return out
-
-    def _over(self) -> bool:
-        return self.complete or self.error is not None
 
     def _delta(self, event: Event) -> None:
         """PERF: 1 µs for a plain fragment of an open part; anything else takes the long way."""
@@ -255,7 +260,7 @@ class Assembler:
         again = self._bounds.start(event, self._message)
         if not self.started:
             told = event.get("id")
-            self._message["id"] = told if isinstance(told, str) and told else self._make_id()
+            self._message.setdefault("id", told if isinstance(told, str) and told else self._make_id())
             self.started = True
             self._outlet.out.append(("start", {"type": "start", **self.message}, None, None))
         elif again:
@@ -314,7 +319,7 @@ class Assembler:
         calls_lost = any(part.kind == "tool_call" and not part.accepted for part in self._all)
         finish = settle_finish(self._bounds.finish, self._message["parts"], calls_lost=calls_lost)
         self._message["finish"] = finish
-        self.complete = True
+        self.complete = self.over = True
         self._outlet.out.append(("finish", {"type": "finish", **finish, "usage": self.message["usage"]}, None, None))
 
     def _fail(self, error: Event) -> None:
@@ -325,7 +330,7 @@ class Assembler:
         told.setdefault("message", "the upstream reported an error")
         if error.get("type") not in (None, "error"):
             told["error_type"] = error["type"]
-        self.error = told
+        self.error, self.over = told, True
         reason = "cut" if told["meaning"] == "cut" else "error"
         self._message["finish"] = {**self._bounds.finish, "reason": reason}
         self._outlet.out.append(("error", told, None, None))

@@ -17,11 +17,12 @@ _LEARNED = ("model", "created", "service_tier")
 class Bounds:
     """The start and the finish of one answer."""
 
-    __slots__ = ("_id", "_rules", "_starts", "feeds", "finish")
+    __slots__ = ("_id", "_rules", "_said", "_starts", "feeds", "finish")
 
     def __init__(self, rules: SourceRules) -> None:
         self._rules = rules
         self._id: Any = None
+        self._said: Event | None = None
         self._starts = 0
         self.feeds = 0
         """How many wire events were taken so far."""
@@ -29,8 +30,11 @@ class Bounds:
 
     def start(self, event: Event, message: dict[str, Any]) -> bool:
         """Take up a start; True when it begins another answer in the same stream."""
-        told = event.get("id") or None
         self._starts += 1
+        if event == self._said:  # PERF: some sources say the same start on every event
+            return False
+        self._said = event
+        told = event.get("id") or None
         other = told is not None and self._id is not None and told != self._id
         if told is not None:
             self._id = told

@@ -32,6 +32,7 @@ class Outlet:
         self._rules = rules
         self._native = native
         self._parts: list[Part] = message["parts"]
+        self._message = message
         self._items = Items(rules, message["items"]) if rules.items else None
         self._source_items: dict[Any, dict[str, Any]] = {}
         self._count = 0
@@ -103,6 +104,8 @@ class Outlet:
             ended, begun = self._items.place(part, self._known(part))
             self._end_items(ended)
             if begun is not None:
+                if self._rules.item_id is not None:
+                    begun["id"] = self._rules.item_id(self.report, begun, self._message)
                 self.out.append(("item_start", {"type": "item_start"}, None, dict(begun, parts=[])))
         part.live = True
         if self._rules.one_open:

@@ -6,7 +6,7 @@ own dict (camel case); gives slotted records. Knows no format: the defaults are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,8 @@ class TargetRules:
     single: frozenset[str] = frozenset()
     """Item kinds that hold one part only."""
     needs_sum: bool = False
+    item_id: Callable[..., Any] | None = None
+    """(report, item, message) -> the id of an item that begins."""
 
     @classmethod
     def of(cls, stream: Any) -> TargetRules:
@@ -81,4 +83,5 @@ class TargetRules:
             items,
             single,
             bool(_read(stream, "needs_sum", "needsSum", False)),
+            getattr(stream, "item_id", None),
         )

@@ -16,8 +16,9 @@ position:
                 request: {schema, decode: fn, encode: fn, droppable: [], reads: [], hubReads: [],
                           places: [[dotted, word, ...]], foreign: {marks: [], clean: fn}},
                 response: {decode: fn, encode: fn, reads: [[dotted, word, ...]], says: [word], silent: {dotted: why}},
-                stream: {framing, marks, parts, ends, oneOpen, accepts, items, ping, decode: fn, encode: {event: fn},
-                         usageRequest: {path: [], chunkWhen: fn}, starts, needsSum, reads, says, silent as above},
+                stream: {framing, marks, parts, ends, oneOpen, accepts, items, itemId: fn, ping, decode: fn,
+                         encode: {event: fn}, usageRequest: {path: [], chunkWhen: fn}, starts, needsSum, reads,
+                         texts: [dotted], says, silent as above},
                 usage: {at: fn, counts}, error: {decode: fn, encode: fn, status, rules: [rule]},
                 models: {list: fn, get: fn}, countTokens: {decode: fn, encode: fn},
                 stored: {field, keep, input, output, id, prefix, paging, replay, items: fn, carry: fn, reference: fn,
@@ -31,13 +32,14 @@ position:
     channel    {name, provider, models, groups, priority, weight, credential, modelMapping, baseUrl, format, thinking,
                 enabled}
 
-Arguments after ``_r``: request.decode (body, path, query, header, ctx), encode (request, ctx) and foreign.clean (body);
-response.decode (body, header, request, ctx) and encode (response, request, ctx); stream.decode (event, data, header,
-request, ctx), encode (event, part, item, message, request, ctx) and chunkWhen (data); usage.at (body); error.decode,
-rule.when and errorBody (status, header, body); error.encode (error, ctx); models.list (models, ctx) and get (model,
-ctx); countTokens.decode (body, ctx) and encode (count, ctx); those of ``stored`` as in ``parts``; a provider's patch
-(model, body, format); an alias's model (name), hub (name, request) and patch (name, body), where ``name`` is the map of
-the pattern's named groups. Only name, and what a thing can't be without, must be present in ``data``.
+Arguments after ``_r``: request.decode (body, path, query, header, ctx), encode (request, ctx) and foreign.clean
+(body); response.decode (body, header, request, ctx) and encode (response, request, ctx); stream.decode (event, data,
+header, request, ctx), encode (event, part, item, message, request, ctx), itemId (item, message) and chunkWhen (data);
+usage.at (body); error.decode, rule.when and errorBody (status, header, body); error.encode (error, ctx); models.list
+(models, ctx) and get (model, ctx); countTokens.decode (body, ctx) and encode (count, ctx); those of ``stored`` as in
+``parts``; a provider's patch (model, body, format); an alias's model (name), hub (name, request) and patch (name,
+body), where ``name`` is the map of the pattern's named groups. Only name, and what a thing can't be without, must be
+present in ``data``.
 """
 
 from __future__ import annotations

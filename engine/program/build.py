@@ -36,7 +36,7 @@ from engine.program.places import Places
 from engine.program.refusals import ErrorMap, ErrorRule, ErrorRules
 from engine.program.untold import Answers
 
-VERSION = 3
+VERSION = 4
 PYTHON = importlib.util.MAGIC_NUMBER
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -173,6 +173,7 @@ class _Builder:
             one_open=bool(data.get("oneOpen")),
             accepts=frozenset(data.get("accepts") or ()),
             items=data.get("items") or {},
+            item_id=self.function(data.get("itemId")),
             ping=data.get("ping") or {},
             starts=data.get("starts") or "",
             needs_sum=bool(data.get("needsSum")),
@@ -180,6 +181,7 @@ class _Builder:
             decode=self.function(data.get("decode")),
             encode=self.needed(data.get("encode")),
             fields=fields,
+            texts=frozenset(data.get("texts") or ()),
             says=frozenset(data.get("says") or ()),
         )
 

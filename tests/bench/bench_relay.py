@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -78,9 +79,9 @@ def pinned(gateway: Gateway) -> int:
 
 
 def cpu(pid: int) -> float:
-    """User plus system seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User plus system seconds of a process, to the nanosecond."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def wrk(url: str, key: str, directory: Path, connections: int, seconds: int = SECONDS) -> dict[str, float]:
@@ -109,84 +110,105 @@ def wrk(url: str, key: str, directory: Path, connections: int, seconds: int = SE
     }
 
 
-STREAMS, SHORT, LONG, PAUSE, ROUNDS = 50, 50, 250, 0.02, 3
+STREAMS, ROUNDS = 50, 8
+LOADS = {
+    "2,500 chunks/s": (80, 0.02, b""),
+    "10,000 chunks/s": (250, 0.005, b""),
+    "10,000 chunks/s, each padded anew": (250, 0.005, b',"obfuscation":"%016x"'),
+}
+"""Chunks of each stream, seconds between them, and what each of them has of its own."""
 UPSTREAM = """
-import asyncio, re, sys
-CHUNK = (b'data: {"id":"c-1","object":"chat.completion.chunk","created":1,"model":"bench-model","choices":'
-         b'[{"index":0,"delta":{"content":"one word "},"finish_reason":null}]}\\n\\n')
-END = (CHUNK.replace(b'{"content":"one word "}', b'{}').replace(b'null', b'"stop"') +
-       b'data: {"id":"c-1","object":"chat.completion.chunk","created":1,"model":"bench-model","choices":[],'
-       b'"usage":{"prompt_tokens":5,"completion_tokens":5,"total_tokens":10}}\\n\\ndata: [DONE]\\n\\n')
+import asyncio, random, sys
+COUNT, PAUSE, PADDING = int(sys.argv[2]), float(sys.argv[3]), sys.argv[4].encode()
 HEAD = b'HTTP/1.1 200 OK\\r\\ncontent-type: text/event-stream\\r\\ntransfer-encoding: chunked\\r\\n\\r\\n'
-framed = lambda data: b'%x\\r\\n%b\\r\\n' % (len(data), data)
+def framed(members):
+    data = b'data: {"id":"c-1","object":"chat.completion.chunk","created":1,"model":"bench-model",%b}\\n\\n' % members
+    return b'%x\\r\\n%b\\r\\n' % (len(data), data)
+def chunk():
+    padding = PADDING % random.getrandbits(64) if PADDING else b''
+    return framed(b'"choices":[{"index":0,"delta":{"content":"one word "},"finish_reason":null}]' + padding)
+END = (framed(b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]') +
+       framed(b'"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":5,"total_tokens":10}') +
+       b'e\\r\\ndata: [DONE]\\n\\n\\r\\n0\\r\\n\\r\\n')
 async def serve(reader, writer):
     while head := await reader.readuntil(b'\\r\\n\\r\\n'):
         length = next(int(l.split(b':')[1]) for l in head.lower().split(b'\\r\\n') if l.startswith(b'content-length'))
-        count = int(re.search(rb'n=([0-9]+)', await reader.readexactly(length))[1])
+        await reader.readexactly(length)
         writer.write(HEAD)
-        for _ in range(count):
-            writer.write(framed(CHUNK)); await asyncio.sleep(float(sys.argv[2]))
-        writer.write(framed(END) + b'0\\r\\n\\r\\n')
+        for _ in range(COUNT):
+            writer.write(chunk()); await asyncio.sleep(PAUSE)
+        writer.write(END)
 async def main():
     async with await asyncio.start_server(serve, '127.0.0.1', int(sys.argv[1])) as server:
         await server.serve_forever()
 asyncio.run(main())
 """
 MODEL = "bench-model"
-PROMPT = {"role": "user", "content": "n=COUNT"}
+PROMPT = {"role": "user", "content": "go"}
 CALLERS = {
     "openai.chat": ("/v1/chat/completions", {"model": MODEL, "messages": [PROMPT], "stream": True}),
-    "openai.responses": ("/v1/responses", {"model": MODEL, "input": "n=COUNT", "stream": True}),
+    "openai.responses": ("/v1/responses", {"model": MODEL, "input": "go", "stream": True}),
     "anthropic.messages": ("/v1/messages", {"model": MODEL, "messages": [PROMPT], "max_tokens": 9, "stream": True}),
     "gemini.generateContent": (
         f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse",
-        {"contents": [{"role": "user", "parts": [{"text": "n=COUNT"}]}]},
+        {"contents": [{"role": "user", "parts": [{"text": "go"}]}]},
     ),
 }
 
 
-async def read_streams(port: int, key: str, path: str, body: dict[str, object], chunks: int) -> None:
-    """Streams of so many chunks at once, each read to its end."""
-    data = json.dumps(body).replace("COUNT", str(chunks)).encode()
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
-    head += f"connection: close\r\ncontent-length: {len(data)}\r\n\r\n"
+async def streamed(gateway: Gateway, pid: int, path: str, body: dict[str, object], chunks: int) -> float:
+    """CPU seconds per chunk, with all streams in full flow: neither their beginnings nor their ends count."""
+    data = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key}\r\n"
+    head += f"content-type: application/json\r\nconnection: close\r\ncontent-length: {len(data)}\r\n\r\n"
+    seen = 0
+    due = [STREAMS * chunks // 8, STREAMS * chunks * 7 // 8]
+    marks: list[tuple[int, float]] = []
 
     async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        nonlocal seen
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(head.encode() + data)
-        answer = await reader.read()
-        assert b" 200 OK" in answer[:20], answer[:500]
-        assert answer.count(b"one word") >= chunks, answer[-500:]
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert b" 200 OK" in answer[:20], answer + await reader.read()
+        own = 0
+        while piece := await reader.read(65536):
+            own += (count := piece.count(b"one word"))
+            seen += count
+            if due and seen >= due[0]:
+                due.pop(0)
+                marks.append((seen, cpu(pid)))
+        assert own >= chunks * 9 // 10, own  # some lie across two reads
         writer.close()
 
     await asyncio.gather(*(one() for _ in range(STREAMS)))
+    (before, begun), (after, ended) = marks
+    return (ended - begun) / (after - before)
 
 
 def bench_streams() -> None:
-    """CPU per chunk of many open streams, passed through and translated; the best of the rounds."""
-    with tempfile.TemporaryDirectory() as text:
-        port = free_port()
-        upstream = Running(["taskset", "-c", "1", sys.executable, "-c", UPSTREAM, str(port), str(PAUSE)])
-        gateway = gateway_to(Path(text) / "data", port)
-        try:
-            pid = pinned(gateway)
-            os.sched_setaffinity(0, {1})
-            spent = {(caller, chunks): float("inf") for caller in CALLERS for chunks in (SHORT, LONG)}
-            for _ in range(ROUNDS):  # in turns, so that a slow minute of the machine is everyone's
-                for caller, chunks in spent:
-                    begun = cpu(pid)
-                    asyncio.run(read_streams(gateway.port, gateway.key, *CALLERS[caller], chunks))
-                    spent[caller, chunks] = min(spent[caller, chunks], cpu(pid) - begun)
-            # what a call costs beside its chunks is in the short ones, too
-            per_chunk = 1e6 / STREAMS / (LONG - SHORT)
-            found = {caller: (spent[caller, LONG] - spent[caller, SHORT]) * per_chunk for caller in CALLERS}
-            passed = next(iter(found.values()))
-            for caller, each in found.items():
-                more = f", {each - passed:5.1f} us more than passed through" if each != passed else ""
-                print(f"chunk in place, {STREAMS} streams, to {caller:23}: {each:5.1f} us CPU{more}")
-        finally:
-            gateway.stop()
-            upstream.stop(signal.SIGTERM)
+    """CPU per chunk of many open streams, passed through and translated, under three loads."""
+    for load, (chunks, pause, padding) in LOADS.items():
+        with tempfile.TemporaryDirectory() as text:
+            port = free_port()
+            command = [sys.executable, "-c", UPSTREAM, str(port), str(chunks), str(pause), padding.decode()]
+            upstream = Running(["taskset", "-c", "1", *command])
+            gateway = gateway_to(Path(text) / "data", port)
+            try:
+                pid = pinned(gateway)
+                os.sched_setaffinity(0, {1})
+                found: dict[str, list[float]] = {caller: [] for caller in CALLERS}
+                for _ in range(ROUNDS):  # in turns, so that a slow second of the machine is everyone's
+                    for caller, call in CALLERS.items():
+                        found[caller].append(1e6 * asyncio.run(streamed(gateway, pid, *call, chunks)))
+            finally:
+                gateway.stop()
+                upstream.stop(signal.SIGTERM)
+        passed = next(iter(found.values()))
+        for caller, each in found.items():
+            low, more, high = statistics.quantiles([one - other for one, other in zip(each, passed, strict=True)])
+            told = f", {more:4.1f} us more than passed through ({low:.1f} to {high:.1f})" if each != passed else ""
+            print(f"chunk in place, {load}, to {caller:23}: {statistics.median(each):4.1f} us CPU{told}")
 
 
 def bench_same_format_relay() -> None:

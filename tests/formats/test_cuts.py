@@ -98,7 +98,7 @@ class Line:
             self._note(emitted)
             return b""
         out = Encoder(self.answered).encode(emitted, line.message)
-        line.error, line.message["finish"] = None, before
+        line.error, line.over, line.message["finish"] = None, False, before
         return out
 
 

@@ -25,7 +25,7 @@ def test_whole_answer_tells_what_was_lost_of_it(gateway, one, dialect):
     assert f"choices.message.foo={WHY}" in told
     assert f"system_fingerprint={WHY}" in told
     assert "fp_1" not in told
-    assert losses_of(gateway, answer) == [["system_fingerprint", WHY], ["choices.message.foo", WHY]]
+    assert losses_of(gateway, answer) == [["choices.message.foo", WHY], ["system_fingerprint", WHY]]
 
 
 def test_answer_that_says_nothing_else_has_no_header(gateway, one):
