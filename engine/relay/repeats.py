@@ -7,10 +7,12 @@ the text on (``engine.compiler.opaque``), and where a trial with another text in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import orjson
+
+from engine.errors import MappingError
 
 Decode = Callable[[list[tuple[str, str]], str | None, Any], Any]
 """(report, event's name, its data) -> hub events."""
@@ -26,7 +28,7 @@ _TRIES = 16
 class Repeats:
     """What is known of the last event. PERF: 0.6 us for one that repeats it instead of 3."""
 
-    __slots__ = ("_at", "_decode", "_events", "_field", "_head", "_left", "_name", "_proven", "_tail", "_texts")
+    __slots__ = ("_decode", "_events", "_field", "_head", "_left", "_name", "_proven", "_tail", "_texts")
 
     def __init__(self, texts: frozenset[str], decode: Decode) -> None:
         self._texts = texts
@@ -63,7 +65,10 @@ class Repeats:
         text = last.get(field)
         if text.__class__ is not str or not text:
             return
-        quoted = orjson.dumps(text)
+        try:
+            quoted = orjson.dumps(text)
+        except TypeError:  # half a pair of surrogates, which came from elsewhere
+            return
         at = raw.find(quoted)
         if at < 0:
             return
@@ -79,20 +84,23 @@ class Repeats:
         try:
             data = orjson.loads(b"%b%b%b" % (self._head[:-1], orjson.dumps(_TRIAL), self._tail[1:]))
             found = self._decode(report, self._name, data)
-        except ValueError:
+            same = found == [*events[:-1], {**events[-1], field: _TRIAL}]
+        except (MappingError, ValueError, RecursionError):
             return False
-        wanted = [*events[:-1], {**events[-1], field: _TRIAL}]
-        places = [*_places(data, "")]
-        return found == wanted and not report and len(places) == 1 and places[0] in self._texts
+        places = _places(data)
+        return same and not report and len(places) == 1 and places[0] in self._texts
 
 
-def _places(value: Any, path: str) -> Iterator[str]:
-    """The dotted paths where the trial's text stands."""
-    if isinstance(value, dict):
-        for key, held in value.items():
-            yield from _places(held, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for held in value:
-            yield from _places(held, path)
-    elif value == _TRIAL:
-        yield path
+def _places(data: Any) -> list[str]:
+    """The dotted paths where the trial's text stands; items of a list have the path of their list."""
+    found: list[str] = []
+    left: list[tuple[tuple[str, ...], Any]] = [((), data)]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict):
+            left += [((*path, key), held) for key, held in value.items()]
+        elif isinstance(value, list):
+            left += [(path, held) for held in value]
+        elif value == _TRIAL:
+            found.append(".".join(path))
+    return found

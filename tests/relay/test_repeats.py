@@ -184,6 +184,17 @@ def test_the_same_word_elsewhere_is_not_taken_for_the_text() -> None:
     assert line.of(None, b'{"id":"b","say":"a"}') is None
 
 
+def test_an_event_of_any_depth_is_taken_or_left() -> None:
+    deep = b"[" * 1000 + b"]" * 1000
+    decode = lambda r, n, data: [{"type": "part_delta", "text": data["say"], "citation": data["deep"]}]  # noqa: E731
+    line = learned({"say"}, decode, b'{"say":"a","deep":%b}' % deep, b'{"say":"b","deep":%b}' % deep)
+    line.of(None, b'{"say":"c","deep":%b}' % deep)
+
+
+def test_a_text_that_json_does_not_have_is_left() -> None:
+    Repeats(frozenset({"say"}), one).learn(None, b'{"say":"a"}', [{"type": "part_delta", "text": "\ud800"}])
+
+
 def test_streams_that_number_their_events_are_soon_not_looked_at() -> None:
     line = learned({"say"}, one, *(b'{"n":%d,"say":"a"}' % number for number in range(repeats._TRIES)))
     line.learn(None, b'{"say":"a"}', [{"type": "part_delta", "text": "a"}])
