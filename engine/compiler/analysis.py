@@ -156,13 +156,9 @@ class Walk:
 
     def _passed(self, tree: Any, names: Names) -> Steps | None:
         """The path of a value that is passed on as it is; anything else is read here."""
-        if isinstance(tree, str) and "{{" in tree:
-            try:
-                found = pieces(tree)
-            except ParseError:
-                return None
-            if len(found) == 1 and found[0].tree is not None:
-                return self.value(found[0].tree, names)
+        node = whole_expression(tree)
+        if node is not None:
+            return self.value(node, names)
         self.tree(tree, names)
         return None
 
@@ -228,6 +224,15 @@ class Walk:
         if steps is not None:
             changed[name] = steps
         return changed
+
+
+def whole_expression(tree: Any) -> nodes.Node | None:
+    """The expression that is all of a leaf; None for any other tree."""
+    try:
+        found = pieces(tree) if isinstance(tree, str) and "{{" in tree else []
+    except ParseError:
+        return None
+    return found[0].tree if len(found) == 1 else None
 
 
 def _key(node: nodes.Node) -> str | None:

@@ -209,7 +209,7 @@ def _tell_answers(data: dict[str, Any], compiled: dict[Path, Compiled]) -> None:
         data["response"]["reads"] = reads
     if streamed:
         data["stream"]["reads"] = streamed.fields("data", counts)
-        data["stream"]["texts"] = streamed.texts("data")
+        data["stream"]["texts"] = sorted(streamed.texts("data"))
     encode = compiled.get(("spec", "response", "encode"))
     if encode:
         data["response"]["says"] = sorted(answerreads.said({"response": encode.reads("response")}))

@@ -54,9 +54,12 @@ class Compiled:
             self.told[key] = answerreads.fields(self.tree, variable, self.scope, usage, counts=counts)
         return self.told[key]
 
-    def texts(self, variable: str) -> list[str]:
+    def texts(self, variable: str) -> frozenset[str]:
         """The wire paths below a variable whose texts are only handed on; see ``opaque``."""
-        return opaque.texts(self.tree, variable, self.scope)
+        key = f"{variable}, texts of"
+        if key not in self.known:
+            self.known[key] = frozenset(opaque.texts(self.tree, variable, self.scope))
+        return self.known[key]
 
     def taken(self) -> frozenset[str]:
         """What request.encode takes of the request; see ``requestreads``."""

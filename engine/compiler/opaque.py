@@ -11,8 +11,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from engine.compiler.analysis import Names, Steps, Walk
-from engine.compiler.parsing import ParseError, pieces
+from engine.compiler.analysis import Names, Steps, Walk, whole_expression
 from engine.compiler.scope import Scope
 
 _OF_KIND = frozenset(
@@ -41,14 +40,11 @@ class _Texts(Walk):
         return 0 < len(steps) < self.deepest and self._looked_at.isdisjoint(above)
 
     def _leaf(self, text: str, names: Names) -> None:
-        try:
-            found = pieces(text)
-        except ParseError:
-            return
-        if len(found) == 1 and found[0].tree is not None:
-            self.copied.update(self._handed_on(found[0].tree, names))
-        else:
+        node = whole_expression(text)
+        if node is None:
             super()._leaf(text, names)
+        else:
+            self.copied.update(self._handed_on(node, names))
 
     def _handed_on(self, node: nodes.Node, names: Names) -> list[Steps]:
         """The paths of which an expression gives one as it is; what else it reads is noted."""

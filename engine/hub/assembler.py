@@ -21,7 +21,6 @@ Knows no format.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -39,7 +38,6 @@ from engine.hub.usage import NO_PLAN, Plan, UsageTally
 LIMIT_BYTES = 64 * 1024 * 1024
 _KEY_TYPES = frozenset({int, str, type(None)})
 _CONTENT = ("text", "arguments", "signature", "encrypted", "citation", "citations", "patch", "source")
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _BULKY = ("patch", "citation", "citations", "source")
 
 
@@ -63,7 +61,7 @@ class Assembler:
         limit_bytes: int = LIMIT_BYTES,
         native: Collection[str] = (),
         make_id: Callable[[], str] | None = None,
-        known: Mapping[str, Any] = _NOTHING,
+        known: Mapping[str, Any] | None = None,
     ) -> None:
         """``source``/``target``: stream rules; ``native``: names of formats whose opaque parts the target can take.
 
@@ -72,7 +70,8 @@ class Assembler:
         self._source = source if isinstance(source, SourceRules) else SourceRules.of(source)
         self._bounds = Bounds(self._source)
         rules = target if isinstance(target, TargetRules) else TargetRules.of(target)
-        self._message: dict[str, Any] = {"parts": [], "items": [], "usage": usages.EMPTY, "finish": None, **known}
+        self._message: dict[str, Any] = {"parts": [], "items": [], "usage": usages.EMPTY, "finish": None}
+        self._message.update(known or {})
         self._outlet = Outlet(rules, native, self._message)
         self._needs_sum = rules.needs_sum
         self._tally = UsageTally(plan)
@@ -88,10 +87,13 @@ class Assembler:
         self.started = False
         self.over = False
         """Nothing more is told: the answer is complete, or ended in an error."""
-        self.complete = False
-        """The answer ended as it should."""
         self.error: Event | None = None
         """What was told as an error, if anything was."""
+
+    @property
+    def complete(self) -> bool:
+        """The answer ended as it should."""
+        return self.over and self.error is None
 
     @property
     def message(self) -> dict[str, Any]:
@@ -319,7 +321,7 @@ class Assembler:
         calls_lost = any(part.kind == "tool_call" and not part.accepted for part in self._all)
         finish = settle_finish(self._bounds.finish, self._message["parts"], calls_lost=calls_lost)
         self._message["finish"] = finish
-        self.complete = self.over = True
+        self.over = True
         self._outlet.out.append(("finish", {"type": "finish", **finish, "usage": self.message["usage"]}, None, None))
 
     def _fail(self, error: Event) -> None:

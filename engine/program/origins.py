@@ -140,8 +140,8 @@ class Origins:
         """The one place below a path that holds the same number, text or flag."""
         if isinstance(value, dict | list) or value is None or self.of(value):
             return path
-        leaves = islice(_leaves(self._at(path)), max(self._left, 0))
-        places = [below for below, found in leaves if found == value and type(found) is type(value)]
+        below = islice(leaves(self._at(path)), max(self._left, 0))
+        places = [at for at, found in below if found == value and type(found) is type(value)]
         return (*path, *places[0]) if len(places) == 1 else path
 
 
@@ -210,9 +210,10 @@ def _twins(value: Json, twin: Json) -> list[tuple[Any, Json]]:
     return members if len(members) == len(_members(value)) else _members(value)
 
 
-def _leaves(value: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
+def leaves(value: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
+    """What holds nothing else, with its path; raises RecursionError where a body nests too deeply."""
     members = _members(value)
     if not members:
         yield path, value
     for key, inner in members:
-        yield from _leaves(inner, (*path, key))
+        yield from leaves(inner, (*path, key))

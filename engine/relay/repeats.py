@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from engine.errors import MappingError
+from engine.program.origins import leaves
 
 Decode = Callable[[list[tuple[str, str]], str | None, Any], Any]
 """(report, event's name, its data) -> hub events."""
@@ -84,23 +85,9 @@ class Repeats:
         try:
             data = orjson.loads(b"%b%b%b" % (self._head[:-1], orjson.dumps(_TRIAL), self._tail[1:]))
             found = self._decode(report, self._name, data)
-            same = found == [*events[:-1], {**events[-1], field: _TRIAL}]
+            if report or found != [*events[:-1], {**events[-1], field: _TRIAL}]:
+                return False
+            places = [path for path, held in leaves(data) if held == _TRIAL]
         except (MappingError, ValueError, RecursionError):
             return False
-        places = _places(data)
-        return same and not report and len(places) == 1 and places[0] in self._texts
-
-
-def _places(data: Any) -> list[str]:
-    """The dotted paths where the trial's text stands; items of a list have the path of their list."""
-    found: list[str] = []
-    left: list[tuple[tuple[str, ...], Any]] = [((), data)]
-    while left:
-        path, value = left.pop()
-        if isinstance(value, dict):
-            left += [((*path, key), held) for key, held in value.items()]
-        elif isinstance(value, list):
-            left += [(path, held) for held in value]
-        elif value == _TRIAL:
-            found.append(".".join(path))
-    return found
+        return len(places) == 1 and ".".join(step for step in places[0] if isinstance(step, str)) in self._texts

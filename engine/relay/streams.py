@@ -232,7 +232,7 @@ class Across:
                     continue
                 events = decoder.feed(piece)
                 out = self._event(*events[0]) if len(events) == 1 else self._events(events)
-                yield out + self._told(self._turned([{"type": "end"}])) if decoder.done else out
+                yield out + self._told(self._as_told([{"type": "end"}])) if decoder.done else out
             out = self._events(decoder.finish())
             if self._turner:
                 out += self._told(self._turner.close())
@@ -252,7 +252,7 @@ class Across:
         """What to tell the caller for one event of the upstream's."""
         events = self._repeats.of(name, raw)
         if events is not None:
-            return self._encode(self._assembler.feed(self._as_told(events)))
+            return self._told(self._as_told(events))
         data: Any = None
         try:
             data = orjson.loads(raw)
@@ -273,7 +273,7 @@ class Across:
     def _decoded(self, report: Report, name: str | None, data: Any) -> list[dict[str, Any]]:
         return self._decode(report, name, data, *self._given)  # type: ignore[misc, no-any-return]
 
-    def _said(self, events: list[dict[str, Any]], data: Any = None) -> bytes:
+    def _said(self, events: list[dict[str, Any]], data: Any) -> bytes:
         """Tell the caller what an event said; ``data`` is it."""
         try:
             if events[-1]["type"] == "error":
@@ -289,12 +289,11 @@ class Across:
         """The events with the caller's own names, and with thinking as its channel has it told."""
         if self._restorer is not None:
             events = self._restorer.events(events)
-        return events if self._turner is None else self._turned(events)
-
-    def _turned(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if self._turner is None:
+            return events
         if self._untold is not None:
             self._untold.feed(events)
-        return self._turner.events(events) if self._turner is not None else events
+        return self._turner.events(events)
 
     def _told(self, events: list[dict[str, Any]]) -> bytes:
         return self._encode(self._assembler.feed(events))
@@ -305,7 +304,7 @@ class Across:
     def note(self) -> None:
         """Put what the assembler learned into the call's outcome."""
         outcome, assembler = self._answered.outcome, self._assembler
-        self._answered.complete = assembler.complete and assembler.error is None
+        self._answered.complete = assembler.complete
         used = assembler.usage
         if used.get("total") or (assembler.error is None and (used.get("calls") or used.get("meters"))):
             outcome.usage = used

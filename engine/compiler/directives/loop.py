@@ -7,11 +7,11 @@ import re
 from typing import Any
 
 from engine.compiler import expression
-from engine.compiler.code import Code, assign, call, choose, const, has_type, is_something, name, when
+from engine.compiler.code import Code, assign, call, choose, const, has_type, name, when
 from engine.compiler.directives.record import Directive, Example, item
 from engine.compiler.frame import LOOPS, Frame
 from engine.compiler.scope import Path, weight
-from engine.compiler.sinks import Item, Member, Sink, operand, twice, unless_nothing
+from engine.compiler.sinks import Item, Member, Sink, operand, unless_nothing
 
 _HEAD = re.compile(r"\s*([^\W\d]\w*)(?:\s*,\s*([^\W\d]\w*))?\s+in\s+(\S.*)", re.DOTALL)
 
@@ -35,17 +35,14 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
     else:
         container = frame.temp("map" if keyed else "list")
         frame.add(assign(container, ast.Dict([], []) if keyed else ast.List([], ast.Load())))
-    first, again = twice(frame, items.node) if items.maybe else (items.node, items.node)
+    absent, node = unless_nothing(frame, items)
     with frame.into([]) as block:
-        iterable = _iterable(frame, items.but(node=again), len(names), weight(tree["$do"]))
+        iterable = _iterable(frame, items.but(node=node), len(names), weight(tree["$do"]))
         with frame.turning(names, expression.names(source)):
             loop = _loop(frame, tree, names, iterable, container, path)
         frame.add(loop)
     # PERF: of the lists that an event may have most are not there, which is told in place (10 ns, a call takes 60)
-    if items.maybe:
-        frame.branch(is_something(first), block)
-    else:
-        frame.block.extend(block)
+    _unless(frame, absent, block)
     if not (isinstance(sink, Item) and not keyed):
         sink.put(frame, Code(name(container), "map" if keyed else "list", maybe=False))
 
@@ -119,15 +116,20 @@ def _body(frame: Frame, tree: dict[str, Any], container: str, path: Path) -> Non
         absent, _ = unless_nothing(frame, key.but(node=name(local)))
         with frame.into([]) as block:
             frame.trees.emit(frame, do, Member(container, name(local)), here)
-        if absent is None:
-            frame.block.extend(block)
-        else:
-            frame.branch(ast.UnaryOp(ast.Not(), absent), block)
+        _unless(frame, absent, block)
     elif isinstance(do, list):
         for position, one in enumerate(do):
             frame.trees.emit(frame, one, item(container, one), (*here, position))
     else:
         frame.trees.emit(frame, do, item(container, do), here)
+
+
+def _unless(frame: Frame, absent: ast.expr | None, block: list[ast.stmt]) -> None:
+    """The block, unless what it hangs on is nothing."""
+    if absent is None:
+        frame.block.extend(block)
+    else:
+        frame.branch(ast.UnaryOp(ast.Not(), absent), block)
 
 
 DIRECTIVE = Directive(

@@ -178,7 +178,7 @@ class SseEncoder:
         self._marker = marker
         self._field = number
         self._next = 0
-        self._heads: dict[Any, bytes] = {}
+        self._heads: dict[str, bytes] = {}
         """What stands before the data of events of a name."""
 
     def start(self) -> bytes:
