@@ -46,6 +46,7 @@ MEANINGS: dict[str, Meaning] = {
     "upstream_auth": Meaning(502, retry=True, disable=True),
     "upstream_quota": Meaning(502, retry=True, disable=True),
     "cut": Meaning(502, retry=True),
+    "empty": Meaning(502, retry=True),
     "unavailable": Meaning(503, retry=True),
     "unknown": Meaning(502, retry=True),
     "internal": Meaning(500),

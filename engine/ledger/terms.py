@@ -20,6 +20,8 @@ class Terms:
     away_seconds: int = 900
     left_pays: bool = True
     """A caller who leaves pays for what was produced until then."""
+    left_early_pays: bool = True
+    """A caller who leaves before anything came pays for the input, once it went up."""
     failed_pays: bool = False
     """A call whose upstream failed before any output is charged what the upstream said."""
 
@@ -36,5 +38,6 @@ def terms(policy: Mapping[str, Any]) -> Terms:
         exposure=int(away.get("exposure", 500_000)),
         away_seconds=int(away.get("seconds", 900)),
         left_pays=said.get("callerLeft", "produced") == "produced",
+        left_early_pays=said.get("callerLeftEarly", "input") == "input",
         failed_pays=said.get("failedBeforeOutput", "free") != "free",
     )

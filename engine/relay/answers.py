@@ -10,12 +10,11 @@ from engine.hub import given, replay, response, shape, thoughts
 from engine.hub.assembler import Assembler
 from engine.program.refused import ours
 from engine.relay import tally, thread
-from engine.relay.upstream import costly
+from engine.relay.upstream import UpstreamFailure, costly
 
 if TYPE_CHECKING:
     from engine.program.untold import Untold
     from engine.relay.call import Attempt, Call, Report
-    from engine.relay.settle import Outcome
     from engine.relay.state import RelayState
     from engine.relay.translate import Outbound
 
@@ -37,7 +36,6 @@ class Answered:
         "out",
         "outcome",
         "own_id",
-        "ping_every",
         "plan",
         "request",
     )
@@ -49,18 +47,15 @@ class Answered:
         attempt: Attempt,
         out: Outbound,
         headers: Mapping[str, str],
-        outcome: Outcome,
     ) -> None:
         self.call = call
         self.attempt = attempt
         self.out = out
         self.headers = headers
-        self.outcome = outcome
+        self.outcome = attempt.outcome
         self._ctx: dict[str, Any] | None = None
         self.request: dict[str, Any] = out.hub or {}
         self.plan = attempt.channel.plan(attempt.format)
-        ping = call.format.stream.ping if call.format.stream else {}
-        self.ping_every = float(ping.get("every") or state.ping_every) if state.ping_every else 0.0
         self._memory = state.memory
         self._live = state.live
         self._limit = state.stream_bytes
@@ -83,6 +78,12 @@ class Answered:
     def stopping(self) -> bool:
         """Whether the worker has to stop, and ended the call for that."""
         return self._live.stopping
+
+    def left(self) -> None:
+        """The caller went away: note it, or raise ``UpstreamFailure`` where it had nothing of this answer yet."""
+        if not self.outcome.delivered:
+            raise UpstreamFailure({"meaning": "cut", "message": "the caller left before the answer began"})
+        self.outcome.ended = "client_gone"
 
     @property
     def report(self) -> Report:
@@ -160,15 +161,23 @@ class Whole:
         self._answered = answered
         self._body = body
 
+    @property
+    def empty(self) -> bool:
+        """Nothing was said in it, and it stopped by itself."""
+        return self._answered.attempt.format.decode_response is not None and tally.nothing_said(self._read())
+
     def parts(self) -> list[dict[str, Any]]:
         """All that the answer says."""
-        answered = self._answered
-        if answered.attempt.format.decode_response is None:
-            return []
+        return self._read().get("parts") or []
+
+    def _read(self) -> dict[str, Any]:
+        """The hub answer; an empty one where nothing reads it."""
+        if self._answered.attempt.format.decode_response is None:
+            return {}
         try:
-            return _decoded(answered, [], self._body).get("parts") or []
+            return _decoded(self._answered, [], self._body)
         except MappingError:
-            return []
+            return {"finish": {"reason": "unreadable"}}
 
 
 def through_hub(answered: Answered, body: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from engine.ledger.budgets import Held
     from engine.ledger.pricing import Book, Rule
     from engine.ledger.reserve import Reservation
-    from engine.program import Alias, Endpoint, Format, Program
+    from engine.program import Alias, Endpoint, Fee, Format, Program
     from engine.relay.resolve import Reader
     from engine.relay.table import LiveChannel
     from engine.relay.thread import Thread
@@ -44,7 +44,12 @@ class Call:
     account: Account | None = None
     pinned: int | None = None
     """The channel that an administrator named in the key."""
-    attempt: Attempt | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    """What was tried, in order; the last is the one that answers, or whose failure ended the call."""
+    error: dict[str, Any] | None = None
+    """What ended it on the gateway's side: a refusal, or a failure of the gateway itself."""
+    settled: bool = False
+    """What it cost is in the journal, and nothing is held for it any more."""
     budget: Held | None = None
     """What it holds of the budgets of its key and user."""
     hub: dict[str, Any] | None = None
@@ -56,6 +61,11 @@ class Call:
     rule: Rule | None = None
     """What it is charged by; nothing for a model without a price, where a Policy allows that."""
     report: Report = field(default_factory=list)
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt that is under way, or was the last."""
+        return self.attempts[-1] if self.attempts else None
 
     @property
     def program(self) -> Program:
@@ -76,8 +86,31 @@ class Call:
 
 
 @dataclass(slots=True)
+class Outcome:
+    """What came of one attempt. Times are monotonic seconds; ``usage`` has the hub's buckets, in tokens."""
+
+    usage: dict[str, Any] = field(default_factory=dict)
+    usage_source: str = "upstream"
+    first_byte: float | None = None
+    """When the upstream's first byte came."""
+    upstream_id: str = ""
+    report: Report = field(default_factory=list)
+    ended: str = "done"
+    """How it ended: done, cut, timeout, client_gone, error."""
+    error: dict[str, Any] | None = None
+    fee: Fee | None = None
+    """What the provider charges for the error."""
+    barren: bool = False
+    """Nothing was said in an answer, as far as its content had to be looked at."""
+    delivered: bool = False
+    """The caller was given bytes of this answer: no other attempt may follow."""
+    booked: bool = False
+    """What it cost is in the journal."""
+
+
+@dataclass(slots=True)
 class Attempt:
-    """One channel to try: the format that it is spoken to in, and the model's name there."""
+    """One channel to try: the format that it is spoken to in, and the model's name there; and what came of it."""
 
     channel: LiveChannel
     format: Format
@@ -85,6 +118,7 @@ class Attempt:
     alias: Alias | None
     groups: dict[str, str | None]
     group: str
+    outcome: Outcome = field(default_factory=Outcome)
 
     @property
     def name(self) -> str:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from engine.relay.call import Call
 
 JSON = "application/json"
+FAILED: dict[str, Any] = {
+    "meaning": "internal",
+    "message": "the gateway failed; quote the request id to its operator",
+    "status": 500,
+}
+"""The hub error for a fault of the gateway itself."""
 
 
 def error_of(ex: CallError) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def _asked(state: RelayState, call: Call, rules: Stored, record: Record, method:
     attempt = _maker(state, call, record)
     if attempt is None:
         raise CallError("unavailable", "the channel that makes this answer is not there any more")
-    call.attempt = attempt
+    call.attempts.append(attempt)
     answer = parse(ask(state, call, attempt, method, f"/{record.id}{below}").read(_LIMIT))
     if not isinstance(answer, dict):
         raise UpstreamFailure({"meaning": "unknown", "message": "the provider answered with no JSON object"})

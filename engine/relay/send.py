@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from engine.relay.streams import ping_every
 from engine.relay.upstream import UpstreamFailure, refusal
 from engine.relay.way import Way, way
 from engine.transport import auth, faults, leg
@@ -14,18 +15,23 @@ if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call
     from engine.relay.state import RelayState
     from engine.relay.translate import Outbound
+    from engine.transport.waiting import Waiting
 
 _ERROR_LIMIT = 1024 * 1024
 _ASKING = leg.Timeouts(connect=5, first_byte=15, idle=15, total=30)
 
 
-def send(state: RelayState, call: Call, attempt: Attempt, out: Outbound, handle: leg.Handle) -> leg.Answer:
-    """Return the answer's head with a body still to read; its status is below 300."""
+def send(state: RelayState, call: Call, attempt: Attempt, out: Outbound, handle: leg.Handle) -> Waiting[leg.Answer]:
+    """Return the answer's head with a body still to read, giving way each time that a ping is due before it.
+
+    Its status is below 300.
+    """
     channel, secret, ours = attempt.channel, attempt.channel.key(), way(state, call, attempt, same=out.same)
     headers = _headers(call, attempt, ours, secret)
     try:
         url = auth.apply(channel.provider.auth, secret, headers, _address(channel.base_url, ours.path, attempt.model))
-        answer = state.sender(attempt).send("POST", url, headers, out.body, timeouts=ours.timeouts, handle=handle)
+        sender, tick = state.sender(attempt), ping_every(state, call)
+        answer = yield from sender.exchange("POST", url, headers, out.body, ours.timeouts, handle, tick)
         if answer.status >= 300:
             raise _refused(attempt, answer)
     except faults.TransportError as ex:

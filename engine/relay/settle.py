@@ -7,66 +7,44 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import GatewrightError
 from engine.ledger import fees
 from engine.ledger.amounts import ZERO
 from engine.ledger.pricing import Charge
+from engine.relay.call import Outcome
 from engine.storage.log_rows import CONSUME, ERROR, LogRow
 from engine.storage.posting import Entry
 
 if TYPE_CHECKING:
-    from engine.ledger.budgets import Held
-    from engine.program import Fee
-    from engine.relay.call import Attempt, Call, Report
+    from engine.ledger.terms import Terms
+    from engine.relay.call import Call
     from engine.relay.state import RelayState
 
 log = logging.getLogger(__name__)
 _LOSSES = 50
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What came of a call. Times are monotonic seconds; ``usage`` has the hub's buckets, in tokens."""
-
-    attempt: Attempt | None = None
-    tried: list[str] = field(default_factory=list)
-    usage: dict[str, Any] = field(default_factory=dict)
-    usage_source: str = "upstream"
-    first_byte: float | None = None
-    upstream_id: str = ""
-    report: Report = field(default_factory=list)
-    ended: str = "done"
-    """How it ended: done, cut, timeout, client_gone, error."""
-    error: dict[str, Any] | None = None
-    fee: Fee | None = None
-    """What the provider charges for the error."""
-    barren: bool = False
-    """Nothing was said in an answer, as far as its content had to be looked at."""
-    settled: bool = False
-
-
-def settle(state: RelayState, call: Call, outcome: Outcome, *, before_output: bool = False) -> None:
+def settle(state: RelayState, call: Call) -> None:
     """Charge the call and put it into the journal, once. Never waits for the database, never fails a call.
 
-    ``before_output``: it failed before the caller had a byte of an answer.
+    Only the attempt that ended the call is charged: what failed before it is the operator's loss.
     """
-    if outcome.settled:
+    if call.settled:
         return
-    outcome.settled = True
-    failed = outcome.error is not None and (before_output or not outcome.usage or outcome.barren)
+    call.settled = True
+    attempt = call.attempt
+    outcome = attempt.outcome if attempt is not None else Outcome()
+    error = call.error or outcome.error
+    failed = error is not None and (not outcome.delivered or not outcome.usage or outcome.barren)
     charge = _charge(state, call, outcome, failed)
     quota = charge.quota if charge is not None else 0
-    held = call.reservation
-    if held is not None:
-        held.settle(quota)
-    if call.budget is not None:
-        _count(state, call.budget, quota, outcome.usage)
-    if failed and not quota and not state.settings.error_log_enabled:
+    _release(state, call, quota, outcome.usage)
+    refused = failed and not quota
+    if refused and not state.settings.error_log_enabled and not outcome.delivered:
         return
-    account, attempt = call.account, outcome.attempt
+    account = call.account
     state.ledger.put(
         Entry(
             request_id=call.request_id,
@@ -75,20 +53,25 @@ def settle(state: RelayState, call: Call, outcome: Outcome, *, before_output: bo
             token_id=account.token_id if account else 0,
             channel_id=attempt.channel.id if attempt else 0,
             quota=quota,
-            counted=bool(quota) or not failed,
+            counted=not refused,
             source=outcome.usage_source if outcome.usage else "",
-            row=_row(call, outcome, failed and not quota, quota, charge.other() if charge is not None else {}),
-            logged=state.choices.logged or (failed and not quota),
+            row=_row(call, outcome, refused, quota, charge.other() if charge is not None else {}),
+            logged=state.settings.error_log_enabled if refused else state.choices.logged,
         )
     )
+    outcome.booked = True
 
 
-def _count(state: RelayState, held: Held, quota: int, usage: dict[str, Any]) -> None:
-    """Budgets learn what was used; the database has the exact count, so a failure here fails nothing."""
+def _release(state: RelayState, call: Call, quota: int, usage: dict[str, Any]) -> None:
+    """Give back what was held and tell budgets; the database has the exact count, so a failure here fails nothing."""
     try:
-        state.budgets.add(held, quota=quota, tokens=usage.get("input_total", 0) + usage.get("output_total", 0))
-    except GatewrightError:
-        log.exception("shared state does not take the use of a budget")
+        if call.reservation is not None:
+            call.reservation.settle(quota)
+        if call.budget is not None:
+            tokens = usage.get("input_total", 0) + usage.get("output_total", 0)
+            state.budgets.add(call.budget, quota=quota, tokens=tokens)
+    except Exception:
+        log.exception("call %s: shared state does not take what it used", call.request_id)
 
 
 def _charge(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Charge | None:
@@ -96,7 +79,7 @@ def _charge(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Ch
 
     An error that costs, in the midst of an answer, costs its fee beside what was produced.
     """
-    account, attempt, book = call.account, outcome.attempt, call.book
+    account, attempt, book = call.account, call.attempt, call.book
     if account is None or attempt is None or book is None:
         return None
     used = _used(state, call, outcome, failed)
@@ -108,10 +91,10 @@ def _charge(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Ch
 
 def _used(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Charge | None:
     """The charge for what was produced."""
-    account, attempt, book, terms = call.account, outcome.attempt, call.book, state.terms
+    account, attempt, book = call.account, call.attempt, call.book
     if account is None or attempt is None or book is None or not outcome.usage:
         return None
-    if (failed and not terms.failed_pays) or (outcome.ended == "client_gone" and not terms.left_pays):
+    if _free(state.terms, call, outcome, failed):
         return None
     try:
         made = book.charge(
@@ -132,8 +115,15 @@ def _used(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Char
     return made
 
 
+def _free(terms: Terms, call: Call, outcome: Outcome, failed: bool) -> bool:
+    """Whether a Policy lets the caller off. An answer that the gateway itself failed to hand on was paid for."""
+    if outcome.ended == "client_gone":
+        return not (terms.left_pays if outcome.delivered else terms.left_early_pays)
+    return failed and call.error is None and not terms.failed_pays
+
+
 def _row(call: Call, outcome: Outcome, refused: bool, quota: int, priced: dict[str, Any]) -> LogRow:
-    account, attempt, usage = call.account, outcome.attempt, outcome.usage
+    account, attempt, usage = call.account, call.attempt, outcome.usage
     return LogRow(
         user_id=account.user_id if account else 0,
         username=account.username if account else "",
@@ -142,7 +132,7 @@ def _row(call: Call, outcome: Outcome, refused: bool, quota: int, priced: dict[s
         model_name=call.asked,
         channel_id=attempt.channel.id if attempt else 0,
         type=ERROR if refused else CONSUME,
-        content=_content(outcome, refused),
+        content=_content(call, outcome, refused),
         quota=quota,
         prompt_tokens=usage.get("input_total", 0),
         completion_tokens=usage.get("output_total", 0),
@@ -157,19 +147,24 @@ def _row(call: Call, outcome: Outcome, refused: bool, quota: int, priced: dict[s
     )
 
 
-def _content(outcome: Outcome, refused: bool) -> str:
+def _content(call: Call, outcome: Outcome, refused: bool) -> str:
+    error = call.error or outcome.error
     if refused:
-        return outcome.error["message"] if outcome.error else ""
+        return error["message"] if error else ""
     return outcome.fee.says if outcome.fee is not None else ""
 
 
 def _other(call: Call, outcome: Outcome) -> dict[str, Any]:
-    attempt = outcome.attempt
+    attempt, error = call.attempt, call.error or outcome.error
     other: dict[str, Any] = {
         "request_path": call.endpoint.path,
         "release": call.program.hash[:16],
-        "admin_info": {"use_channel": outcome.tried},
+        "admin_info": {"use_channel": [one.channel.name for one in call.attempts]},
     }
+    if len(call.attempts) > 1:
+        other["admin_info"]["failed"] = [
+            [one.channel.name, one.outcome.error["meaning"]] for one in call.attempts if one.outcome.error
+        ]
     if outcome.first_byte is not None:
         other["frt"] = round((outcome.first_byte - call.started) * 1000)
     if attempt is not None:
@@ -188,12 +183,9 @@ def _other(call: Call, outcome: Outcome) -> dict[str, Any]:
         other["losses"] = [list(loss) for loss in outcome.report[:_LOSSES]]
     if outcome.ended != "done":
         other["stream_status"] = {"status": "error", "end_reason": outcome.ended}
-    if outcome.error is not None:
-        other["error_type"] = outcome.error["meaning"]
-        other["status_code"] = outcome.error.get("status")
-    if outcome.error is not None and outcome.fee is not None:
-        other["upstream_error_type"], other["upstream_error_code"] = (
-            outcome.error.get("type"),
-            outcome.error.get("code"),
-        )
+    if error is not None:
+        other["error_type"] = error["meaning"]
+        other["status_code"] = error.get("status")
+    if error is not None and outcome.fee is not None:
+        other["upstream_error_type"], other["upstream_error_code"] = error.get("type"), error.get("code")
     return other

@@ -19,11 +19,13 @@ from engine.program.refused import for_caller
 from engine.relay.answers import Answered, decode_whole, encode_whole
 from engine.relay.dialect import error_body
 from engine.relay.repeats import Repeats
-from engine.relay.upstream import UpstreamFailure
+from engine.relay.tally import nothing_said, says_something
+from engine.relay.upstream import UpstreamFailure, event_json
 from engine.transport import faults, framing
 
 if TYPE_CHECKING:
-    from engine.relay.call import Report
+    from engine.relay.call import Call, Report
+    from engine.relay.state import RelayState
 
 Pump = Iterator[bytes | None]
 _MOST_LOSSES = 100
@@ -34,15 +36,25 @@ GARBAGE = "the provider sent an event that is no JSON"
 class Stream(Protocol):
     """What deliver needs of a stream."""
 
-    content_type: str
+    encoder: Encoder
 
     @property
     def ending(self) -> bool:
         """The piece just given completes the answer, properly or by an error event."""
         ...
 
-    def run(self) -> Iterator[bytes]:
-        """Give the caller's bytes."""
+    @property
+    def silent(self) -> bool:
+        """No word, no thought and no call came so far."""
+        ...
+
+    @property
+    def empty(self) -> bool:
+        """It came to its end as an answer should, and nothing was said in it."""
+        ...
+
+    def run(self) -> Iterator[bytes | None]:
+        """Give the caller's bytes; None each time that a ping is due. A fault raises as long as the caller has none."""
         ...
 
     def note(self) -> None:
@@ -57,11 +69,11 @@ class Stream(Protocol):
 class Encoder:
     """The caller's side: hub events to bytes, pings, and what ends a stream properly or not."""
 
-    def __init__(self, answered: Answered) -> None:
-        speaker = answered.call.format
-        self._answered = answered
-        self._given = (answered.report, answered.request, answered.ctx)
-        self._frame = framing.encoder(answered.call.framing)
+    def __init__(self, call: Call, report: Report, request: dict[str, Any], ctx: dict[str, Any]) -> None:
+        speaker = call.format
+        self._call = call
+        self._given = (report, request, ctx)
+        self._frame = framing.encoder(call.framing)
         self._write = self._frame.event
         self._table = speaker.stream.encode if speaker.stream else {}
         self._ping = speaker.stream.ping if speaker.stream else {}
@@ -91,7 +103,7 @@ class Encoder:
 
     def ping(self) -> bytes:
         """What keeps proxies awake in this format; nothing where any byte would be an error."""
-        if self._answered.call.framing.get("type") == "json-array":
+        if self._call.framing.get("type") == "json-array":
             return self._frame.ping()
         if self._ping.get("comment") is not None:
             return self._frame.ping(comment=self._ping["comment"])
@@ -107,10 +119,25 @@ class Encoder:
         """Return the caller's error event."""
         function = self._table.get("error")
         if function is None:
-            return self.data(orjson.loads(error_body(self._answered.call.format, error, self._answered.ctx)))
+            return self.data(orjson.loads(error_body(self._call.format, error, self._given[2])))
         message: dict[str, Any] = {"parts": [], "items": [], "usage": usages.EMPTY, "finish": None}
         told = [("error", {"type": "error", **error}, None, None)]
         return self.encode(told, message)
+
+
+def encoder_of(answered: Answered) -> Encoder:
+    """The caller's side of an answer that has begun."""
+    return Encoder(answered.call, answered.report, answered.request, answered.ctx)
+
+
+def ping_every(state: RelayState, call: Call) -> float:
+    """Seconds of silence after which a caller gets a sign of life; 0 where its format has none, or wants no stream."""
+    if not call.stream or call.format.stream is None:
+        return 0.0
+    ping = call.format.stream.ping
+    if call.framing.get("type") != "json-array" and (not ping or ping.get("none")):
+        return 0.0
+    return float(ping.get("every") or state.ping_every) if state.ping_every else 0.0
 
 
 def transport_error(ex: faults.TransportError) -> dict[str, Any]:
@@ -136,8 +163,7 @@ class Across:
     def __init__(self, answered: Answered, pump: Pump, kind: str) -> None:
         self._answered = answered
         self._pump = pump
-        self._encoder = Encoder(answered)
-        self.content_type = self._encoder.content_type
+        self.encoder = encoder_of(answered)
         source = answered.attempt.format.stream
         self._decode = source.decode if source else None
         self._given = (answered.headers, answered.request, answered.ctx)
@@ -152,22 +178,19 @@ class Across:
         self._reported: list[tuple[str, str]] = []
         self._losses: dict[tuple[str, str], None] = {}
         """What decode reported of all events, each line once."""
-        self._sent = False
         self._kept = answered.call.format.stored is None
 
-    def run(self) -> Iterator[bytes]:
+    def run(self) -> Iterator[bytes | None]:
         """Give the caller's events, a piece for each of the upstream's that said something."""
-        assembler, encoder = self._assembler, self._encoder
+        assembler, encoder = self._assembler, self.encoder
         try:
             for out in self._pieces():
                 if assembler.over:
                     self._settled()
-                if out is None:
-                    out = encoder.ping()
-                elif out:
-                    self._sent = True
                 if out:
                     yield out if encoder.opened else encoder.start() + out
+                elif out is None:
+                    yield None
         finally:  # the caller may leave at any piece
             self.note()
         tail = encoder.done() if assembler.error is None else b""
@@ -178,13 +201,23 @@ class Across:
         """All is told, or an error: before the caller got a byte that is a failed attempt, not an error event."""
         if self._assembler.complete and not self._kept:
             self._keep()
-        if self._assembler.error is not None and not self._sent:
+        if self._assembler.error is not None and not self._answered.outcome.delivered:
             raise self._failure(self._assembler.error)
 
     @property
     def ending(self) -> bool:
         """The piece just given completes the answer."""
         return self._assembler.over
+
+    @property
+    def silent(self) -> bool:
+        """See ``Stream``."""
+        return not says_something(self.parts())
+
+    @property
+    def empty(self) -> bool:
+        """See ``Stream``."""
+        return self._assembler.complete and nothing_said(self._assembler.message)
 
     def parts(self) -> list[dict[str, Any]]:
         """What the answer said so far."""
@@ -208,13 +241,13 @@ class Across:
 
     def replay(self, body: dict[str, Any]) -> Iterator[bytes]:
         """Tell a whole answer as a stream."""
-        yield self._encoder.start()
+        yield self.encoder.start()
         yield self._told(replay.events(decode_whole(self._answered, body)))
         yield self._encode(self._assembler.close(cut=False))
         if not self._kept:
             self._keep()
         self.note()
-        yield self._encoder.done()
+        yield self.encoder.done()
 
     def _failure(self, error: dict[str, Any]) -> UpstreamFailure:
         """A failed attempt, told in the upstream's own words where it had any."""
@@ -239,9 +272,9 @@ class Across:
             yield out + self._encode(assembler.close())
         except faults.TransportError as ex:
             if ex.kind == "aborted" and not self._answered.stopping:
-                self._answered.outcome.ended = "client_gone"
+                self._answered.left()
                 return
-            if self._turner and self._sent:
+            if self._turner and self._answered.outcome.delivered:
                 yield self._told(self._turner.close())
             yield self._encode(assembler.close(error={"type": "error", **transport_error(ex)}))
 
@@ -255,7 +288,7 @@ class Across:
             return self._told(self._as_told(events))
         data: Any = None
         try:
-            data = orjson.loads(raw)
+            data = event_json(raw)
             events = self._decoded(self._reported, name, data)
         except (MappingError, ValueError):
             events = [{"type": "error", "meaning": "unknown", "message": GARBAGE}]
@@ -299,7 +332,7 @@ class Across:
         return self._encode(self._assembler.feed(events))
 
     def _encode(self, emitted: list[Any]) -> bytes:
-        return self._encoder.encode(emitted, self._assembler.message) if emitted else b""
+        return self.encoder.encode(emitted, self._assembler.message) if emitted else b""
 
     def note(self) -> None:
         """Put what the assembler learned into the call's outcome."""

@@ -13,8 +13,7 @@ from engine.relay.translate import hub_or_nothing
 
 if TYPE_CHECKING:
     from engine.relay.answers import Answered
-    from engine.relay.call import Call
-    from engine.relay.settle import Outcome
+    from engine.relay.call import Attempt, Call, Outcome
 
 
 class Said(Protocol):
@@ -45,6 +44,35 @@ def functions(outcome: Outcome, priced: frozenset[str], said: Said) -> None:
         outcome.usage = {**outcome.usage, "calls": {**outcome.usage.get("calls", {}), **found}}
 
 
+def says_something(parts: Iterable[dict[str, Any]]) -> bool:
+    """Whether an answer's parts hold more than texts and thoughts of no letters."""
+    return any(part.get("text") or part.get("type") not in ("text", "thinking") for part in parts)
+
+
+def nothing_said(answer: dict[str, Any]) -> bool:
+    """Whether a whole hub answer stopped by itself with no content, and no output that only its usage tells of."""
+    reason = (answer.get("finish") or {}).get("reason")
+    used = answer.get("usage") or {}
+    return reason in (None, "stop") and not used.get("output_total") and not says_something(answer.get("parts") or ())
+
+
+def left(counter: Counter, call: Call, attempt: Attempt) -> None:
+    """The usage of a call whose caller left before anything came: its input, unless the upstream told more."""
+    outcome = attempt.outcome
+    if outcome.usage.get("input_total"):
+        return
+    request = sent(counter, call, attempt.model)
+    told = outcome.usage.get("output_total", 0)
+    outcome.usage = {
+        **outcome.usage,
+        "input_fresh": request.tokens,
+        "input_total": request.tokens,
+        "input_image": request.image,
+        "total": request.tokens + told,
+    }
+    outcome.usage_source = request.how
+
+
 def missing(counter: Counter, answered: Answered, said: Said) -> None:
     """What the upstream did not tell of the usage is counted here, and the row says so.
 
@@ -55,7 +83,7 @@ def missing(counter: Counter, answered: Answered, said: Said) -> None:
     if used.get("output_total") and whole:
         return
     parts = list(said.parts())
-    outcome.barren = all(part.get("type") in ("text", "thinking") and not part.get("text") for part in parts)
+    outcome.barren = not says_something(parts)
     if whole and used.get("input_total") and not parts:
         return
     model = answered.attempt.model

@@ -1,6 +1,7 @@
-"""The same format on both sides of a stream: complete events pass byte for byte, and only marked ones are read.
+"""The same format on both sides of a stream: complete events pass byte for byte, and only marked ones are decoded.
 
-Marks are byte strings that a Format declares (usage, an end, an error). The last event waits until the call is settled.
+Marks are byte strings that a Format declares (usage, an end, an error). An event that can't be read passes to nobody.
+The last event waits until the call is settled.
 """
 
 from __future__ import annotations
@@ -8,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from engine.errors import MappingError
 from engine.hub import given
 from engine.hub import usage as usages
 from engine.hub.assembler import Assembler
+from engine.hub.bounds import Bounds
+from engine.hub.rules import SourceRules
+from engine.relay.alike import Alike
 from engine.relay.answers import Answered
-from engine.relay.streams import GARBAGE, Encoder, Pump, ended_word, transport_error
-from engine.relay.upstream import UpstreamFailure
+from engine.relay.streams import GARBAGE, Pump, encoder_of, ended_word, transport_error
+from engine.relay.tally import nothing_said, says_something
+from engine.relay.upstream import UpstreamFailure, event_json
 from engine.transport import faults, framing
 
 if TYPE_CHECKING:
+    from engine.hub.types import Event
     from engine.program import Format
 
 _SEEN_BYTES = 1024 * 1024
@@ -32,27 +36,34 @@ class Through:
         self._answered = answered
         self._pump = pump
         self._kind = kind
-        self._encoder = Encoder(answered)
-        self.content_type = self._encoder.content_type
+        self.encoder = encoder_of(answered)
         source: Format = answered.attempt.format
         stream = source.stream
         if stream is None or stream.decode is None:
             raise TypeError(f"{source.name} does not stream")
         self._decode = stream.decode
-        self._framing = stream.framing
         self._ends = marks(stream.marks.get("end"))
         self._errors = marks(stream.marks.get("error"))
         self._renamed = answered.attempt.model != answered.call.asked
         names = [f'"{path[-1]}":' for path in source.model_at] if self._renamed else []
-        self._marks = (*marks(stream.marks.get("usage")), *self._ends, *self._errors, *marks(names))
+        self._marks = (
+            *marks(stream.marks.get("usage")),
+            *self._ends,
+            *self._errors,
+            *marks(stream.marks.get("finish")),
+            *marks(names),
+        )
         self._names = marks(names)
         self._usage_only = (
             stream.usage_request.chunk_when if answered.out.usage_added and stream.usage_request else None
         )
         self._tally = usages.UsageTally(answered.plan)
+        self._framing_here = {**stream.framing, "type": kind}
         self._reframed = answered.call.framing.get("type") != kind
         self._final = answered.call.format.stored.final if answered.call.format.stored else None
-        self._sent = False
+        self._alike = Alike(self._marks, self._event_data)
+        self._opening = self.encoder.start() if self._reframed else b""
+        self._finishes: list[Event] = []
         self._ended = False
         self._late = not stream.ends.get("marker")
         """A finish reason ends it, and usage may still follow: only what comes last is known to complete it."""
@@ -63,18 +74,21 @@ class Through:
         self._seen_bytes = 0
         self.ending = False
 
-    def run(self) -> Iterator[bytes]:
-        """Give complete events as they came."""
-        outcome = self._answered.outcome
+    def run(self) -> Iterator[bytes | None]:
+        """Give complete events as they came; None each time that a ping is due."""
         try:
             yield from self._last_held(self._passed()) if self._late else self._passed()
-            if not self._ended:
-                raise faults.TransportError("cut", "its stream ended without its last event")
-            if self._reframed:
-                yield self._encoder.done()
+            unmarked = not self._ended
+            if unmarked:
+                if not self._finished().is_complete(None):
+                    raise faults.TransportError("cut", "its stream ended without its last event")
+                self._ended = self.ending = True
+            tail = self.encoder.done() if unmarked or self._reframed else b""
+            if tail:
+                yield tail
         except faults.TransportError as ex:
             if ex.kind == "aborted" and not self._answered.stopping:
-                outcome.ended = "client_gone"
+                self._answered.left()
                 return
             yield self._broken(transport_error(ex))
         except MappingError as ex:
@@ -89,26 +103,49 @@ class Through:
         if self._tally.changed:
             outcome.usage = self._tally.settle()
 
+    @property
+    def silent(self) -> bool:
+        """See ``Stream``."""
+        return not says_something(self.parts())
+
+    @property
+    def empty(self) -> bool:
+        """See ``Stream``."""
+        outcome = self._answered.outcome
+        if not self._ended or outcome.error is not None:
+            return False
+        return nothing_said({"parts": self.parts(), "usage": outcome.usage, "finish": self._finished().finish})
+
     def parts(self) -> list[dict[str, Any]]:
         """What the events said, read only now; of a long answer its beginning stands for all."""
         answered = self._answered
         assembler, decoder = Assembler(answered.attempt.format.stream), self._decoder()
         for name, raw in decoder.feed(b"".join(self._seen)) + decoder.finish():
             try:
-                said = self._decode([], name, _event_json(raw), answered.headers, answered.request, answered.ctx)
+                said = self._decode([], name, _sound(raw), answered.headers, answered.request, answered.ctx)
             except (MappingError, ValueError):
                 continue
             if given.not_events(said or []) is None:
                 assembler.feed(said or [])
         return assembler.so_far()
 
-    def _decoder(self) -> framing.Decoder:
-        return framing.decoder({**self._framing, "type": self._kind})
+    def _finished(self) -> Bounds:
+        """What was said of the end; by it a stream without its end mark is whole or not, on every way to the caller."""
+        bounds = Bounds(SourceRules.of(self._answered.attempt.format.stream))
+        for event in self._finishes:
+            bounds.end(event)
+        return bounds
 
-    def _last_held(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _decoder(self) -> framing.Decoder:
+        return framing.decoder(self._framing_here)
+
+    def _last_held(self, pieces: Iterator[bytes | None]) -> Iterator[bytes | None]:
         held = b""
         try:
             for piece in pieces:
+                if piece is None:
+                    yield None
+                    continue
                 if held:
                     yield held
                     held = b""
@@ -130,53 +167,69 @@ class Through:
             self._seen_bytes += len(piece)
             self._seen.append(piece)
 
-    def _passed(self) -> Iterator[bytes]:
+    def _passed(self) -> Iterator[bytes | None]:
         splitter = framing.splitter(self._kind)
-        opening = self._encoder.start() if self._reframed else b""
-        if opening:
-            yield opening
         for piece in self._pump:
             if piece is None:
-                ping = self._encoder.ping()
-                if ping:
-                    yield ping
+                yield None
                 continue
             complete, events = splitter.feed(piece)
             if complete:
                 self._keep_seen(complete)
                 out = self._scan(complete, events)
                 if out:
-                    self._sent = True
-                    yield out
+                    yield self._opened(out)
         rest = self._last(splitter.tail())
         if rest:
-            yield rest
+            yield self._opened(rest)
+
+    def _opened(self, out: bytes) -> bytes:
+        """The bytes, after what stands before the first event of another framing."""
+        if self._opening:
+            out, self._opening = self._opening + out, b""
+        return out
 
     def _last(self, rest: bytes) -> bytes:
         """What stood after the last complete event, if it only lacks its end; half an event is passed to nobody."""
         decoder = self._decoder()
-        whole = [_event_json(raw) for _, raw in decoder.feed(rest) + decoder.finish()]
+        whole = [_sound(raw) for _, raw in decoder.feed(rest) + decoder.finish()]
         return self._scan(rest, [rest]) if whole or decoder.done else b""
 
     def _broken(self, error: dict[str, Any]) -> bytes:
         outcome = self._answered.outcome
         outcome.error, outcome.ended = error, ended_word(error)
         self.ending = True
-        if not self._sent:
+        if not self._answered.outcome.delivered:
             raise UpstreamFailure(error)
-        return self._encoder.error(error)
+        return self.encoder.error(error)
 
     def _scan(self, complete: bytes, events: list[bytes]) -> bytes:
-        """PERF: most pieces hold no mark and leave as they came, unread."""
-        if not self._reframed and not self._unmarked and not any(mark in complete for mark in self._marks):
+        """PERF: most pieces are one event like the one before, and leave as they came."""
+        if len(events) == 1 and self._alike.of(complete):
             return complete
-        return b"".join([self._marked(event) for event in events])
+        return b"".join([self._looked_through(event) for event in events])
+
+    def _looked_through(self, event: bytes) -> bytes:
+        if not self._reframed and not self._unmarked:
+            for mark in self._marks:
+                if mark in event:
+                    break
+            else:
+                self._event_data(event)
+                self._alike.learn(event)
+                return event
+        return self._marked(event)
+
+    def _event_data(self, event: bytes) -> Any:
+        """The data of an event that passes; raises ``MappingError`` where it is no JSON, None where there is none."""
+        data = None
+        for raw in framing.data_of(self._framing_here, event):
+            data = _sound(raw)
+        return data
 
     def _marked(self, event: bytes) -> bytes:
         if any(mark in event for mark in self._ends):
             self._complete()
-        if not self._reframed and not self._unmarked and not any(mark in event for mark in self._marks):
-            return event
         decoder = self._decoder()
         pairs = decoder.feed(event) + decoder.finish()
         if decoder.done and self._unmarked:
@@ -185,7 +238,7 @@ class Through:
             return b"" if self._reframed else event
         out = event if not self._reframed else b""
         for name, raw in pairs:
-            data = _event_json(raw)
+            data = _sound(raw)
             self._read(name, data)
             if self._final is not None:
                 self._rename(data)
@@ -194,7 +247,7 @@ class Through:
                 out = b""
             elif self._reframed or (self._renamed and any(mark in event for mark in self._names)):
                 self._rename(data)
-                out = self._encoder.data(data)
+                out = self.encoder.data(data)
         return out
 
     def _complete(self) -> None:
@@ -213,7 +266,11 @@ class Through:
                 self._tally.add(said)
             elif said["type"] == "error":
                 self._failed(answered.failed(said, data))
-            elif self._unmarked and said["type"] in ("end", "finish"):
+            elif said["type"] == "finish":
+                self._finishes.append(said)
+                if self._unmarked:
+                    self._complete()
+            elif said["type"] == "end" and self._unmarked:
                 self._complete()
 
     def _failed(self, error: dict[str, Any]) -> None:
@@ -221,7 +278,7 @@ class Through:
         outcome = self._answered.outcome
         outcome.error, outcome.ended = error, "error"
         self._ended = self.ending = True
-        if not self._sent:
+        if not outcome.delivered:
             raise UpstreamFailure(error, fee=outcome.fee)
 
     def _rename(self, data: Any) -> None:
@@ -242,8 +299,8 @@ def marks(declared: str | list[str] | None) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(text.encode() for text in spellings))
 
 
-def _event_json(raw: bytes) -> Any:
+def _sound(raw: bytes) -> Any:
     try:
-        return orjson.loads(raw)
+        return event_json(raw)
     except ValueError:
         raise MappingError("event", GARBAGE) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,16 @@ RETRIED = frozenset(
         "upstream_quota",
         "unknown",
         "cut",
+        "empty",
     }
 )
 """Meanings after which another channel is tried, unless a Policy lists its own: what hangs on account or service.
 
 Not a time-out: the first upstream may still be working, and would bill a second time."""
+
+
+EMPTY: dict[str, Any] = {"meaning": "empty", "message": "the provider answered with nothing"}
+"""An answer that ended as it should with nothing said in it: it fails only where another attempt may follow."""
 
 
 class UpstreamFailure(GatewrightError):  # noqa: N818 - a finding about the upstream, which retry may mend
@@ -66,6 +72,23 @@ def parse(raw: bytes) -> Any:
         return orjson.loads(raw)
     except ValueError:
         return None
+
+
+def event_json(raw: bytes) -> Any:
+    """Return the data of one event; raises ``ValueError``. Servers do cut an emoji in halves, each escaped."""
+    try:
+        return orjson.loads(raw)
+    except ValueError:
+        if b"\\ud" not in raw and b"\\uD" not in raw:
+            raise
+    try:
+        return json.loads(raw, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def refusal(

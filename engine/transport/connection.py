@@ -30,10 +30,12 @@ _GONE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
 class Handle:
     """Ends a call from outside: another greenlet, another thread or a callback of the hub."""
 
-    __slots__ = ("_sock", "aborted", "ender")
+    __slots__ = ("_sock", "aborted", "ender", "reached")
 
     def __init__(self) -> None:
         self.aborted = False
+        self.reached = False
+        """The request was on its way: whoever answers may have begun to work on it."""
         self.ender: Callable[[], object] | None = None
         """Ends a call whose socket is out of reach; None where the socket will do."""
         self._sock: socket.socket | None = None

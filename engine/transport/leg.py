@@ -23,6 +23,7 @@ from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
 from engine.transport.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
 from engine.transport.url import Url, parse_url
+from engine.transport.waiting import Waiting, outcome_of
 from engine.transport.wire import Headers, request_bytes
 
 __all__ = ["Answer", "Handle", "Limits", "Pool", "Timeouts", "Url", "default_tls", "parse_url"]
@@ -62,6 +63,19 @@ class Pool:
         handle: Handle | None = None,
     ) -> LegAnswer:
         """Send a request and wait for the answer's head. ``handle.abort()`` ends any part of it from outside."""
+        return outcome_of(self.exchange(method, url, headers, body, timeouts, handle))
+
+    def exchange(
+        self,
+        method: str,
+        url: Url | str,
+        headers: Headers,
+        body: bytes = b"",
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        handle: Handle | None = None,
+        tick: float = 0.0,
+    ) -> Waiting[LegAnswer]:
+        """The same in steps: gives way after each ``tick`` seconds without a head (0: never), returns the answer."""
         if isinstance(url, str):
             url = parse_url(url)
         if handle is None:
@@ -75,13 +89,13 @@ class Pool:
         connection = self._take(url, addresses)
         if connection is not None:
             try:
-                return self._exchange(connection, data, timeouts, deadline, handle, bare)
+                return (yield from self._exchange(connection, data, timeouts, deadline, handle, bare, tick))
             except _StaleError:
                 pass
         tls = self._context() if url.secure else None
         sock, address = dial(url, addresses, timeouts, deadline, handle, tls)
         connection = Connection(sock, (url.scheme, url.host, url.port, address), self._limits)
-        return self._exchange(connection, data, timeouts, deadline, handle, bare)
+        return (yield from self._exchange(connection, data, timeouts, deadline, handle, bare, tick))
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -99,8 +113,15 @@ class Pool:
         return self._tls
 
     def _exchange(
-        self, connection: Connection, data: bytes, timeouts: Timeouts, deadline: float, handle: Handle, bare: bool
-    ) -> LegAnswer:
+        self,
+        connection: Connection,
+        data: bytes,
+        timeouts: Timeouts,
+        deadline: float,
+        handle: Handle,
+        bare: bool,
+        tick: float,
+    ) -> Waiting[LegAnswer]:
         reading = connection.reading
         reading.begin(bare=bare)
         first = until(timeouts.first_byte, deadline)
@@ -109,11 +130,16 @@ class Pool:
         try:
             handle.attach(connection.sock)
             connection.set_timeout(first)
+            handle.reached = True
             refused = _send(connection, data)
             while not reading.head_done:
                 if begun:
                     connection.set_timeout(until(0.0, end))
-                if not connection.receive():
+                more = connection.receive() if begun or not tick else _receive(connection, tick, end, handle)
+                if more is None:
+                    yield
+                    continue
+                if not more:
                     if begun or not connection.used:
                         raise TransportError(
                             "cut" if begun else "reset", "the upstream closed before its answer's head"
@@ -171,6 +197,18 @@ class Pool:
                 kept.popleft().close()
             if not kept:
                 self._idle.pop(key, None)
+
+
+def _receive(connection: Connection, tick: float, end: float, handle: Handle) -> bool | None:
+    """Read once; None when a tick of silence went by and the limit (a moment, 0: none) is not reached."""
+    short = not end or time.monotonic() + tick < end
+    connection.set_timeout(tick if short else until(0.0, end))
+    try:
+        return connection.receive()
+    except OSError as ex:
+        if short and timed_out(ex) and not handle.aborted:
+            return None
+        raise
 
 
 def _send(connection: Connection, data: bytes) -> bool:

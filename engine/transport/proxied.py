@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +29,7 @@ from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
 from engine.transport.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Timeouts
 from engine.transport.url import Url, parse_url
+from engine.transport.waiting import Waiting, outcome_of
 from engine.transport.wire import Headers, request_bytes
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
@@ -63,6 +64,19 @@ class Sender:
         handle: Handle | None = None,
     ) -> ProxiedAnswer:
         """Send a request and wait for the answer's head; without gevent ``handle.abort()`` works only after that."""
+        return outcome_of(self.exchange(method, url, headers, body, timeouts, handle))
+
+    def exchange(
+        self,
+        method: str,
+        url: Url | str,
+        headers: Headers,
+        body: bytes = b"",
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        handle: Handle | None = None,
+        tick: float = 0.0,
+    ) -> Waiting[ProxiedAnswer]:
+        """The same in steps: gives way after each ``tick`` seconds without a head (0: never), returns the answer."""
         if isinstance(url, str):
             url = parse_url(url)
         handle = handle or Handle()
@@ -76,11 +90,16 @@ class Sender:
         for name, value in headers:
             fields[name] = f"{fields[name]}, {value}" if name in fields and name != "Accept-Encoding" else value
         limits: Any = (until(timeouts.connect, deadline), until(timeouts.first_byte, deadline))
-        try:
+
+        def request() -> requests.Response:
             with _ending(handle):
-                response = self._session.request(
+                return self._session.request(
                     method, url.text(), data=body, headers=fields, stream=True, timeout=limits, allow_redirects=False
                 )
+
+        handle.reached = True
+        try:
+            response = (yield from _beside(request, tick)) if tick else request()
         except requests.RequestException as ex:
             raise aborted() if handle.aborted else _fault(ex, url) from None
         return ProxiedAnswer(response, handle, timeouts.idle, deadline, bare=method == "HEAD")
@@ -226,6 +245,28 @@ def _ending(handle: Handle) -> Iterator[None]:
         raise aborted() from None
     finally:
         handle.ender = None
+
+
+def _beside(request: Callable[[], requests.Response], tick: float) -> Waiting[requests.Response]:
+    """The response to a request that a thread makes, giving way after each tick of silence."""
+    arrived: queue.Queue[requests.Response | Exception] = queue.Queue(maxsize=1)
+
+    def make() -> None:
+        try:
+            arrived.put(request())
+        except Exception as ex:
+            arrived.put(ex)
+
+    threading.Thread(target=make, daemon=True).start()
+    while True:
+        try:
+            response = arrived.get(timeout=tick)
+        except queue.Empty:
+            yield
+            continue
+        if isinstance(response, Exception):
+            raise response
+        return response
 
 
 def _ticking(answer: ProxiedAnswer, tick: float) -> Iterator[bytes]:

@@ -5,15 +5,14 @@ Takes a compiled Program, the names of two formats and a stream's bytes in piece
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 from engine.hub.usage import Plan
 from engine.program.refusals import ErrorMap
 from engine.relay.answers import Answered
-from engine.relay.call import Call
-from engine.relay.settle import Outcome
+from engine.relay.call import Call, Outcome
 from engine.relay.streams import Across
 from engine.relay.through import Through
 
@@ -35,14 +34,23 @@ def answered(made: Any, caller: str, provider: str) -> Answered:
     call.framing = speaker.stream.framing
     provided = SimpleNamespace(name="p", usage={}, headers={}, error_rules=ErrorMap(()))
     channel = SimpleNamespace(provider=provided, name="c", thinking=None, plan=lambda spoken: Plan(spoken.usage, None))
-    attempt: Any = SimpleNamespace(channel=channel, format=upstream, model="m", group="")
+    attempt: Any = SimpleNamespace(channel=channel, format=upstream, model="m", group="", outcome=Outcome())
     same = speaker.passthrough_as == upstream.passthrough_as
     out: Any = SimpleNamespace(hub={}, memo=None, same=same, usage_added=False)
-    return Answered(STATE, call, attempt, out, {}, Outcome())
+    return Answered(STATE, call, attempt, out, {})
 
 
-def stream(made: Any, caller: str, provider: str, pieces: Iterable[bytes]) -> Across | Through:
+def stream(program: Any, caller: str, provider: str, pieces: Iterable[bytes]) -> Across | Through:
     """The stream that the relay would run for a caller of one format and a provider of another."""
-    began = answered(made, caller, provider)
-    kind = made.formats[provider].stream.framing["type"]
-    return (Through if began.out.same else Across)(began, iter(pieces), kind)
+    began = answered(program, caller, provider)
+    kind = program.formats[provider].stream.framing["type"]
+    made = (Through if began.out.same else Across)(began, iter(pieces), kind)
+    run = made.run
+
+    def delivered() -> Iterator[bytes | None]:
+        for piece in run():
+            began.outcome.delivered = True
+            yield piece
+
+    made.run = delivered
+    return made

@@ -16,11 +16,11 @@ from engine.transport.framing.binary import BinaryDecoder, BinarySplitter, encod
 from engine.transport.framing.buffer import LIMIT
 from engine.transport.framing.lines import LinesDecoder, LinesEncoder, LinesSplitter
 from engine.transport.framing.record import Decoder, Encoder, Events, Splitter
-from engine.transport.framing.sse import SseDecoder, SseEncoder, SseSplitter
+from engine.transport.framing.sse import SseDecoder, SseEncoder, SseSplitter, only_data
 
 __all__ = [
-    "LIMIT", "TYPES", "Decoder", "Encoder", "Events", "Splitter", "content_type", "decoder", "encode_message",
-    "encoder", "splitter",
+    "LIMIT", "TYPES", "Decoder", "Encoder", "Events", "Splitter", "content_type", "data_of", "decoder",
+    "encode_message", "encoder", "splitter",
 ]  # fmt: skip
 
 Framing = str | Mapping[str, Any]
@@ -66,6 +66,15 @@ def splitter(framing: Framing, limit: int = LIMIT) -> Splitter:
     if kind == "ndjson":
         return LinesSplitter(limit)
     return ArraySplitter(limit) if kind == "json-array" else BinarySplitter(limit)
+
+
+def data_of(framing: Framing, event: bytes) -> list[bytes]:
+    """The data of one whole event, as a splitter gave it: none of a comment or an end marker, mostly one."""
+    data = only_data(event) if _parts(framing)[0] == "sse" else None
+    if data is not None:
+        return [data]
+    reader = decoder(framing)
+    return [raw for _, raw in reader.feed(event) + reader.finish()]
 
 
 def encoder(framing: Framing) -> Encoder:
