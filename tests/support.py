@@ -114,6 +114,7 @@ class Gateway(Running):
         workers: int = 1,
         env: Mapping[str, str] | None = None,
         port: int | None = None,
+        cwd: Path = ROOT,
     ) -> None:
         self.data = data
         self.port = port or free_port()
@@ -124,7 +125,7 @@ class Gateway(Running):
             self.write_spec("unpriced.yaml", UNPRICED)
         command = [sys.executable, "-m", "engine.cli", "serve", "--port", str(self.port), "--data", str(data)]
         command += ["--workers", str(workers), "--bind", "127.0.0.1"] + (["--demo"] if demo else [])
-        super().__init__(command, {"CI_GATEWAY": "1", **(env or {})})
+        super().__init__(command, {"CI_GATEWAY": "1", **(env or {})}, cwd)
         self.key = ""
 
     def ready(self, timeout: float = 40.0) -> Gateway:

@@ -79,14 +79,15 @@ Script = Callable[[Say], None]
 
 
 class Upstream:
-    """``script`` answers each request; ``got`` has all that arrived."""
+    """``script`` answers each request; ``got`` has all that arrived. ``wrap`` makes a connection one over TLS."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", wrap: Callable[[socket.socket], socket.socket] | None = None) -> None:
         self.got: list[Arrived] = []
         self.script: Script = lambda say: say.whole({})
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._wrap = wrap
+        self._server = socket.create_server((host, 0))
         self.port = self._server.getsockname()[1]
-        self.base = f"http://127.0.0.1:{self.port}"
+        self.base = f"http{'s' if wrap else ''}://{host}:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -98,6 +99,12 @@ class Upstream:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
+        if self._wrap is not None:
+            try:
+                sock = self._wrap(sock)
+            except OSError:  # the caller does not believe the certificate
+                sock.close()
+                return
         with sock, sock.makefile("rb") as reader:
             while True:
                 try:

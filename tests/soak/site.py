@@ -230,7 +230,7 @@ class Site:
         end = time.monotonic() + seconds
         while True:
             try:
-                waiting = self._uncommitted()
+                waiting = uncommitted(self.db, self.log_db, self.directory / "data" / "journal")
                 if not waiting:
                     return verify(self.db, self.log_db, self.directory / "data" / "journal")
                 assert time.monotonic() < end, f"{waiting} calls are not committed: {self.gateway.output[-3000:]}"
@@ -239,15 +239,6 @@ class Site:
                     raise AssertionError(str(error)) from error
             time.sleep(0.3)
 
-    def _uncommitted(self) -> int:
-        logged: dict[str, bool] = {}
-        for path in journal.files(self.directory / "data" / "journal"):
-            with suppress(FileNotFoundError):  # a running gateway gives files back
-                logged.update((entry.request_id, entry.logged) for entry in journal.entries(path))
-        with self.db.read() as connection, self.log_db.read() as logs:
-            booked, told = posted(connection, list(logged)), posted(logs, list(logged), "logs")
-        return sum(request not in booked or (wanted and request not in told) for request, wanted in logged.items())
-
     def close(self) -> None:
         """End everything."""
         self.gateway.stop(timeout=5)
@@ -255,6 +246,17 @@ class Site:
             self.log_db.close()
         self.db.close()
         self.upstream.close()
+
+
+def uncommitted(db: Database, log_db: Database, journals: Path) -> int:
+    """How many finished calls stand in journals alone."""
+    logged: dict[str, bool] = {}
+    for path in journal.files(journals):
+        with suppress(FileNotFoundError):  # a running gateway gives files back
+            logged.update((entry.request_id, entry.logged) for entry in journal.entries(path))
+    with db.read() as connection, log_db.read() as logs:
+        booked, told = posted(connection, list(logged)), posted(logs, list(logged), "logs")
+    return sum(request not in booked or (wanted and request not in told) for request, wanted in logged.items())
 
 
 def run(

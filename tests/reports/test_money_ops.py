@@ -1,0 +1,46 @@
+"""Charges, settings, rows of channels and large bodies that were found wrong once, each a file beside this checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.reports.cases import files, marked
+from tests.reports.money import run
+from tests.support import missing
+
+RED: dict[str, str] = {
+    "cached-beside-the-prompt": "metering",
+    "cached-under-another-name": "metering",
+    "channel-row-organization": "ops",
+    "channel-row-proxy": "ops",
+    "connections-more-than-set": "ops",
+    "error-after-a-ping": "attempts",
+    "failover-answer-is-free": "attempts",
+    "input-told-as-zero": "metering",
+    "large-body-stalls-a-worker": "bounds",
+    "later-zero-erases-input": "metering",
+    "multi-key-none-left": "ops",
+    "no-ping-before-the-upstreams-head": "attempts",
+    "picture-held-as-text": "metering",
+    "refused-but-charged": "attempts",
+    "search-pages-opened-are-no-searches": "metering",
+    "setting-first-byte-timeout": "ops",
+    "setting-streaming-timeout": "ops",
+}
+"""Cases that fail as yet, each with the part of the work that it belongs to."""
+CASES = files("money-ops", "yaml")
+
+
+@pytest.mark.parametrize("path", marked(CASES, RED))
+def test_what_operators_reported_holds(path: Path, tmp_path: Path) -> None:
+    case = yaml.safe_load(path.read_text(encoding="utf-8"))
+    wrong = run(case, tmp_path)
+    assert not wrong, f"{case['about']}\n" + "\n".join(wrong)
+
+
+def test_there_are_cases() -> None:
+    if not CASES:
+        missing("the cases of reports are not beside this checkout (GATEWRIGHT_REPORTS names their place)")
