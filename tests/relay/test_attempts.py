@@ -18,15 +18,23 @@ from typing import Any
 import pytest
 import requests
 
+from tests.relay import plain
 from tests.relay.conftest import provider
 from tests.relay.scripted import Say, Upstream
 from tests.relay.test_metering import Row
 from tests.relay.test_passing import body_of
 from tests.relay.test_streaming import ask, error_in, events
-from tests.relay.wires import DIALECTS, PRICED, WIRES, Wire
 from tests.support import Gateway
 
 pytestmark = pytest.mark.xdist_group("attempts")
+DIALECTS = {
+    "chat": "openai.chat",
+    "responses": "openai.responses",
+    "claude": "anthropic.messages",
+    "gemini": "gemini.generateContent",
+}
+USED, PRICED = (100, 40), 260
+"""Tokens in and out of an answer, and units by a price of 2 and 8 dollars a million."""
 OTHER = {
     "chat": "anthropic.messages",
     "responses": "openai.chat",
@@ -44,6 +52,29 @@ spec:
     times: 2
     on: [rate_limit, overloaded, unavailable, upstream_auth, upstream_quota, cut, unknown, timeout, empty]
 """
+
+
+class Wire:
+    """What an upstream of one format says: "Hello there", or nothing."""
+
+    def __init__(self, fmt: str) -> None:
+        words = ("Hello", " there")
+        self.whole = plain.whole(fmt, "".join(words), USED)
+        self.empty = plain.whole(fmt, "", (100, 0))
+        self.error = plain.error(fmt)
+        self.failing = plain.wire(plain.error_event(fmt))
+        self.opening = [plain.wire(event) for event in plain.opening(fmt, USED)]
+        self.words = [plain.wire(event) for event in plain.speech(fmt, words)]
+        self.ending = [plain.wire(event) for event in plain.closing(fmt, words, USED)]
+        self.hush = [plain.wire(event) for event in plain.events(fmt, (), (100, 0))]
+
+    @property
+    def stream(self) -> list[bytes]:
+        """The whole stream."""
+        return [*self.opening, *self.words, *self.ending]
+
+
+WIRES = {fmt: Wire(fmt) for fmt in plain.FORMATS}
 Way = Callable[[Say, Wire], None]
 
 

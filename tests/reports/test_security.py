@@ -27,7 +27,6 @@ RED: dict[str, str] = {
     "file-from-an-opened-address": "secrets",
     "flex-without-the-upstreams-word": "metering",
     "item-of-another-key": "secrets",
-    "leaving-before-the-first-byte": "metering",
     "long-model-name": "bounds",
     "max-tokens-as-a-float": "metering",
     "model-in-another-case": "metering",
