@@ -69,6 +69,10 @@ def _tell(found: proof.Proof) -> None:
     )
     if found.waiting:
         click.echo(f"{found.waiting} calls lie in journals; what is not yet in the database follows by itself")
+    if found.open:
+        click.echo(f"{found.open} calls are being served, or died with their worker and are booked by the next")
+    if found.lost:
+        click.echo(f"{found.lost} of {found.served} calls were served and not booked; the log names them")
     if found.refused:
         click.echo(f"{found.refused} calls could not be booked and lie in journal/refused.jsonl")
     for heading, listed in (("differs", found.differences), ("differed before the first charge", found.older)):

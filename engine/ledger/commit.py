@@ -19,7 +19,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from engine.cluster.holds import Holds
-from engine.ledger import journal
+from engine.ledger import journal, served
 from engine.ledger.committing import GROUP, Committer
 from engine.ledger.feed import Feed, groups
 from engine.ledger.journal import BOOKED, Journal, Segment
@@ -35,6 +35,8 @@ _DURABLE_EVERY = 1.0
 _logger = logging.getLogger("gatewright.ledger")
 Beside = Callable[[Connection, Sequence[Entry]], None]
 """What else belongs into the transaction of new entries."""
+CutShort = Callable[[served.Note], Entry]
+"""The entry of a call that died with its process while its caller read."""
 
 
 class Ledger(Committer):
@@ -67,6 +69,8 @@ class Ledger(Committer):
         self._queue: deque[tuple[Entry, Segment | None]] = deque()
         self._known: frozenset[tuple[str, int]] = frozenset()
         self._idle = threading.Condition()
+        self.cut_short: CutShort | None = None
+        self._served = directory.with_name(served.DIRECTORY)
         self._durable_at = 0.0
 
     def start(self) -> None:
@@ -192,6 +196,24 @@ class Ledger(Committer):
                 self._holds.sweep()
                 if self.replay():
                     self._holds.forget_orphans()
+                    self._book_cut_short()
+
+    def _book_cut_short(self) -> None:
+        """Book what dead processes had begun to serve and did not come to book; their journals are in by now."""
+        for path, noted in served.dead(self._served) if self.cut_short is not None else ():
+            entries = [entry for note in noted.open if (entry := self._entry_of(note)) is not None]
+            if entries and not self.patiently(entries, doubt=True, orphan=True, once=True):
+                return
+            if entries:
+                _logger.warning("%d calls died with their worker; they are charged their input", len(entries))
+            served.absorb(path, noted)
+
+    def _entry_of(self, note: served.Note) -> Entry | None:
+        try:
+            return self.cut_short(note) if self.cut_short is not None else None
+        except Exception:
+            _logger.exception("a call that died with its worker can't be booked: %s", note)
+            return None
 
     def replay(self) -> bool:
         """Commit journals that dead processes left; true when none is left."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.ledger import journal
+from engine.ledger import journal, served
 from engine.ledger.committing import REFUSED
 from engine.storage import audit
 from engine.storage.audit import Holder
@@ -43,19 +43,26 @@ class Proof:
     channels: int = 0
     waiting: int = 0
     refused: int = 0
+    served: int = 0
+    """Calls whose answer began to reach its caller, counted at its first byte; ``open`` ones are not over yet."""
+    open: int = 0
+    lost: int = 0
+    """Calls that were served and never booked."""
     differences: list[Difference] = field(default_factory=list)
     older: list[Difference] = field(default_factory=list)
 
     @property
     def agrees(self) -> bool:
         """Whether every sum is what it should be."""
-        return not self.differences and not self.refused
+        return not self.differences and not self.refused and not self.lost
 
 
 def verify(db: Database, log_db: Database, journals: Path) -> Proof:
-    """Compare everything; changes nothing."""
+    """Compare everything, and the calls that were served with those that were booked; changes nothing."""
+    calls = served.counts(journals.with_name(served.DIRECTORY))
     sums = audit.sums(db)
     proof = Proof(sums.calls, sums.charged)
+    proof.served, proof.open, proof.lost = calls.served, len(calls.open), calls.lost
     counts = {"user": 0, "token": 0, "channel": 0}
     for holder in sums.holders:
         counts[holder.kind] += 1

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import MappingError
+from engine.relay import cutshort
 from engine.relay.answers import Answered, Whole, through_hub
 from engine.relay.call import Reply
 from engine.relay.dialect import FAILED, JSON
@@ -109,12 +110,15 @@ def _guarded(
     """
     call, outcome = answered.call, answered.outcome
     ended = False
+    place: int | None = None
     try:
         for piece in _once_it_speaks(stream) if spare else stream.run():
             if piece is None:
                 yield stream.encoder.ping() if outcome.delivered else None
                 continue
-            outcome.delivered = True
+            if not outcome.delivered:
+                outcome.delivered = True
+                place = state.served.begin(cutshort.note(call, answered.attempt))
             if stream.ending and not call.settled:
                 stream.note()
                 answered.count_missing(stream)
@@ -137,8 +141,11 @@ def _guarded(
         if not ended:
             handle.abort()
             outcome.ended = "client_gone" if call.error is None else "error"
-        if outcome.delivered:
+        if place is not None:
             _settle(state, answered, stream)
+            state.served.end(place, outcome.booked)
+            if not outcome.booked:
+                log.error("call %s was served and not booked", call.request_id)
 
 
 def _settle(state: RelayState, answered: Answered, stream: Stream) -> None:

@@ -125,6 +125,7 @@ def _tried(state: RelayState, call: Call, attempts: list[Attempt]) -> Waiting[Re
             if reply.stream is None:
                 attempt.outcome.delivered = True
                 settle(state, call)
+                state.served.whole(attempt.outcome.booked)
             return reply
     raise AssertionError("there is at least one attempt")
 

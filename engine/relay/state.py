@@ -21,8 +21,9 @@ from engine.ledger.commit import Ledger
 from engine.ledger.counting import Counter
 from engine.ledger.pricing import Book
 from engine.ledger.reserve import Reserves
+from engine.ledger.served import DIRECTORY, Served
 from engine.ledger.terms import terms
-from engine.relay import stored, table
+from engine.relay import cutshort, stored, table
 from engine.relay.choices import Choices
 from engine.relay.identify import KeyCache
 from engine.relay.live import Live
@@ -64,6 +65,7 @@ class RelayState:
         self.db = db
         self._rows: list[channels.ChannelRow] = []
         self.options: dict[str, str] = {}
+        self.book: Book
         self.choices = Choices({})
         self.reload_rows()  # first: it fails where the database is away, and then nothing else has begun
         self.log_db = open_logs(settings, db)
@@ -84,8 +86,9 @@ class RelayState:
             beside=self.budgets.book,
             hangs_after=settings.sql_read_timeout,
         )
+        self.served = Served(settings.data / DIRECTORY)
+        self.ledger.cut_short = lambda note: cutshort.entry(self.book, note, logged=self.choices.logged)
         self.reserves = Reserves(db, self.holds, away=self.database_away, last=last)
-        self.ledger.start()
         self.guard = Guard(settings.egress_allow)
         self.pool = leg.Pool(self.guard, leg.Limits(idle_seconds=settings.relay_idle_conn_timeout))
         self.timeouts = leg.Timeouts(
@@ -104,6 +107,7 @@ class RelayState:
         self._proxied: dict[str, proxied.Sender] = {}
         self._credentials: dict[str, tuple[Mapping[str, str], ...]] = {}
         self.swap(program)
+        self.ledger.start()
 
     def database_away(self) -> bool:
         """Whether what finished calls cost can't be booked now, or balances can't be read."""
@@ -226,7 +230,8 @@ class RelayState:
 
     def close(self) -> None:
         """Write out what is waiting, and let go of connections."""
-        self.ledger.rest()  # counters and journal stay open: calls that outlive their worker's time still end
+        # Counters, journal and what is served stay open: calls that outlive their worker's time still end.
+        self.ledger.rest()
         self.pool.close()
         for sender in self._proxied.values():
             sender.close()

@@ -75,6 +75,97 @@ def test_silence_is_bridged_in_each_format_and_told_to_nobody_as_content(gateway
         assert b"lo" in said
 
 
+def pings(dialect, content):
+    mark = {"chat": b": ping\n\n", "responses": b": ping\n\n", "claude": b'event: ping\ndata: {"type":"ping"}\n\n'}
+    return content.count(mark[dialect]) if dialect in mark else 0
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_silence_before_the_head_is_bridged_too(gateway, upstream, dialect):
+    def script(say):
+        time.sleep(2.6)
+        say.events(*TEXT, b"data: [DONE]\n\n")
+
+    upstream.script = script
+    began = time.monotonic()
+    answer = ask(gateway, dialect)
+    waited = time.monotonic() - began
+    content = answer.content
+    assert b"lo" in content
+    assert pings(dialect, content) == (0 if dialect == "gemini" else 2)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    # Google's SDK takes no sign of life, so its head waits for the provider's; the others' does not.
+    assert (waited > 2) == (dialect == "gemini")
+
+
+@pytest.mark.parametrize("dialect", [one for one in DIALECTS if one != "gemini"])
+@pytest.mark.parametrize("late", ["status", "event", "cut", "refusal of the request"])
+def test_a_failure_after_signs_of_life_is_an_error_event(gateway, upstream, dialect, late):
+    def script(say):
+        if late == "event":
+            say.events(end=False)
+        time.sleep(1.4)
+        if late == "status":
+            say.whole({"error": {"message": "busy", "type": "server_error"}}, 503)
+        elif late == "event":
+            say.chunk(b'data: {"error": {"message": "busy", "type": "server_error"}}\n\n')
+            say.end()
+        elif late == "cut":
+            raise OSError
+        else:
+            say.whole({"error": {"message": "busy", "type": "invalid_request_error"}}, 400)
+
+    upstream.script = script
+    answer = ask(gateway, dialect)
+    told = error_in(dialect, events(answer))
+    assert pings(dialect, answer.content) == 1
+    assert "busy" in told if late != "cut" else told
+
+
+@pytest.mark.parametrize("dialect", [one for one in DIALECTS if one != "gemini"])
+@pytest.mark.parametrize("late", ["status", "event"])
+def test_after_signs_of_life_the_next_channel_answers_in_the_same_stream(tmp_path, upstream, dialect, late):
+    second = Upstream()
+
+    def script(say):
+        if late == "event":
+            say.events(end=False)
+        time.sleep(1.4)
+        if late == "status":
+            say.whole({"error": {"message": "busy", "type": "server_error"}}, 503)
+        else:
+            say.chunk(b'data: {"error": {"message": "busy", "type": "server_error"}}\n\n')
+            say.end()
+
+    upstream.script = script
+    second.script = lambda say: say.events(*TEXT, b"data: [DONE]\n\n")
+    route = """
+apiVersion: gatewright/v1
+kind: Route
+metadata: {name: r}
+spec: {channels: [{name: second, provider: q, models: [chat-model], priority: -1}]}
+"""
+    documents = [
+        provider("p", upstream.base, "openai.chat", "chat-model"),
+        provider("q", second.base, "openai.chat"),
+        POLICY,
+        route,
+    ]
+    env = {"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port},127.0.0.1:{second.port}"}
+    running = Gateway(tmp_path, specs={"test.yaml": "---".join(documents)}, env=env)
+    try:
+        running.ready()
+        answer = ask(running, dialect)
+        assert b"lo" in answer.content
+        assert b"busy" not in answer.content
+        assert pings(dialect, answer.content) == 1
+    finally:
+        running.stop()
+        second.close()
+        assert "Traceback" not in running.output, running.output
+
+
 def test_open_streams_are_told_that_the_gateway_stops_and_it_does_in_time(gateway, upstream):
     def script(say):
         say.events(*TEXT[:2], end=False)
