@@ -29,7 +29,9 @@ _BY_STATUS = {
     502: "unavailable",
     503: "overloaded",
     504: "timeout",
+    529: "overloaded",
 }
+_BY_CLASS = {4: "bad_request", 5: "unavailable"}
 _OURS = {"auth": "upstream_auth", "quota": "upstream_quota"}
 """What a provider says of a credential, it says of the gateway's: the caller's own key is not at fault."""
 CREDENTIAL = {
@@ -52,7 +54,7 @@ def refused(
     rule = next((found for each in maps if (found := each.find(status, header, body)) is not None), None)
     if rule is None and status < 300:
         return None
-    meaning = rule.meaning if rule else _BY_STATUS.get(status, "bad_request" if 400 <= status < 500 else "unknown")
+    meaning = rule.meaning if rule else by_status(status)
     told = decode([], status, header, body) if decode and body is not None else None
     error: dict[str, Any] = dict(told) if isinstance(told, dict) else {}
     if not error.get("message"):
@@ -65,6 +67,11 @@ def refused(
     if wait is not None:
         error["wait"] = wait
     return error, rule
+
+
+def by_status(status: int) -> str:
+    """What a status means where no rule names it: the engine's own table, for every format and provider."""
+    return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, "unknown")
 
 
 def ours(meaning: str) -> str:

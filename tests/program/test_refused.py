@@ -48,7 +48,8 @@ def test_a_date_is_the_time_till_then() -> None:
 def test_what_no_rule_names_means_what_its_status_does() -> None:
     assert error(401)["meaning"] == "upstream_auth"
     assert error(418)["meaning"] == "bad_request"
-    assert error(599)["meaning"] == "unknown"
+    assert error(599)["meaning"] == "unavailable"
+    assert error(301)["meaning"] == "unknown"
     assert refused([RULES], None, 200, {}, {}) is None
 
 

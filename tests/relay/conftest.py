@@ -55,6 +55,7 @@ def running(tmp_path_factory, upstreams, closed):
         provider("p-gemini", one.base, "gemini.generateContent", "gemini-model", "gemini-2.5-flash"),
         provider("p-first", one.base, "openai.chat", "both-model", more="  timeouts: {firstByte: 2, idle: 2}\n"),
         provider("p-second", two.base, "openai.chat"),
+        provider("p-project", one.base, "openai.chat", "project-model", more="  headers: {forward: [openai-project]}\n"),
         provider("p-private", "http://127.0.0.1:1", "openai.chat", "private-model"),
         provider("p-down", f"http://{closed}", "openai.chat", "down-model"),
         """

@@ -57,17 +57,57 @@ def test_request_and_answer_of_one_format_keep_every_byte(gateway, one):
     one.script = lambda say: say.whole(CHAT_ANSWER, x_ratelimit_remaining_requests="7", set_cookie="a=b")
     raw = b'{"messages" : [ {"role":"user","content":"h\\u00e9"} ],\n '
     raw += b'"model":"chat-model", "future_field":{"deep":[1.0]} }'
-    headers = {"authorization": f"Bearer {gateway.key}", "cookie": "c=1", "openai-organization": "org"}
+    headers = {"authorization": f"Bearer {gateway.key}", "cookie": "c=1", "openai-beta": "b=1"}
     answer = requests.post(gateway.base + "/v1/chat/completions", data=raw, headers=headers, timeout=10)
     assert answer.content == CHAT_ANSWER
     assert one.got[0].body == raw
     assert answer.headers["x-ratelimit-remaining-requests"] == "7"
     assert "set-cookie" not in answer.headers
     sent = one.got[0].headers
-    assert sent["openai-organization"] == "org"
+    assert sent["openai-beta"] == "b=1"
     assert "cookie" not in sent
     assert "authorization" not in sent
     assert gateway.key not in str(sent)
+
+
+SELECTORS = ("openai-organization", "openai-project", "x-goog-user-project", "idempotency-key")
+CALLS = {
+    "chat-model": "/v1/chat/completions",
+    "responses-model": "/v1/responses",
+    "claude-model": "/v1/messages",
+    "gemini-model": "/v1beta/models/gemini-model:generateContent",
+}
+
+
+@pytest.mark.parametrize("model", CALLS)
+def test_callers_do_not_choose_the_account_or_its_project(gateway, one, model) -> None:
+    one.script = lambda say: say.whole(CHAT_ANSWER)
+    headers = {"authorization": f"Bearer {gateway.key}", **dict.fromkeys(SELECTORS, "of-the-caller")}
+    said = [{"role": "user", "content": "hi"}]
+    body = {"model": model, "messages": said, "max_tokens": 5}
+    body |= {"input": "hi"} if model.startswith("resp") else {}
+    if model.startswith("gemini"):
+        body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    requests.post(gateway.base + CALLS[model], json=body, headers=headers, timeout=10)
+    assert "of-the-caller" not in str(one.got[0].headers)
+
+
+def test_a_provider_may_let_callers_choose_a_project_on_purpose(gateway, one) -> None:
+    one.script = lambda say: say.whole(CHAT_ANSWER)
+    headers = {"authorization": f"Bearer {gateway.key}", **dict.fromkeys(SELECTORS, "of-the-caller")}
+    body = {"model": "project-model", "messages": [{"role": "user", "content": "hi"}]}
+    requests.post(gateway.base + CALLS["chat-model"], json=body, headers=headers, timeout=10)
+    sent = one.got[0].headers
+    assert sent["openai-project"] == "of-the-caller"
+    assert {name for name in SELECTORS if name in sent} == {"openai-project"}
+
+
+def test_the_operators_account_is_not_told_back(gateway, one) -> None:
+    one.script = lambda say: say.whole(CHAT_ANSWER, openai_organization="org-of-the-operator")
+    headers = {"authorization": f"Bearer {gateway.key}"}
+    body = {"model": "chat-model", "messages": [{"role": "user", "content": "hi"}]}
+    answer = requests.post(gateway.base + CALLS["chat-model"], json=body, headers=headers, timeout=10)
+    assert "org-of-the-operator" not in str(answer.headers)
 
 
 def test_a_mapped_model_is_patched_in_place_and_the_answer_shows_the_asked_name(gateway, two):
