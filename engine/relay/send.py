@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from engine.relay.translate import Outbound
     from engine.transport.waiting import Waiting
 
+log = logging.getLogger(__name__)
 _ERROR_LIMIT = 1024 * 1024
 _ASKING = leg.Timeouts(connect=5, first_byte=15, idle=15, total=30)
 
@@ -56,10 +58,10 @@ def ask(state: RelayState, call: Call, attempt: Attempt, method: str, below: str
 
 
 def failure(ex: faults.TransportError) -> UpstreamFailure:
-    """Return what a broken connection means to the call."""
-    return UpstreamFailure(
-        {"meaning": ex.meaning, "message": f"the provider could not be reached: {ex}", "code": ex.kind}
-    )
+    """Return what a broken connection means to the call; which address it was, the log alone is told."""
+    error = {"meaning": ex.meaning, "message": f"the provider could not be reached: {ex.public}", "code": ex.kind}
+    log.info("an upstream could not be reached: %s", ex)
+    return UpstreamFailure(error, logged=f"the provider could not be reached: {ex}")
 
 
 def _refused(attempt: Attempt, answer: leg.Answer) -> UpstreamFailure:

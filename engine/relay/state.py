@@ -91,6 +91,8 @@ class RelayState:
         self.reserves = Reserves(db, self.holds, away=self.database_away, last=last)
         self.guard = Guard(settings.egress_allow)
         self.pool = leg.Pool(self.guard, leg.Limits(idle_seconds=settings.relay_idle_conn_timeout))
+        self.callers_pool = leg.Pool(Guard(settings.fetch_allow))
+        """For addresses that callers name: nothing that was opened for upstreams is open to it."""
         self.timeouts = leg.Timeouts(
             connect=settings.connect_timeout,
             first_byte=settings.first_byte_timeout,
@@ -204,12 +206,18 @@ class RelayState:
         return self._proxied[proxy]
 
     def fetch(self, url: str) -> tuple[str, bytes]:
-        """Return the type and the bytes of a file that a request names by URL."""
+        """Return the type and the bytes of a file that a request names by URL.
+
+        Raises ``CallError`` (400), whose text tells nothing of what lies at an address that is not public.
+        """
         try:
-            data, kind = fetch(self.pool, url, limit=self.media_bytes)
+            data, kind = fetch(self.callers_pool, url, limit=self.media_bytes)
         except TransportError as ex:
-            why = f"{url[:200]} can't be fetched: {ex}; send the file's bytes instead"
-            raise CallError("bad_request", why) from None
+            log.info("a file that a caller named can't be fetched: %s", ex)
+            why = "it is no http address that can be read" if ex.kind == "invalid" else ex.public
+            raise CallError(
+                "bad_request", f"{url[:200]} can't be fetched: {why}; send the file's bytes instead"
+            ) from None
         return kind, data
 
     def fetch_all(self, urls: list[str]) -> dict[str, tuple[str, bytes] | CallError]:
@@ -233,6 +241,7 @@ class RelayState:
         # Counters, journal and what is served stay open: calls that outlive their worker's time still end.
         self.ledger.rest()
         self.pool.close()
+        self.callers_pool.close()
         for sender in self._proxied.values():
             sender.close()
         self.store.close()

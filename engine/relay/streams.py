@@ -149,7 +149,7 @@ def transport_error(ex: faults.TransportError) -> dict[str, Any]:
             "code": "stopping",
         }
     meaning = "timeout" if ex.kind.endswith("timeout") else "cut"
-    return {"meaning": meaning, "message": f"the provider's answer broke off: {ex}", "code": ex.kind}
+    return {"meaning": meaning, "message": f"the provider's answer broke off: {ex.public}", "code": ex.kind}
 
 
 def ended_word(error: dict[str, Any]) -> str:

@@ -46,7 +46,8 @@ EMPTY: dict[str, Any] = {"meaning": "empty", "message": "the provider answered w
 class UpstreamFailure(GatewrightError):  # noqa: N818 - a finding about the upstream, which retry may mend
     """An attempt that failed before any byte went to the caller. ``raw`` is the upstream's own answer, if any.
 
-    ``fee`` is what the provider charges for it nevertheless; it is then final.
+    ``fee`` is what the provider charges for it nevertheless; it is then final. ``logged`` is what the log says of it,
+    where that is more than callers may know: the exception's text.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class UpstreamFailure(GatewrightError):  # noqa: N818 - a finding about the upst
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         fee: Fee | None = None,
+        logged: str | None = None,
     ) -> None:
-        super().__init__(error["message"])
+        super().__init__(logged or error["message"])
         self.error = error
         self.status = status
         self.raw = raw

@@ -113,6 +113,13 @@ class Settings:
         kinds.EGRESS,
         "Private networks that upstream calls may reach: CIDR or address, with `:port` if wanted (`[::1]:8000`).",
     )
+    fetch_allow: tuple[str, ...] = _FILES(
+        "GATEWRIGHT_FETCH_ALLOW",
+        (),
+        kinds.EGRESS,
+        "Private networks that files may be fetched from which callers name by address, written as above: every holder "
+        "of a key can then read what lies there. Empty = public places only, whatever upstream calls may reach.",
+    )
     secret_env: tuple[str, ...] = _FILES(
         "GATEWRIGHT_SECRET_ENV",
         (),

@@ -2,7 +2,8 @@
 
 Takes host and port, gives the addresses to connect to: resolved once and checked, so that a name can't change its
 answer between check and connect. Private, local and special ranges are refused unless a setting opens them. Knows
-nothing of HTTP, and nothing of documents: none of them can open an address.
+nothing of HTTP, and nothing of documents: none of them can open an address. What the operator opened for upstreams is
+in one guard, what callers may name in another.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class Guard:
     def _refusal(host: str) -> TransportError:
         return TransportError(
             "refused_address",
-            f"{host!r} is a private or special address: an operator can open it by the setting EGRESS_ALLOW",
+            f"{host!r} is a private or special address, which a setting of the gateway has to open",
         )
 
 

@@ -32,8 +32,11 @@ def fetch(
                 url = urljoin(target.text(), place)
                 continue
             if not 200 <= answer.status < 300:
-                raise TransportError("protocol", f"{target.without_query()} answered with status {answer.status}")
+                status = f"answered with status {answer.status}"
+                raise TransportError("protocol", f"{target.without_query()} {status}", public=f"its server {status}")
             if int(answer.headers.get("content-length", "0")) > limit:
-                raise TransportError("too_large", f"{target.without_query()} is longer than {limit} bytes")
+                long = f"is longer than {limit} bytes"
+                raise TransportError("too_large", f"{target.without_query()} {long}", public=f"it {long}")
             return answer.read(limit), answer.headers.get("content-type", "")
-    raise TransportError("protocol", f"{origin.without_query()} redirects more than {redirects} times")
+    often = f"redirects more than {redirects} times"
+    raise TransportError("protocol", f"{origin.without_query()} {often}", public=f"its server {often}")

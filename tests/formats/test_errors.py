@@ -53,7 +53,13 @@ def test_the_number_of_an_error_in_geminis_stream_fits_its_word(formats, meaning
     assert (event["error"]["code"] >= 500) is (MEANINGS[meaning].status >= 500)
 
 
-BODIES = ({}, {"error": {"message": "m", "type": "t", "code": "c"}}, {"error": "m"}, {"type": "error", "message": "m"}, [])
+BODIES = (
+    {},
+    {"error": {"message": "m", "type": "t", "code": "c"}},
+    {"error": "m"},
+    {"type": "error", "message": "m"},
+    [],
+)
 """Errors whose words no rule of any format names."""
 
 
@@ -76,10 +82,13 @@ def test_a_status_that_no_rule_names_means_what_the_engine_says(formats, body) -
 def test_what_hangs_on_account_or_time_is_nowhere_the_callers_fault(formats, status: int) -> None:
     for name, speaker in formats.items():
         error, _ = refused([speaker.error.rules], speaker.error.decode, status, {}, {"error": {"message": "m"}})
-        assert error["meaning"] in {
-            402: ("upstream_quota",),
-            408: ("timeout",),
-            502: ("unavailable",),
-            504: ("timeout",),
-            529: ("overloaded",),
-        }[status], name
+        assert (
+            error["meaning"]
+            in {
+                402: ("upstream_quota",),
+                408: ("timeout",),
+                502: ("unavailable",),
+                504: ("timeout",),
+                529: ("overloaded",),
+            }[status]
+        ), name

@@ -55,7 +55,9 @@ def running(tmp_path_factory, upstreams, closed):
         provider("p-gemini", one.base, "gemini.generateContent", "gemini-model", "gemini-2.5-flash"),
         provider("p-first", one.base, "openai.chat", "both-model", more="  timeouts: {firstByte: 2, idle: 2}\n"),
         provider("p-second", two.base, "openai.chat"),
-        provider("p-project", one.base, "openai.chat", "project-model", more="  headers: {forward: [openai-project]}\n"),
+        provider(
+            "p-project", one.base, "openai.chat", "project-model", more="  headers: {forward: [openai-project]}\n"
+        ),
         provider("p-private", "http://127.0.0.1:1", "openai.chat", "private-model"),
         provider("p-down", f"http://{closed}", "openai.chat", "down-model"),
         """
@@ -74,6 +76,7 @@ spec:
     data = tmp_path_factory.mktemp("gateway")
     allow = f"127.0.0.1:{one.port},127.0.0.1:{two.port},{closed}"
     env = {"GATEWRIGHT_EGRESS_ALLOW": allow, "ERROR_LOG_ENABLED": "true", "MAX_REQUEST_BODY_MB": "1"}
+    env["GATEWRIGHT_FETCH_ALLOW"] = f"127.0.0.1:{two.port}"
     gateway = Gateway(data, specs={"test.yaml": "---".join(documents)}, env=env)
     try:
         yield gateway.ready()
