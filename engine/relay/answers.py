@@ -10,6 +10,7 @@ from engine.hub import given, replay, response, shape, thoughts
 from engine.hub.assembler import Assembler
 from engine.program.refused import ours
 from engine.relay import tally, thread
+from engine.relay.masking import masked
 from engine.relay.upstream import UpstreamFailure, costly
 
 if TYPE_CHECKING:
@@ -138,13 +139,17 @@ class Answered:
         return thoughts.turner(self.attempt.channel.thinking, self.report)
 
     def failed(self, error: dict[str, Any], event: Any) -> dict[str, Any]:
-        """The error that the upstream told inside its stream, by ``event``; one that costs is noted with its fee."""
+        """The error that the upstream told inside its stream, by ``event``; one that costs is noted with its fee.
+
+        Without the secrets that it may repeat.
+        """
         rule = costly(self.attempt, self.headers, event)
         if rule is not None:
             self.outcome.fee = rule.fee
             error = {**error, "meaning": rule.meaning}
         said = error.get("message") or "the upstream reported an error"
-        self.original = {**error, "message": said, "meaning": ours(error.get("meaning") or "unknown")}
+        error = {**error, "message": said, "meaning": ours(error.get("meaning") or "unknown")}
+        self.original = masked(error, self.attempt, self.call)
         return self.original
 
     def count_missing(self, said: tally.Said) -> None:

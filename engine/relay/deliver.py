@@ -17,6 +17,7 @@ from engine.relay.answers import Answered, Whole, through_hub
 from engine.relay.call import Reply
 from engine.relay.dialect import FAILED, JSON
 from engine.relay.losses import loss_header
+from engine.relay.masking import masked, masked_headers
 from engine.relay.send import failure
 from engine.relay.settle import settle
 from engine.relay.splice import splice
@@ -206,9 +207,9 @@ def _whole(state: RelayState, answered: Answered, status: int, raw: bytes, spare
     outcome.first_byte = time.monotonic()
     body = parse(raw)
     if not isinstance(body, dict):
-        shown = raw[:200].decode("utf-8", "replace")
+        shown = masked(raw, attempt, call)[:200].decode("utf-8", "replace")
         raise UpstreamFailure({"meaning": "unknown", "message": f"the provider answered with no JSON object: {shown}"})
-    failed = refusal(attempt, status, answered.headers, raw, body)
+    failed = refusal(call, attempt, status, answered.headers, raw, body)
     if failed is not None:
         raise failed
     at = attempt.format.usage.at
@@ -230,7 +231,7 @@ def _whole(state: RelayState, answered: Answered, status: int, raw: bytes, spare
             answered.keep_answer(made)
             data = dumps(made)
     except MappingError as ex:
-        message = f"the provider's answer could not be read: {ex}"
+        message = masked(f"the provider's answer could not be read: {ex}", attempt, call)
         raise UpstreamFailure({"meaning": "unknown", "message": message}) from ex
     return Reply(status, [("content-type", JSON), *_told(state, answered)], data)
 
@@ -268,4 +269,5 @@ def _renamed(answered: Answered, raw: bytes, body: dict[str, Any]) -> bytes:
 def _told(state: RelayState, answered: Answered) -> list[tuple[str, str]]:
     """The upstream's headers that the caller may see, as the format (same hop) or the provider lists; the losses."""
     ours = way(state, answered.call, answered.attempt, same=answered.out.same)
-    return [*ours.back.of(answered.headers).items(), *loss_header(answered.outcome.report)]
+    back = masked_headers(ours.back.of(answered.headers), answered.attempt)
+    return [*back.items(), *loss_header(answered.outcome.report)]

@@ -35,7 +35,7 @@ def send(state: RelayState, call: Call, attempt: Attempt, out: Outbound, handle:
         sender, tick = state.sender(attempt), ping_every(state, call)
         answer = yield from sender.exchange("POST", url, headers, out.body, ours.timeouts, handle, tick)
         if answer.status >= 300:
-            raise _refused(attempt, answer)
+            raise _refused(call, attempt, answer)
     except faults.TransportError as ex:
         raise failure(ex) from None
     return answer
@@ -51,7 +51,7 @@ def ask(state: RelayState, call: Call, attempt: Attempt, method: str, below: str
         url = auth.apply(attempt.channel.provider.auth, secret, headers, url)
         answer = state.sender(attempt).send(method, url, headers, b"", timeouts=_ASKING, handle=leg.Handle())
         if answer.status >= 300:
-            raise _refused(attempt, answer)
+            raise _refused(call, attempt, answer)
     except faults.TransportError as ex:
         raise failure(ex) from None
     return answer
@@ -64,12 +64,12 @@ def failure(ex: faults.TransportError) -> UpstreamFailure:
     return UpstreamFailure(error, logged=f"the provider could not be reached: {ex}")
 
 
-def _refused(attempt: Attempt, answer: leg.Answer) -> UpstreamFailure:
+def _refused(call: Call, attempt: Attempt, answer: leg.Answer) -> UpstreamFailure:
     raw = answer.read(_ERROR_LIMIT)
     status = attempt.channel.status_mapping.get(answer.status, answer.status)
     plain = {"meaning": "unknown", "message": f"the provider answered with status {answer.status}"}
-    failed = refusal(attempt, status, answer.headers, raw)
-    return failed or UpstreamFailure(plain, status=status, raw=raw, headers=answer.headers)
+    failed = refusal(call, attempt, status, answer.headers, raw)
+    return failed or UpstreamFailure(plain, status=status)
 
 
 @functools.lru_cache(1024)

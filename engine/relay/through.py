@@ -15,8 +15,10 @@ from engine.hub import usage as usages
 from engine.hub.assembler import Assembler
 from engine.hub.bounds import Bounds
 from engine.hub.rules import SourceRules
+from engine.program.refused import for_caller
 from engine.relay.alike import Alike
 from engine.relay.answers import Answered
+from engine.relay.masking import masked
 from engine.relay.streams import GARBAGE, Pump, encoder_of, ended_word, transport_error
 from engine.relay.tally import nothing_said, says_something
 from engine.relay.upstream import UpstreamFailure, event_json
@@ -238,17 +240,27 @@ class Through:
             return b"" if self._reframed else event
         out = event if not self._reframed else b""
         for name, raw in pairs:
-            data = _sound(raw)
+            data, before = _sound(raw), self._answered.original
             self._read(name, data)
+            error = self._answered.original
+            if error is before:
+                error, clean = None, data
+            else:
+                clean = masked(data, self._answered.attempt, self._answered.call)
             if self._final is not None:
-                self._rename(data)
-                self._answered.keep_answer(self._final([], data))
+                self._rename(clean)
+                self._answered.keep_answer(self._final([], clean))
             if self._usage_only is not None and self._usage_only([], data):
                 out = b""
-            elif self._reframed or (self._renamed and any(mark in event for mark in self._names)):
-                self._rename(data)
-                out = self.encoder.data(data)
+            elif self._reframed or clean is not data or self._names_model(event):
+                self._rename(clean)
+                out = self.encoder.data(clean)
+            if error is not None and (told := for_caller(error)) is not error:
+                out = self.encoder.error(told)
         return out
+
+    def _names_model(self, event: bytes) -> bool:
+        return self._renamed and any(mark in event for mark in self._names)
 
     def _complete(self) -> None:
         self._ended = self._finishing = True

@@ -10,11 +10,12 @@ import orjson
 
 from engine.errors import GatewrightError
 from engine.program.refused import refused
+from engine.relay.masking import masked
 
 if TYPE_CHECKING:
     from engine.program import Fee
     from engine.program.refusals import ErrorRule
-    from engine.relay.call import Attempt
+    from engine.relay.call import Attempt, Call
 
 RETRIED = frozenset(
     {
@@ -94,10 +95,15 @@ def _no_constant(name: str) -> Any:
 
 
 def refusal(
-    attempt: Attempt, status: int, headers: Mapping[str, str], raw: bytes, body: Any = None
+    call: Call, attempt: Attempt, status: int, headers: Mapping[str, str], raw: bytes, body: Any = None
 ) -> UpstreamFailure | None:
-    """Return what the error maps of provider and format make of an answer, None if it is no error."""
+    """Return what the error maps of provider and format make of an answer, None if it is no error.
+
+    Nothing of it holds a secret or an address any more that the upstream repeated.
+    """
     body = parse(raw) if body is None else body
+    if body is None:
+        raw = masked(raw, attempt, call)  # before a part of it is shown
     provider, spoken = attempt.channel.provider, attempt.format.error
     found = refused(
         (provider.error_rules, spoken.rules), provider.error_body or spoken.decode, status, headers, body, raw
@@ -105,7 +111,13 @@ def refusal(
     if found is None:
         return None
     error, rule = found
-    return UpstreamFailure(error, status=status, raw=raw, headers=headers, fee=rule.fee if rule else None)
+    return UpstreamFailure(
+        masked(error, attempt, call),
+        status=status,
+        raw=masked(raw, attempt, call),
+        headers=masked(dict(headers), attempt, call),
+        fee=rule.fee if rule else None,
+    )
 
 
 def costly(attempt: Attempt, headers: Mapping[str, str], event: Any) -> ErrorRule | None:

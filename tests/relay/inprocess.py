@@ -33,7 +33,10 @@ def answered(made: Any, caller: str, provider: str) -> Answered:
     call = Call("id", 0.0, 0, reader, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
     call.framing = speaker.stream.framing
     provided = SimpleNamespace(name="p", usage={}, headers={}, error_rules=ErrorMap(()))
-    channel = SimpleNamespace(provider=provided, name="c", thinking=None, plan=lambda spoken: Plan(spoken.usage, None))
+    sent: Any = {"keys": (), "headers": {}, "base_url": ""}
+    channel = SimpleNamespace(
+        provider=provided, name="c", thinking=None, plan=lambda spoken: Plan(spoken.usage, None), **sent
+    )
     attempt: Any = SimpleNamespace(channel=channel, format=upstream, model="m", group="", outcome=Outcome())
     same = speaker.passthrough_as == upstream.passthrough_as
     out: Any = SimpleNamespace(hub={}, memo=None, same=same, usage_added=False)
