@@ -44,7 +44,7 @@ def too_large(limit: int) -> CallError:
     """The 413 for a body over ``limit`` bytes."""
     return CallError(
         "too_large",
-        f"the request body is over {limit / 1048576:g} MB after decompression; send less, or raise MAX_REQUEST_BODY_MB",
+        f"the request body is over {limit / 1048576:g} MB after decompression; send less",
     )
 
 

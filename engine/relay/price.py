@@ -5,6 +5,7 @@ The call keeps the book and the rule that were in force when it came, whatever c
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from engine.errors import CallError
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from engine.relay.resolve import Reading
     from engine.relay.state import RelayState
 
+log = logging.getLogger(__name__)
+_HOW = (
+    "give it one in a Price document, or in the options ModelRatio or ModelPrice, "
+    "or allow it by `unpriced: allow` in a Policy"
+)
+
 
 def price(state: RelayState, call: Call, reading: Reading) -> None:
     """Give the call its book and its rule; the name asked for goes before the one that an alias says it means."""
@@ -22,17 +29,19 @@ def price(state: RelayState, call: Call, reading: Reading) -> None:
     if call.rule is not None:
         failed = call.book.trial(call.rule, call.body, call.now, call.headers)
         if failed:
+            log.warning("the price of %r can't be told (%s): %s", call.asked, call.rule.place, failed)
             raise CallError(
                 "forbidden",
-                f"the price of {call.asked!r} can't be told ({call.rule.place}): {failed}; its operator has to mend it",
+                f"the price of {call.asked!r} can't be told; the gateway's operator has to mend it, see the log",
                 param="model",
                 code="model_price_error",
             )
     elif not state.unpriced:
+        log.warning("the model %r has no price: %s", call.asked, _HOW)
         raise CallError(
             "forbidden",
-            f"the model {call.asked!r} has no price, so it can't be charged for; its operator has to give it one "
-            "(a Price document, or the options ModelRatio or ModelPrice), or allow it by `unpriced: allow` in a Policy",
+            f"the model {call.asked!r} has no price, so it can't be charged for; the gateway's operator has to give it "
+            "one, see the log",
             param="model",
             code="model_price_error",
         )

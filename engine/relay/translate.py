@@ -204,7 +204,7 @@ def _provider_patches(attempt: Attempt, body: dict[str, Any], report: Report) ->
         if patch.format not in (None, attempt.format.name, attempt.format.passthrough_as):
             continue
         if patch.applies(attempt.model, body, attempt.format.name):
-            report += [(path[0], f"{channel.provider.name} does not take it") for path in patch.drop if path[0] in body]
+            report += [(path[0], "the provider does not take it") for path in patch.drop if path[0] in body]
             body = patch.apply(report, attempt.model, body, attempt.format.name)
     return {**body, **channel.overrides} if channel.overrides else body
 

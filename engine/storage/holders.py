@@ -1,7 +1,7 @@
 """What the holder of a key may know of it: its figures, and its newest log rows as users see them.
 
-``find(db, key)`` reads afresh, for databases of every age; ``log_rows`` hides what concerns the operator alone. Whether
-the caller may ask is not decided here.
+``find(db, key)`` reads afresh, for databases of every age; ``log_rows`` shows what is listed, so that what concerns the
+operator alone stays hidden. Whether the caller may ask is not decided here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,26 @@ from engine.storage.accounts import Account, comma, find_key
 from engine.storage.database import Database
 from engine.storage.tables.own import log_extra
 
-_HIDDEN = ("admin_info", "audit_info", "po", "upstream_model_name", "channel", "release", "request_conversion")
+_SHOWN: dict[str, tuple[str, ...] | None] = dict.fromkeys(
+    (
+        *("request_path", "frt", "reasoning_effort", "is_model_mapped", "losses", "budget", "unpriced", "usage_source"),
+        *("model_ratio", "model_price", "completion_ratio", "group_ratio", "user_group_ratio", "cache_tokens"),
+        *("cache_ratio", "cache_write_tokens", "cache_creation_tokens", "cache_creation_ratio"),
+        *("cache_creation_tokens_5m", "cache_creation_ratio_5m", "cache_creation_tokens_1h", "cache_creation_ratio_1h"),
+        *("image", "image_ratio", "image_output", "audio", "ws", "audio_input", "audio_output", "audio_ratio"),
+        *("audio_completion_ratio", "text_input", "text_output", "audio_input_seperate_price", "audio_input_price"),
+        *("audio_input_token_count", "input_tokens_total", "tool_surcharges", "claude", "usage_semantic"),
+        *("billing_mode", "expr_b64", "matched_tier", "billing_source", "billing_preference", "wallet_quota_deducted"),
+        *("subscription_id", "subscription_plan_id", "subscription_plan_title", "subscription_pre_consumed"),
+        *("subscription_post_delta", "subscription_consumed", "subscription_total", "subscription_used"),
+        *("subscription_remain", "is_task", "task_id", "pre_consumed_quota", "actual_quota", "violation_fee"),
+        *("violation_fee_code", "violation_fee_marker", "fee_quota", "base_amount", "error_type", "error_code"),
+        *("status_code", "usage"),
+    )
+)
+"""Members of ``other`` that a key's holder is shown, and of some of them the members; a new one is hidden until it is
+listed. The operator's: channels, releases, places of documents, models' names at providers, what was tried."""
+_SHOWN |= {"price": ("usd", "lines"), "stream_status": ("status", "end_reason")}
 _TEXTS = frozenset(
     ("content", "username", "token_name", "model_name", "channel_name", "group", "ip", "request_id", "other")
 )
@@ -118,4 +137,12 @@ def _public(text: str) -> str:
         return ""
     if not isinstance(other, dict):
         return ""
-    return orjson.dumps({name: value for name, value in other.items() if name not in _HIDDEN}).decode()
+    return orjson.dumps(
+        {name: _members(value, _SHOWN[name]) for name, value in other.items() if name in _SHOWN}
+    ).decode()
+
+
+def _members(value: Any, shown: tuple[str, ...] | None) -> Any:
+    if shown is None:
+        return value
+    return {name: value[name] for name in shown if name in value} if isinstance(value, dict) else None

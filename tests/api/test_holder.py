@@ -21,6 +21,18 @@ from engine.storage.database import Database, open_database
 
 PATHS = ("/api/usage/token", "/api/log/token", "/v1/dashboard/billing/subscription", "/dashboard/billing/usage/")
 
+OPERATORS = (
+    "upstream_model_name",
+    "channel",
+    "release",
+    "request_conversion",
+    "audit_info",
+    "po",
+    "channel_ratio",
+    "later",
+)
+"""Members of ``other`` that only the operator may know, and one that nobody has thought of yet."""
+
 
 @dataclass
 class State:
@@ -136,7 +148,20 @@ def test_a_key_without_a_bound_shows_the_usual_large_number(client: testing.Test
 
 def test_a_key_sees_its_newest_log_rows_without_the_operators_part(client: testing.TestClient, state: State) -> None:
     key = made(state)
-    other = {"model_ratio": 1.25, "frt": 5, "admin_info": {"use_channel": ["7"]}, "upstream_model_name": "x"}
+    line = {"bucket": "input", "units": 120, "price": "2", "per": "1M", "amount": "240"}
+    shown = {
+        "model_ratio": 1.25,
+        "frt": 5,
+        "price": {"usd": "0.0016", "lines": [line]},
+        "stream_status": {"status": "error", "end_reason": "cut"},
+    }
+    hidden = dict.fromkeys(OPERATORS, "/srv/gateway/specs/inner.yaml") | {"admin_info": {"use_channel": ["7"]}}
+    other = {
+        **shown,
+        **hidden,
+        "price": {**shown["price"], "place": "/srv/gateway/specs/inner.yaml:3", "rule": "inner", "failed": "inner"},
+        "stream_status": {**shown["stream_status"], "errors": ["no connection to 10.0.0.5"]},
+    }
     insert = (
         "INSERT INTO logs (user_id, created_at, type, content, username, token_name, model_name, quota, prompt_tokens,"
         " completion_tokens, use_time, is_stream, channel_id, token_id, request_id, upstream_request_id, other)"
@@ -151,7 +176,8 @@ def test_a_key_sees_its_newest_log_rows_without_the_operators_part(client: testi
     assert list(row)[:6] == ["id", "user_id", "created_at", "type", "content", "username"]
     assert (row["quota"], row["prompt_tokens"], row["is_stream"], row["request_id"]) == (812, 120, True, "r")
     assert (row["channel"], row["channel_name"], row["upstream_request_id"]) == (0, "", "")
-    assert json.loads(row["other"]) == {"model_ratio": 1.25, "frt": 5}
+    assert json.loads(row["other"]) == shown
+    assert "inner" not in json.dumps(row)
 
 
 def test_older_tools_send_the_key_in_the_address(client: testing.TestClient, state: State) -> None:
