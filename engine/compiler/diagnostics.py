@@ -104,6 +104,15 @@ class Fault:
             lines.append(f"  did you mean: {self.nearest}")
         return "\n".join(lines + self._quoted_line())
 
+    def as_log(self) -> str:
+        """The fault in one line for a log: without anything that stands in the document, which may be a secret."""
+        path = f" at {self.path}" if self.path else ""
+        quotes = self.code in ("unquoted", "yaml-syntax")  # these repeat the line, mended
+        message = CODES[self.code] if quotes else self.message
+        expected = f"; expected: {self.expected}" if self.expected is not None and not quotes else ""
+        near = f"; did you mean {self.nearest}" if self.nearest is not None else ""
+        return f"{self.place}: {self.severity}: {message}{path}{expected}{near} [{self.code}]"
+
     def _quoted_line(self) -> list[str]:
         text, column = _window(self.place.text, self.place.column - 1)
         if not text.strip():

@@ -18,6 +18,7 @@ from engine import __version__
 from engine.errors import CallError
 from engine.relay import dialect, keeping, models, pipeline
 from engine.relay.call import Call, Reply
+from engine.relay.identify import is_operator
 from engine.relay.ids import fresh_id
 from engine.storage.database import StorageError
 from engine.transport.watch import Watch
@@ -204,7 +205,7 @@ def _trusted(text: str, trusted: tuple[Any, ...]) -> bool:
 
 
 class Health:
-    """``/healthz``: the worker answers. ``/readyz``: it can serve, and on which release."""
+    """``/healthz``: the worker answers. ``/readyz``: it can serve, and (for operators) on which release."""
 
     def __init__(self, state: RelayState) -> None:
         self._state = state
@@ -224,7 +225,8 @@ class Ready(Health):
 
         A database that does not answer is told within ``SQL_READ_TIMEOUT`` seconds (``SQL_CONNECT_TIMEOUT``, if no
         connection was idle), for every question as long as it is away; ``waiting`` are finished calls of this worker
-        that it has not taken yet.
+        that it has not taken yet. Strangers get words alone; release, version and the places of faults are for those
+        who send an administrator's key as a bearer token.
         """
         state = self._state
         last = state.status()
@@ -235,15 +237,26 @@ class Ready(Health):
         resp.status = 200 if reachable else 503
         resp.media = {
             "status": word,
-            "release": state.program.hash,
             "database": "unreachable" if not reachable else "takes no commits" if silent else "ok",
             "waiting": state.ledger.waiting,
             "documents": "refused; the last good release is running" if refused else "ok",
-            "faults": [_fault_in_words(fault) for fault in last.get("faults", [])[:20]],
-            "version": __version__,
         }
+        if self._asked_by_operator(req):
+            resp.media |= {
+                "release": state.program.hash,
+                "version": __version__,
+                "faults": [_fault_in_words(fault) for fault in last.get("faults", [])[:20]],
+            }
 
     on_head = on_get
+
+    def _asked_by_operator(self, req: falcon.Request) -> bool:
+        sent = (req.get_header("Authorization") or "").strip()
+        if not sent:
+            return False
+        trusted = self._state.settings.trusted_proxies
+        ip = client_ip(req.env.get("REMOTE_ADDR", ""), req.get_header("X-Forwarded-For"), trusted)
+        return is_operator(self._state.keys, sent.rpartition(" ")[2], ip, int(time.time()))
 
 
 def _fault_in_words(fault: dict[str, Any]) -> str:
@@ -265,7 +278,7 @@ class Root:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Name the product."""
-        resp.media = {"name": "gatewright", "version": __version__}
+        resp.media = {"name": "gatewright"}
 
     on_head = on_get
 

@@ -117,6 +117,19 @@ def identify(call: Call, keys: KeyCache, places: Iterable[Mapping[str, str]], ch
     return account
 
 
+def is_operator(keys: KeyCache, sent: str, ip: str, now: int) -> bool:
+    """Whether a credential is a usable key of an administrator; never raises, also where the database is away."""
+    bare = accounts.split_key(sent)[0]
+    try:
+        account = keys.find(bare) if bare else None
+        if account is None or not account.admin or account.user_deleted or account.user_status != _ENABLED:
+            return False
+        _check_key(account, now)
+    except (CallError, StorageError):
+        return False
+    return not account.networks or _inside(ip, account.networks)
+
+
 def _check_key(account: Account, now: int) -> None:
     if account.status != _ENABLED:
         raise CallError("auth", f"the API key {_STATUS.get(account.status, 'is not enabled')}", code="invalid_api_key")

@@ -60,7 +60,7 @@ def compile_release(directories: Sequence[Path], releases: Releases) -> Outcome:
 def _outcome(
     releases: Releases, hash_: str | None, faults: Sequence[Fault], began: float, crash: Exception | None = None
 ) -> Outcome:
-    text = "\n".join(fault.as_text() for fault in faults)
+    text = "\n".join(fault.as_log() for fault in faults)
     if crash is not None:
         text = f"the compiler failed: {type(crash).__name__}: {crash}"
     ok = hash_ is not None

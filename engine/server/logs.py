@@ -8,15 +8,38 @@ from __future__ import annotations
 import logging
 import re
 from typing import Any
+from urllib.parse import unquote_plus
 
 from gunicorn.glogging import Logger
 
-_KEY = re.compile(r"([?&](?:key|api[_-]?key|access_token|token)=)[^&\s\"']+", re.IGNORECASE)
+_PAIR = re.compile(r"([?&;#]|%3[fFbB]|%2[36])([^?&;#=\s\"']+)=([^&\s\"']+)")
+_OURS = re.compile(r"\bsk-[\w-]{16,}")
+_SEPARATORS = re.compile(r"[^a-z]")
+_SECRET = frozenset(
+    (
+        *("key", "apikey", "xapikey", "xgoogapikey", "ocpapimsubscriptionkey", "accesskey", "secretkey", "secret"),
+        *("clientsecret", "token", "accesstoken", "authtoken", "apitoken", "refreshtoken", "idtoken", "bearer"),
+        *("authorization", "auth", "password", "passwd", "pwd", "credential", "credentials", "signature", "sig"),
+        *("xamzsignature", "xamzsecuritytoken"),
+    )
+)
+"""Names of parameters that hold a credential, in lower case and without what parts their words."""
 
 
 def masked(text: str) -> str:
-    """The text with keys in query strings hidden."""
-    return _KEY.sub(r"\1***", text) if "=" in text else text
+    """The text with keys hidden: values of parameters by their decoded names, and whatever looks like a key of ours."""
+    if "=" in text:
+        text = _PAIR.sub(_hidden, text)
+    return _OURS.sub("***", text) if "sk-" in text else text
+
+
+def _hidden(pair: re.Match[str]) -> str:
+    mark, name, value = pair.groups()
+    plain = unquote_plus(value)
+    # One address in another, or another pair behind this one: what they hide is hidden here too.
+    if _SEPARATORS.sub("", unquote_plus(name).lower()) in _SECRET or masked(plain) != plain:
+        return f"{mark}{name}=***"
+    return pair[0]
 
 
 def access_line(env: dict[str, Any], status: str, sent: int, seconds: float) -> str:
@@ -31,7 +54,7 @@ class _Mask(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask what the record says; never hold one back."""
         message = record.getMessage()
-        if "=" in message:
+        if "=" in message or "sk-" in message:
             record.msg, record.args = masked(message), ()
         return True
 

@@ -78,3 +78,28 @@ def test_summary_counts_errors_and_warnings() -> None:
 )
 def test_describe_tells_type_and_value(value: object, words: str) -> None:
     assert describe(value) == words
+
+
+IN_CLEAR = "sk-live-0123456789abcdef"
+SHAPES = (
+    "  credential: {}",
+    "  apiKey: {}",
+    "  headers: {{set: {{authorization: Bearer {}}}, x: 1}}",
+    "  auth: {{scheme: bearer, secret: {}}}",
+    "  baseUrl: [{}",
+    "  name: a, {}: {{{{ x",
+    "  models: {}",
+    "  timeouts: {{idle: {}}}",
+)
+"""Places where people write a secret that does not belong there, in documents that are refused."""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_log_of_a_faulty_document_repeats_no_secret_of_it(shape: str) -> None:
+    head = "apiVersion: gatewright/v1\nkind: Provider\nmetadata: {name: acme}\nspec:\n"
+    text = f"{head}{shape.format(IN_CLEAR)}\n"
+    result = compile_set([Source("acme.yaml", text)], [])
+    assert result.faults
+    lines = [fault.as_log() for fault in result.faults]
+    assert all(line.startswith("acme.yaml:") and "\n" not in line for line in lines)
+    assert IN_CLEAR not in "\n".join(lines)

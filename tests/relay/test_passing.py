@@ -285,11 +285,20 @@ def test_private_addresses_are_refused_unless_opened(gateway):
     assert "127.0.0.1:1" not in answer.text or "private" in answer.text
 
 
-def test_health_tells_the_release(gateway):
+def test_health_is_words_and_tells_operators_the_release(gateway):
     assert requests.get(gateway.base + "/healthz", timeout=5).json() == {"status": "ok"}
     ready = requests.get(gateway.base + "/readyz", timeout=5).json()
-    assert ready["status"] == "ready"
-    assert len(ready["release"]) == 64
+    assert set(ready) == {"status", "database", "waiting", "documents"}
+    assert (ready["status"], ready["documents"]) == ("ready", "ok")
+    for sent in ("Bearer sk-nobodys", "Basic x", "Bearer"):
+        assert (
+            requests.get(gateway.base + "/readyz", headers={"authorization": sent}, timeout=5).json().keys()
+            == ready.keys()
+        )
+    headers = {"authorization": f"Bearer {gateway.key}"}
+    told = requests.get(gateway.base + "/readyz", headers=headers, timeout=5).json()
+    assert len(told["release"]) == 64
+    assert "version" not in requests.get(gateway.base + "/", timeout=5).text
 
 
 def test_each_call_leaves_one_log_row(gateway, one):
