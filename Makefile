@@ -32,8 +32,8 @@ install-dev:
 test: install-dev  ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
-nightly: install-dev  ## Run the long tests: every recorded stream, byte by byte; a minute's stream over changes; silent databases
-	GATEWRIGHT_NIGHTLY=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/formats tests/relay/test_bad_input.py \
+nightly: install-dev  ## Run the long tests: every recorded stream, byte by byte; 40,000 spoilt messages; streams over changes; silent databases
+	GATEWRIGHT_NIGHTLY=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/formats tests/relay/test_bad_input.py tests/fuzz \
 		tests/server/test_reload.py tests/ledger/test_hang.py
 
 table: install-dev  ## Print format x feature x pass over all recordings
