@@ -25,7 +25,7 @@ _SHOWN: dict[str, tuple[str, ...] | None] = dict.fromkeys(
         *("cache_creation_tokens_5m", "cache_creation_ratio_5m", "cache_creation_tokens_1h", "cache_creation_ratio_1h"),
         *("image", "image_ratio", "image_output", "audio", "ws", "audio_input", "audio_output", "audio_ratio"),
         *("audio_completion_ratio", "text_input", "text_output", "audio_input_seperate_price", "audio_input_price"),
-        *("audio_input_token_count", "input_tokens_total", "tool_surcharges", "claude", "usage_semantic"),
+        *("audio_input_token_count", "input_tokens_total", "tool_surcharges", "usage_semantic"),
         *("billing_mode", "expr_b64", "matched_tier", "billing_source", "billing_preference", "wallet_quota_deducted"),
         *("subscription_id", "subscription_plan_id", "subscription_plan_title", "subscription_pre_consumed"),
         *("subscription_post_delta", "subscription_consumed", "subscription_total", "subscription_used"),

@@ -20,7 +20,6 @@ RED: dict[str, str] = {
     "input-told-as-zero": "metering",
     "large-body-stalls-a-worker": "bounds",
     "later-zero-erases-input": "metering",
-    "multi-key-none-left": "ops",
     "picture-held-as-text": "metering",
     "search-pages-opened-are-no-searches": "metering",
     "setting-first-byte-timeout": "ops",
