@@ -11,7 +11,7 @@ import click
 from engine.cli import _common, _pricing
 from engine.compiler.diagnostics import nearest
 from engine.program import Format, Program
-from engine.relay import resolve, route, table
+from engine.relay import channels, resolve, route
 from engine.relay.table import LiveChannel, Table
 
 
@@ -69,8 +69,8 @@ def command(
 def explain(program: Program, model: str, group: str, caller: Format, body: dict[str, Any]) -> dict[str, Any]:
     """What would happen, as plain data."""
     reading = resolve.Reader(program).read(model)
-    channels = table.build(program, [], lambda reference, url: "")
-    found = list(channels.candidates(group, model, reading.name))
+    table = channels.build(program, [], lambda reference, url: "SECRET").table
+    found = list(table.candidates(group, model, reading.name))
     candidates = [_candidate(program, channel, odds, reading, caller, body) for channel, odds in _odds(found)]
     return {
         "model": model,
@@ -78,7 +78,7 @@ def explain(program: Program, model: str, group: str, caller: Format, body: dict
         "format": caller.name,
         "alias": _alias(reading, body, caller),
         "candidates": candidates,
-        "why": _why(channels, candidates, model, group),
+        "why": _why(table, candidates, model, group),
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiler import answerreads, extends, madenames, prices, references, reuse
+from engine.compiler import answerreads, extends, madenames, parameters, prices, references, reuse
 from engine.compiler.analysis import WHOLE
 from engine.compiler.diagnostics import Fault
 from engine.compiler.fragments import Fragments
@@ -39,6 +39,7 @@ def link(definitions: Definitions, shared: Fragments) -> Linked:
     for definition in definitions:
         found = list(fields(definition))
         linked.faults += references.check(definition, found, definitions)
+        linked.faults += parameters.check(definition, definitions)
         if not definition.abstract:
             wanted.append((definition, found))
             linked.faults += madenames.check(definition)

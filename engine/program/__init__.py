@@ -14,7 +14,8 @@ position:
                 endpoints: [{operation, method, path, aliases, when: {header: name} or a list of such, model: dotted,
                              stream: dotted | bool, framing: {}, framingBy: {query, values, default}}],
                 request: {schema, decode: fn, encode: fn, droppable: [], reads: [], hubReads: [],
-                          places: [[dotted, word, ...]], foreign: {marks: [], clean: fn}},
+                          places: [[dotted, word, ...]], foreign: {marks: [], clean: fn},
+                          instruct: fn},
                 response: {decode: fn, encode: fn, reads: [[dotted, word, ...]], says: [word], silent: {dotted: why}},
                 stream: {framing, marks, parts, ends, oneOpen, accepts, items, itemId: fn, ping, decode: fn,
                          encode: {event: fn}, usageRequest: {path: [], chunkWhen: fn}, starts, needsSum, reads,
@@ -26,20 +27,21 @@ position:
     rule       {status: [429, "5xx"] | None, when: fn, meaning, fee}
     provider   {name, baseUrl, formats: {format: {path, stream, countTokensPath, headers}}, auth, headers, usage,
                 models, requestPatches: [patch], errors: [rule], errorBody: fn, credential, groups, timeouts, discover,
-                proxy}
+                proxy, parameters: {name: {default, words, rows: {numbering: [column]}}},
+                unsupported: {numbering: [column]}}
     patch      {when: fn, format, drop: [path], rename: {path: path}, default: {path: fn}, set: {path: fn}}
     alias      {name, match, except: [pattern], model: fn, hub: fn, wire: {format: [patch]}, priority}
     channel    {name, provider, models, groups, priority, weight, credential, modelMapping, baseUrl, format, thinking,
-                enabled}
+                enabled, parameters: {name: text}}
 
-Arguments after ``_r``: request.decode (body, path, query, header, ctx), encode (request, ctx) and foreign.clean
-(body); response.decode (body, header, request, ctx) and encode (response, request, ctx); stream.decode (event, data,
-header, request, ctx), encode (event, part, item, message, request, ctx), itemId (item, message) and chunkWhen (data);
-usage.at (body); error.decode, rule.when and errorBody (status, header, body); error.encode (error, ctx); models.list
-(models, ctx) and get (model, ctx); countTokens.decode (body, ctx) and encode (count, ctx); those of ``stored`` as in
-``parts``; a provider's patch (model, body, format); an alias's model (name), hub (name, request) and patch (name,
-body), where ``name`` is the map of the pattern's named groups. Only name, and what a thing can't be without, must be
-present in ``data``.
+Arguments after ``_r``: request.decode (body, path, query, header, ctx), encode (request, ctx), foreign.clean (body) and
+instruct (body, instruction, how); response.decode (body, header, request, ctx) and encode (response, request, ctx);
+stream.decode (event, data, header, request, ctx), encode (event, part, item, message, request, ctx), itemId (item,
+message) and chunkWhen (data); usage.at (body); error.decode, rule.when and errorBody (status, header, body);
+error.encode (error, ctx); models.list (models, ctx) and get (model, ctx); countTokens.decode (body, ctx) and encode
+(count, ctx); those of ``stored`` as in ``parts``; a provider's patch (model, body, format); an alias's model (name),
+hub (name, request) and patch (name, body), where ``name`` is the map of the pattern's named groups. Only name, and what
+a thing can't be without, must be present in ``data``.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ from engine.program.parts import (
     Foreign,
     Format,
     Hop,
+    Parameter,
     Program,
     Provider,
     Stored,
@@ -80,6 +83,7 @@ __all__ = [
     "Function",
     "Hop",
     "Json",
+    "Parameter",
     "Patch",
     "Priced",
     "Prices",

@@ -23,6 +23,7 @@ from engine.program.parts import (
     Foreign,
     Format,
     Hop,
+    Parameter,
     Program,
     Provider,
     Stored,
@@ -147,6 +148,7 @@ class _Builder:
             fields=_fields(data, "response"),
             says=frozenset(response.get("says") or ()),
             foreign=self.foreign(request.get("foreign")),
+            instruct=self.function(request.get("instruct")),
         )
 
     def endpoint(self, format_name: str, data: dict[str, Any]) -> Endpoint:
@@ -274,6 +276,8 @@ class _Builder:
             timeouts=data.get("timeouts") or {},
             discover=data.get("discover") or {},
             proxy=data.get("proxy"),
+            parameters={name: _parameter(item) for name, item in (data.get("parameters") or {}).items()},
+            unsupported=_columns(data.get("unsupported")),
         )
 
     def alias(self, data: dict[str, Any]) -> Alias:
@@ -303,7 +307,16 @@ def _channel(data: dict[str, Any]) -> Channel:
         format=data.get("format"),
         thinking=data.get("thinking"),
         enabled=data.get("enabled", True),
+        parameters=data.get("parameters") or {},
     )
+
+
+def _parameter(data: dict[str, Any]) -> Parameter:
+    return Parameter(data.get("default") or "", data.get("words"), _columns(data.get("rows")))
+
+
+def _columns(data: dict[str, list[str]] | None) -> dict[str, tuple[str, ...]]:
+    return {numbering: tuple(columns) for numbering, columns in (data or {}).items()}
 
 
 def _no_retrieval(uri: str) -> Json:

@@ -169,6 +169,8 @@ class Format:
     says: frozenset[str]
     """The hub's words that a whole answer is encoded from."""
     foreign: Foreign | None = None
+    instruct: Function | None = None
+    """(_r, body, instruction, how) -> the members of a request that change where a channel has a text for the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,23 @@ class Hop:
     stream_path: str
     count_tokens_path: str | None
     headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A word in braces in a provider's paths and headers."""
+
+    default: str
+    words: dict[str, str] | None
+    """What stands for what is said; whatever else is said stands for nothing. None: what is said stands itself."""
+    rows: dict[str, tuple[str, ...]]
+    """The columns of older programs' channels that say it, by numbering; the first that says something holds."""
+
+    def value(self, said: str) -> str:
+        """What stands in the text where a channel says this; empty: it says nothing."""
+        if self.words is None:
+            return said or self.default
+        return self.words.get(said, self.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +219,9 @@ class Provider:
     timeouts: dict[str, float]
     discover: dict[str, Any]
     proxy: str | None
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    unsupported: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns of older programs' channels, by numbering, that ask for what it can't do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +280,7 @@ class Channel:
     thinking: str | None
     """``content`` or ``fromContent``: thinking in answers as text in tags, or the reverse."""
     enabled: bool
+    parameters: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

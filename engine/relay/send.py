@@ -45,7 +45,7 @@ def ask(state: RelayState, call: Call, attempt: Attempt, method: str, below: str
     """Return what the provider says of an answer that it holds; ``below`` follows the path where answers are made."""
     secret = attempt.channel.key()
     headers = _headers(call, attempt, way(state, call, attempt, same=True), secret)
-    path, mark, query = attempt.channel.provider.formats[attempt.format.name].path.partition("?")
+    path, mark, query = attempt.channel.path(attempt.channel.provider.formats[attempt.format.name].path).partition("?")
     try:
         url = _address(attempt.channel.base_url, path + below + mark + query, attempt.model)
         url = auth.apply(attempt.channel.provider.auth, secret, headers, url)

@@ -23,7 +23,9 @@ from engine.ledger.pricing import Book
 from engine.ledger.reserve import Reserves
 from engine.ledger.served import DIRECTORY, Served
 from engine.ledger.terms import terms
-from engine.relay import cutshort, stored, table
+from engine.observe import Once
+from engine.relay import channels as relay_channels
+from engine.relay import cutshort, stored
 from engine.relay.choices import Choices
 from engine.relay.identify import KeyCache
 from engine.relay.live import Live
@@ -44,6 +46,7 @@ from engine.transport.fetch import fetch
 if TYPE_CHECKING:
     from engine.program import Format, Program
     from engine.relay.call import Attempt
+    from engine.relay.table import Table
     from engine.relay.upstream import UpstreamFailure
     from engine.settings import Settings
 
@@ -90,8 +93,14 @@ class RelayState:
         self.ledger.cut_short = lambda note: cutshort.entry(self.book, note, logged=self.choices.logged)
         self.reserves = Reserves(db, self.holds, away=self.database_away, last=last)
         self.guard = Guard(settings.egress_allow)
-        self.pool = leg.Pool(self.guard, leg.Limits(idle_seconds=settings.relay_idle_conn_timeout))
-        self.callers_pool = leg.Pool(Guard(settings.fetch_allow))
+        self._limits = leg.Limits(
+            idle_seconds=settings.relay_idle_conn_timeout,
+            idle=settings.relay_max_idle_conns,
+            idle_per_host=settings.relay_max_idle_conns_per_host,
+        )
+        tls = leg.default_tls(verify=False) if settings.tls_insecure_skip_verify else None
+        self.pool = leg.Pool(self.guard, self._limits, tls)
+        self.callers_pool = leg.Pool(Guard(settings.fetch_allow), self._limits, tls)
         """For addresses that callers name: nothing that was opened for upstreams is open to it."""
         self.timeouts = leg.Timeouts(
             connect=settings.connect_timeout,
@@ -107,6 +116,7 @@ class RelayState:
             settings.secret_env, settings.secret_directory, settings.data / "secret-hosts.json", os.environ
         )
         self._proxied: dict[str, proxied.Sender] = {}
+        self._left_out = Once(log)
         self._credentials: dict[str, tuple[Mapping[str, str], ...]] = {}
         self.swap(program)
         self.ledger.start()
@@ -117,7 +127,7 @@ class RelayState:
 
     def swap(self, program: Program) -> None:
         """Make ``program`` the one that new requests begin with; running ones keep theirs."""
-        live = table.build(program, self._rows, self._secrets)
+        live = self._tabled(program)
         places = [place for one in program.formats.values() for place in one.credentials]
         credentials = {name: _unique([*one.credentials, *places]) for name, one in program.formats.items()}
         policy = program.policy
@@ -166,7 +176,7 @@ class RelayState:
     def refresh(self) -> None:
         """Read the database again and rebuild the table; called every ``SYNC_FREQUENCY`` seconds."""
         self.reload_rows()
-        self.table = table.build(self.program, self._rows, self._secrets)
+        self.table = self._tabled(self.program)
         if self.options != self.book.source:
             self.book = self._priced(self.program)
 
@@ -174,7 +184,13 @@ class RelayState:
         """Rebuild the table if a file of a secret has changed; called every few seconds."""
         if self._secrets.changed():
             log.info("files of secrets have changed; they are read again")
-            self.table = table.build(self.program, self._rows, self._secrets)
+            self.table = self._tabled(self.program)
+
+    def _tabled(self, program: Program) -> Table:
+        """The table of all channels; which are left out, and why, is said when it changes."""
+        built = relay_channels.build(program, self._rows, self._secrets, asks_usage=self.settings.force_stream_option)
+        self._left_out.say(built.left_out)
+        return built.table
 
     def _counter(self, policy: Mapping[str, Any]) -> Counter:
         measured = {True, False} if self.settings.get_media_token_not_stream else {True}
@@ -197,12 +213,13 @@ class RelayState:
         return self._credentials.get(speaker.name, ())
 
     def sender(self, attempt: Attempt) -> leg.Pool | proxied.Sender:
-        """Return what carries an attempt: the lean leg, or requests where the provider names a proxy."""
-        proxy = attempt.channel.provider.proxy
+        """Return what carries an attempt: the lean leg, or requests where the channel has a proxy."""
+        proxy = attempt.channel.proxy
         if not proxy:
             return self.pool
         if proxy not in self._proxied:
-            self._proxied[proxy] = proxied.Sender(self.guard, proxy=proxy)
+            verify = not self.settings.tls_insecure_skip_verify
+            self._proxied[proxy] = proxied.Sender(self.guard, proxy, limits=self._limits, verify=verify)
         return self._proxied[proxy]
 
     def fetch(self, url: str) -> tuple[str, bytes]:

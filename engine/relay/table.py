@@ -1,30 +1,25 @@
 """Which channel serves which model to which group: one look-up table of documents' and the database's channels.
 
-Built when the program or the database's channels change, never per request. Knows nothing of calls.
+Built (``channels``) when the program or the database's channels change, never per request. Knows nothing of calls.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
-import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from engine.hub import thoughts
 from engine.hub.usage import Plan
 
 if TYPE_CHECKING:
-    from engine.program import Channel, Format, Program, Provider
+    from engine.program import Format, Provider
     from engine.relay.way import Way
-    from engine.storage.channels import ChannelRow
 
-log = logging.getLogger(__name__)
-_ENABLED = 1
 _KEPT = 10_000
+_KEPT_IN_PATHS = "/?=&:@,-._~"
 ANY = "*"
 """A channel that lists this serves every model of its groups that nobody else lists."""
 
@@ -50,6 +45,19 @@ class LiveChannel:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Top-level members of the upstream body that are set last."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[tuple[str, ...], ...] = ()
+    """Paths in the upstream body of what may not go up."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """What stands for the words in braces in the provider's paths and headers."""
+    proxy: str = ""
+    instruction: str = ""
+    """A text of the operator's own for the model; how it meets a request's own says ``instructs``."""
+    instructs: str = "missing"
+    """``missing``: only where the request has none; ``before``: before its own; ``instead``: in place of it."""
+    retold: bool = False
+    """Its answers are written anew, also where the caller's format is its own."""
+    asks_usage: bool = True
+    """Its streams are asked for their usage, whatever the caller said."""
     polling: bool = False
     turn: int = 0
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -65,6 +73,18 @@ class LiveChannel:
             self.turn += 1
             return self.keys[self.turn % len(self.keys)]
         return random.choice(self.keys)  # noqa: S311 - spreads load, guards nothing
+
+    def filled(self, text: str) -> str:
+        """Put the parameters into a text of the provider's."""
+        for name, value in self.parameters.items():
+            text = text.replace(f"{{{name}}}", value)
+        return text
+
+    def path(self, text: str) -> str:
+        """Put the parameters into a path of the provider's."""
+        for name, value in self.parameters.items():
+            text = text.replace(f"{{{name}}}", quote(value, safe=_KEPT_IN_PATHS))
+        return text
 
     def plan(self, spoken: Format) -> Plan:
         """Return how usage is counted in answers of a format."""
@@ -141,78 +161,3 @@ def draw(candidates: Sequence[LiveChannel], chance: random.Random) -> list[LiveC
             order.append(channel)
         order += tier
     return order
-
-
-SecretReader = Callable[[Mapping[str, str], str], str]
-"""Takes a secret's reference and the base URL that it would be sent to; gives the secret, or raises LookupError."""
-
-
-def build(program: Program, rows: Iterable[ChannelRow], secrets: SecretReader) -> Table:
-    """Return the table of all enabled channels; one that can't be used is logged and left out."""
-    channels: list[LiveChannel] = []
-    for declared in program.channels:
-        if declared.enabled:
-            _add(channels, declared.name, partial(_from_document, program, declared, secrets))
-    listed = list(rows)
-    for row in listed:
-        if row.status == _ENABLED:
-            _add(channels, f"{row.name} (#{row.id})", partial(_from_row, program, row))
-    return Table(channels, [row.id for row in listed])
-
-
-def _add(channels: list[LiveChannel], name: str, make: Callable[[], LiveChannel]) -> None:
-    try:
-        channels.append(make())
-    except LookupError as ex:
-        log.warning("channel %s is left out: %s", name, ex.args[0] if ex.args else ex)
-
-
-def _from_document(program: Program, channel: Channel, secrets: SecretReader) -> LiveChannel:
-    provider = program.providers[channel.provider]
-    base_url = channel.base_url or provider.base_url
-    reference = channel.credential or provider.credential
-    return LiveChannel(
-        id=0,
-        name=channel.name,
-        provider=provider,
-        keys=(secrets(reference, base_url),) if reference else (),
-        models=frozenset(channel.models or provider.models) | frozenset(channel.model_mapping),
-        groups=channel.groups,
-        priority=channel.priority,
-        weight=channel.weight,
-        base_url=base_url,
-        format=channel.format,
-        thinking=channel.thinking,
-        model_mapping=channel.model_mapping,
-    )
-
-
-def _from_row(program: Program, row: ChannelRow) -> LiveChannel:
-    name = program.legacy.get((row.numbering, row.type))
-    if name is None:
-        raise LookupError(f"no provider document states channel type {row.type} in channelTypes.{row.numbering}")
-    if "operations" in row.param_override:
-        raise LookupError(
-            "its param_override has operations, which are not supported yet; write them as requestPatches"
-        )
-    if row.faults:
-        raise LookupError(f"can't be read: {', '.join(row.faults)}")
-    disabled = row.multi.disabled if row.multi else frozenset()
-    provider = program.providers[name]
-    return LiveChannel(
-        id=row.id,
-        name=row.name,
-        provider=provider,
-        keys=tuple(key for index, key in enumerate(row.keys) if index not in disabled),
-        models=frozenset(row.models),
-        groups=row.groups,
-        priority=row.priority,
-        weight=row.weight,
-        thinking=thoughts.CONTENT if row.setting.get("thinking_to_content") is True else None,
-        base_url=(row.base_url or provider.base_url).rstrip("/"),
-        model_mapping=row.model_mapping,
-        status_mapping=row.status_code_mapping,
-        overrides=row.param_override,
-        headers={str(k): v if isinstance(v, str) else json.dumps(v) for k, v in row.header_override.items()},
-        polling=bool(row.multi and row.multi.mode == "polling"),
-    )

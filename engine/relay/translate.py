@@ -48,7 +48,7 @@ def translate(call: Call, attempt: Attempt, fetch: Fetch | None = None, recall: 
     """Return the bytes for one attempt. ``recall`` puts back what the caller's format could not hold."""
     if attempt.format.passthrough_as == call.format.passthrough_as:
         out = _through(call, attempt)
-        out.turned = attempt.channel.thinking is not None
+        out.turned = attempt.channel.thinking is not None or attempt.channel.retold
         if out.turned:
             out.hub = hub_or_nothing(call)
         return out
@@ -110,7 +110,9 @@ def _across(call: Call, attempt: Attempt, hub: dict[str, Any], fetch: Fetch | No
 def _usage_path(call: Call, attempt: Attempt) -> tuple[str, ...] | None:
     """Where a stream is asked to tell its usage, if this call is one and the target has to be asked."""
     stream = attempt.format.stream
-    return stream.usage_request.path if call.stream and stream and stream.usage_request else None
+    if not call.stream or not stream or not stream.usage_request or not attempt.channel.asks_usage:
+        return None
+    return stream.usage_request.path
 
 
 def request_hub(call: Call) -> dict[str, Any]:
@@ -206,7 +208,26 @@ def _provider_patches(attempt: Attempt, body: dict[str, Any], report: Report) ->
         if patch.applies(attempt.model, body, attempt.format.name):
             report += [(path[0], "the provider does not take it") for path in patch.drop if path[0] in body]
             body = patch.apply(report, attempt.model, body, attempt.format.name)
+    instruct = attempt.format.instruct
+    if channel.instruction and instruct is not None:
+        body = {**body, **(instruct(report, body, channel.instruction, channel.instructs) or {})}
+    for path in channel.without:
+        if path[0] in body:
+            body = _less(body, path, report)
     return {**body, **channel.overrides} if channel.overrides else body
+
+
+def _less(body: dict[str, Any], path: tuple[str, ...], report: Report) -> dict[str, Any]:
+    """The body without a member, which is reported; lists are not looked into."""
+    key, *rest = path
+    inner = body.get(key)
+    if not rest:
+        report.append((key, "this channel does not send it up"))
+        return {name: value for name, value in body.items() if name != key}
+    if not isinstance(inner, dict) or rest[0] not in inner:
+        return body
+    less = _less(inner, tuple(rest), report)
+    return {**body, key: less} if less else {name: value for name, value in body.items() if name != key}
 
 
 def merge(base: dict[str, Any], patch: dict[str, Any] | None) -> dict[str, Any]:

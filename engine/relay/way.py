@@ -101,12 +101,12 @@ def _made(state: RelayState, channel: LiveChannel, spoken: Format, asked: Format
         "accept": "text/event-stream" if stream else "application/json",
         "user-agent": f"gatewright/{__version__}",
     }
-    unless_sent = {name.lower(): str(value) for name, value in (provider.headers.get("set") or {}).items()}
-    above = {name.lower(): value for name, value in hop.headers.items()}
+    unless_sent = _filled(channel, provider.headers.get("set") or {})
+    above = _filled(channel, hop.headers)
     up = asked.headers.get("forward") or () if asked is not None else ()
     back = spoken.headers.get("return") or () if asked is not None else ()
     return Way(
-        path=hop.stream_path if stream else hop.path,
+        path=channel.path(hop.stream_path if stream else hop.path),
         timeouts=_timeouts(state, provider.timeouts),
         forward=Picked([*(provider.headers.get("forward") or ()), *up], _NEVER_UP),
         back=Picked([*(provider.headers.get("return") or ()), *back], _NEVER_BACK),
@@ -117,13 +117,18 @@ def _made(state: RelayState, channel: LiveChannel, spoken: Format, asked: Format
     )
 
 
+def _filled(channel: LiveChannel, headers: Mapping[str, Any]) -> Pairs:
+    """The headers to send; one whose parameters come to nothing is not sent."""
+    texts = {name.lower(): (str(value), channel.filled(str(value))) for name, value in headers.items()}
+    return {name: filled for name, (text, filled) in texts.items() if filled or not text}
+
+
 def _timeouts(state: RelayState, own: Mapping[str, Any]) -> Timeouts:
-    """The provider's own timeouts before the policy's before the settings'; seconds, 0 = none."""
+    """The provider's own timeouts before those of the operator's Policy before the settings'; seconds, 0 = none."""
     declared: dict[str, Any] = {**state.policy_timeouts, **own}
     base = state.timeouts
     return Timeouts(
         connect=declared.get("connect", base.connect),
-        tls=base.tls,
         first_byte=declared.get("firstByte", base.first_byte),
         idle=declared.get("idle", base.idle),
         total=declared.get("total", base.total),

@@ -24,6 +24,7 @@ from engine.server.following import Follower
 from engine.server.releases import Releases
 from engine.server.watcher import Watcher
 from engine.settings import Settings
+from engine.storage.database import StorageError
 
 if TYPE_CHECKING:
     from engine.server.building import State
@@ -123,12 +124,22 @@ class Gateway(BaseApplication):  # type: ignore[misc]
 
     def _again(self, seconds: float, read: Callable[[], None], what: str) -> None:
         """Read something again and again."""
+        said = ""
         while True:
             gevent.sleep(seconds)
             try:
                 read()
-            except Exception:  # database or file may be away for a while, or wrong; what is held goes on
-                self.log.exception("%s can't be read again", what)
+                if said:
+                    self.log.info("%s are read again", what)
+                said = ""
+            except StorageError as error:  # the database is away; it is said once, by the class of the fault
+                if said != "away":
+                    self.log.warning("%s can't be read now, those of before hold: %s", what, error)
+                said = "away"
+            except Exception as error:  # a file may be wrong; what is held goes on
+                if said != str(error):
+                    self.log.exception("%s can't be read again", what)
+                said = str(error)
 
     def drain(self) -> None:
         """Shortly before a stopping worker's time is over."""

@@ -56,8 +56,9 @@ def load(environ: Mapping[str, str] | None = None, *, directory: Path | None = N
             values[attribute] = value
             sources = [pair for pair in sources if pair[0] != named[attribute]] + [(named[attribute], "command line")]
     known = {each for row in rows() for each in (row.name, f"{row.name}_FILE" if row.secret else row.name)}
-    warnings = tuple(said for name in sorted({*environ, *filled}) if (said := retired.warning(name, known)))
-    return replace(Settings(**values), sources=tuple(sources), warnings=warnings)
+    cautions = [f"{row.name}: {row.caution}" for row in rows() if row.caution and values.get(row.attribute)]
+    vain = [said for name in sorted({*environ, *filled}) if (said := retired.warning(name, known))]
+    return replace(Settings(**values), sources=tuple(sources), warnings=(*cautions, *vain))
 
 
 def _text_of(row: Row, environ: Mapping[str, str], filled: Mapping[str, str], faults: list[str]) -> tuple[str, str]:

@@ -33,17 +33,21 @@ class Row:
     secret: bool
     default: object
     attribute: str = ""
+    caution: str = ""
+    """What is said at each start while it is switched on."""
 
 
-def _env(name: str, default: T, kind: kinds.Kind, words: str, *, group: str, secret: bool = False) -> T:
+def _env(
+    name: str, default: T, kind: kinds.Kind, words: str, *, group: str, secret: bool = False, caution: str = ""
+) -> T:
     """A dataclass field that carries its row; typed as its value so that ``Settings`` stays strictly typed."""
-    row = Row(name, group, kind, words, secret, default)
+    row = Row(name, group, kind, words, secret, default, caution=caution)
     return dataclasses.field(default=default, metadata={"row": row})
 
 
 def _group(group: str) -> Callable[..., Any]:
-    def make(name: str, default: T, kind: kinds.Kind, words: str, secret: bool = False) -> T:
-        return _env(name, default, kind, words, group=group, secret=secret)
+    def make(name: str, default: T, kind: kinds.Kind, words: str, *, secret: bool = False, caution: str = "") -> T:
+        return _env(name, default, kind, words, group=group, secret=secret, caution=caution)
 
     return make
 
@@ -205,15 +209,17 @@ class Settings:
     relay_timeout: int = _LEG(
         "RELAY_TIMEOUT", 0, kinds.COUNT, "Longest whole upstream request in seconds; 0 = no limit."
     )
-    connect_timeout: int = _LEG("GATEWRIGHT_CONNECT_TIMEOUT", 10, kinds.POSITIVE, "Seconds to connect to an upstream.")
+    connect_timeout: int = _LEG(
+        "GATEWRIGHT_CONNECT_TIMEOUT", 10, kinds.POSITIVE, "Seconds to connect to an upstream, TLS included."
+    )
     first_byte_timeout: int = _LEG(
-        "GATEWRIGHT_FIRST_BYTE_TIMEOUT", 600, kinds.POSITIVE, "Seconds until an upstream's answer begins."
+        "GATEWRIGHT_FIRST_BYTE_TIMEOUT", 300, kinds.POSITIVE, "Seconds until an upstream's answer begins."
     )
     streaming_timeout: int = _LEG(
         "STREAMING_TIMEOUT", 300, kinds.POSITIVE, "Longest silence between two chunks of a stream."
     )
     relay_idle_conn_timeout: int = _LEG(
-        "RELAY_IDLE_CONN_TIMEOUT", 20, kinds.COUNT, "Seconds an idle upstream connection is kept."
+        "RELAY_IDLE_CONN_TIMEOUT", 20, kinds.COUNT, "Seconds an idle upstream connection is kept; 0 = no limit."
     )
     relay_max_idle_conns: int = _LEG(
         "RELAY_MAX_IDLE_CONNS", 500, kinds.POSITIVE, "Idle upstream connections per worker."
@@ -222,14 +228,18 @@ class Settings:
         "RELAY_MAX_IDLE_CONNS_PER_HOST", 100, kinds.POSITIVE, "Idle upstream connections per worker and host."
     )
     stream_scanner_max_buffer_mb: int = _LEG(
-        "STREAM_SCANNER_MAX_BUFFER_MB", 64, kinds.POSITIVE, "Longest event of a stream."
+        "STREAM_SCANNER_MAX_BUFFER_MB", 16, kinds.POSITIVE, "Longest event of a stream."
     )
     max_file_download_mb: int = _LEG("MAX_FILE_DOWNLOAD_MB", 20, kinds.POSITIVE, "Largest file fetched for a request.")
     force_stream_option: bool = _LEG(
         "FORCE_STREAM_OPTION", True, kinds.SWITCH, "Upstreams are asked for usage in streams, whatever the client said."
     )
     tls_insecure_skip_verify: bool = _LEG(
-        "TLS_INSECURE_SKIP_VERIFY", False, kinds.SWITCH, "Upstream certificates are not checked (dangerous)."
+        "TLS_INSECURE_SKIP_VERIFY",
+        False,
+        kinds.SWITCH,
+        "Upstream certificates are not checked (dangerous).",
+        caution="upstreams' certificates are NOT checked: whoever stands on the way can read every key and every call",
     )
 
     session_secret: str = _KEYS(

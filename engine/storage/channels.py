@@ -53,6 +53,7 @@ class ChannelRow:
     status_code_mapping: dict[int, int]
     param_override: dict[str, Any]
     header_override: dict[str, Any]
+    system_prompt: str
     setting: dict[str, Any]
     settings: dict[str, Any]
     config: dict[str, Any]
@@ -67,8 +68,8 @@ class ChannelRow:
 
 _WANTED = (
     "id type status name key models group priority weight base_url other open_ai_organization model_mapping"
-    " status_code_mapping param_override header_override setting settings config channel_info other_info auto_ban tag"
-    " test_model test_time response_time created_time"
+    " status_code_mapping param_override header_override system_prompt setting settings config channel_info other_info"
+    " auto_ban tag test_model test_time response_time created_time"
 )
 
 
@@ -132,6 +133,12 @@ def _row(row: dict[Any, Any], numbered: str) -> ChannelRow:
             return {}
         return found
 
+    def texts(name: str) -> dict[str, str]:
+        found = mapping(name)
+        if not all(isinstance(value, str) for value in found.values()):
+            faults.append(name)
+        return {key: value for key, value in found.items() if isinstance(value, str)}
+
     def word(name: str) -> str:
         return str(row.get(name) or "")
 
@@ -154,10 +161,11 @@ def _row(row: dict[Any, Any], numbered: str) -> ChannelRow:
         base_url=word("base_url").strip(),
         other=word("other"),
         organization=word("open_ai_organization"),
-        model_mapping={k: v for k, v in mapping("model_mapping").items() if isinstance(v, str)},
+        model_mapping=texts("model_mapping"),
         status_code_mapping=_statuses(mapping("status_code_mapping")),
         param_override=mapping("param_override"),
         header_override=mapping("header_override"),
+        system_prompt=word("system_prompt"),
         setting=mapping("setting"),
         settings=mapping("settings"),
         config=mapping("config"),

@@ -7,6 +7,7 @@ on a connection of the thread's own. Knows tables' columns only as names; errors
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import sys
@@ -21,6 +22,7 @@ from sqlalchemy import Connection, Engine, NullPool, Select, create_engine, even
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from engine.observe import Once
 from engine.storage import migrations, slow
 from engine.storage.bounds import Bounds, seconds, watched
 from engine.storage.dsn import StorageError, Target, resolve
@@ -31,6 +33,7 @@ __all__ = ["Database", "DatabaseSettings", "Query", "StorageError", "connect", "
 
 T = TypeVar("T")
 Columns = Mapping[str, frozenset[str]]
+_logger = logging.getLogger("gatewright.storage")
 _LOCK_WAIT = 60.0
 _POOL_WAIT = 5.0
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.05
@@ -99,6 +102,7 @@ class Database:
         self.slow_ms = 0
         self.vault = Vault("")
         self.stamp = ""
+        self.left_out = Once(_logger)
         self._target = target
         self._reader = reader
         self._writer = writer

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 from sqlalchemy import select
 
 from engine.storage.database import Database
 from engine.storage.tables.core import options
 from engine.storage.vault import OPTION, SealedError
-
-_logger = logging.getLogger("gatewright.storage")
 
 
 def load(db: Database) -> dict[str, str]:
@@ -18,9 +14,11 @@ def load(db: Database) -> dict[str, str]:
     with db.read() as connection:
         rows = connection.execute(select(options.c.key, options.c.value)).all()
     found: dict[str, str] = {}
+    left_out: list[str] = []
     for key, value in rows:
         try:
             found[str(key)] = db.vault.open(value or "", OPTION)
         except SealedError as error:
-            _logger.warning("option %s is left out: %s", key, error)
+            left_out.append(f"option {key} is left out: {error}")
+    db.left_out.say(left_out)
     return found

@@ -44,10 +44,27 @@ def apply(auth: Mapping[str, Any] | None, secret: str | None, headers: HeaderLis
         raise TransportError("invalid", f"auth scheme {name!r} is not known: expected {', '.join(SCHEMES)} or none")
     if name == "header" and not auth.get("name"):
         raise TransportError("invalid", "auth scheme 'header' needs the header's name")
-    if not secret:
-        raise TransportError("invalid", f"auth scheme {name!r} needs a credential and the channel has none")
+    if (why := unfit(auth, secret)) is not None:
+        raise TransportError("invalid", why)
     # A line end at the end of a secret comes from files and copying; inside it nothing good can be meant.
-    secret = secret.strip()
+    secret = (secret or "").strip()
+    return scheme(auth, secret, headers, url) if secret else url
+
+
+def carries_secret(auth: Mapping[str, Any] | None) -> bool:
+    """Whether calls carry a credential."""
+    return str((auth or {}).get("scheme", "none")) != "none"
+
+
+def unfit(auth: Mapping[str, Any] | None, secret: str | None) -> str | None:
+    """Why a credential can't be sent; nothing where it can, or where none is needed."""
+    if auth is None or not carries_secret(auth):
+        return None
+    secret = (secret or "").strip()
+    if not secret:
+        if auth.get("optional"):
+            return None
+        return f"auth scheme {auth.get('scheme')!r} needs a credential and the channel has none"
     if not secret.isascii() or not secret.isprintable():
-        raise TransportError("invalid", "the channel's credential holds a character that can't be sent: set it anew")
-    return scheme(auth, secret, headers, url)
+        return "the channel's credential holds a character that can't be sent: set it anew"
+    return None

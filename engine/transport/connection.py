@@ -9,11 +9,14 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import struct
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
+from engine.transport.egress import time_limit
 from engine.transport.faults import TransportError
 from engine.transport.limits import Limits, Timeouts
 from engine.transport.patience import LEAST, Patience, patience
@@ -22,6 +25,7 @@ from engine.transport.wire import Reading
 
 Key = tuple[str, str, int, str]
 _CHUNK = 65_536
+_TCP_INFO = 256
 # One dead address among several must not eat the whole connect time.
 _TRY_NEXT_AFTER = 3.0
 _GONE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
@@ -92,13 +96,15 @@ def _poll() -> Any:
 class Connection:
     """A connected socket, its parser and what the pool must know of it."""
 
-    __slots__ = ("_patience", "_poller", "_timeout", "_watcher", "key", "reading", "since", "sock", "used")
+    __slots__ = ("_patience", "_poller", "_timeout", "_watcher", "key", "reading", "since", "sock", "untouched", "used")
 
     def __init__(self, sock: socket.socket, key: Key, limits: Limits) -> None:
         self.sock = sock
         self.key = key
         self.reading = Reading(limits)
         self.used = False
+        self.untouched = True
+        """Nothing of the request has left."""
         self.since = 0.0
         self._timeout: float | None = -1.0
         self._poller = _poll()
@@ -120,9 +126,30 @@ class Connection:
     def send(self, data: bytes) -> None:
         """Send all; raises ``OSError``."""
         # PERF: what fits into the socket's buffer goes without sendall's memoryview and timers.
+        self.untouched = True
         sent = self.sock.send(data)
+        self.untouched = False
         if sent < len(data):
             self.sock.sendall(memoryview(data)[sent:])
+
+    def unread(self) -> bool:
+        """Whether the peer, which has ended the connection in order, can't have had the whole request before that.
+
+        Its system acknowledges what it takes in, and its end carries that count; a reset does not, and proves nothing.
+        """
+        if self.untouched:
+            return True
+        option = getattr(socket, "TCP_INFO", None)
+        if option is None:
+            return False
+        try:
+            counts = self.sock.getsockopt(socket.IPPROTO_TCP, option, _TCP_INFO)
+            (acknowledged,) = struct.unpack_from("=Q", counts, 120)
+            sent, again = struct.unpack_from("=QQ", counts, 200)
+        except (OSError, struct.error):
+            # Not Linux, or older than 4.19.
+            return False
+        return bool(acknowledged < sent - again)
 
     def receive(self) -> bool:
         """Read once and feed the parser; False when the connection ended. Raises ``OSError``, ``TransportError``."""
@@ -182,7 +209,7 @@ def dial(
             if timed_out(ex):
                 raise TransportError("connect_timeout", f"no connection to {url.authority} in time") from None
             raise TransportError("connect", f"no connection to {url.authority}: {ex.strerror or ex}") from None
-        return (sock if tls is None else _secure(sock, url, timeouts, deadline, handle, tls)), address
+        return (sock if tls is None else _secure(sock, url, until(0.0, end), handle, tls)), address
     raise TransportError("dns", f"the name {url.host!r} has no address")
 
 
@@ -200,17 +227,17 @@ def _connect(address: str, port: int, limit: float | None, handle: Handle) -> so
     return sock
 
 
-def _secure(
-    sock: socket.socket, url: Url, timeouts: Timeouts, deadline: float, handle: Handle, tls: ssl.SSLContext
-) -> socket.socket:
+def _secure(sock: socket.socket, url: Url, limit: float | None, handle: Handle, tls: ssl.SSLContext) -> socket.socket:
     try:
         # A TLS end without its closing alert must show as such: it could be anybody's cut.
         sock = secured = tls.wrap_socket(
             sock, server_hostname=url.host, suppress_ragged_eofs=False, do_handshake_on_connect=False
         )
         handle.attach(secured)
-        secured.settimeout(until(timeouts.tls, deadline))
-        secured.do_handshake()
+        secured.settimeout(limit)
+        # the socket's own limit may begin anew with each record of the peer's
+        with time_limit(limit) if limit else nullcontext():
+            secured.do_handshake()
     except (OSError, ValueError) as ex:
         sock.close()
         if handle.aborted:

@@ -15,7 +15,7 @@ from engine.transport.url import parse_url
 from engine.transport.wire import Headers
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_TIMEOUTS = Timeouts(connect=10.0, tls=10.0, first_byte=30.0, idle=30.0, total=60.0)
+_TIMEOUTS = Timeouts(connect=10.0, first_byte=30.0, idle=30.0, total=60.0)
 
 
 def fetch(

@@ -31,14 +31,22 @@ __all__ = ["Answer", "Handle", "Limits", "Pool", "Timeouts", "Url", "default_tls
 _SWEEP_SECONDS = 5.0
 
 
+_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
+"""RFC 9110, 9.2.2: doing it twice is doing it once."""
+
+
 class _StaleError(Exception):
-    """A kept connection ended before any byte of an answer: the request may go out once more on a fresh one."""
+    """A kept connection ended before the request could be read: it may go out once more on a fresh one."""
 
 
-def default_tls() -> ssl.SSLContext:
-    """A verifying context that trusts the system's authorities and the ones that certifi carries."""
+def default_tls(*, verify: bool = True) -> ssl.SSLContext:
+    """A context that trusts the system's authorities and the ones that certifi carries; or whoever answers."""
     context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
+    if verify:
+        context.load_verify_locations(certifi.where())
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -51,6 +59,7 @@ class Pool:
         self._limits = limits
         self._tls = tls
         self._idle: dict[Key, deque[Connection]] = {}
+        self._count = 0
         self._swept = time.monotonic()
 
     def send(
@@ -85,22 +94,22 @@ class Pool:
         addresses = self._guard.check(url.host, url.port)
         if handle.aborted:
             raise aborted()
-        bare = method == "HEAD"
         connection = self._take(url, addresses)
         if connection is not None:
             try:
-                return (yield from self._exchange(connection, data, timeouts, deadline, handle, bare, tick))
+                return (yield from self._exchange(connection, method, data, timeouts, deadline, handle, tick))
             except _StaleError:
                 pass
         tls = self._context() if url.secure else None
         sock, address = dial(url, addresses, timeouts, deadline, handle, tls)
         connection = Connection(sock, (url.scheme, url.host, url.port, address), self._limits)
-        return (yield from self._exchange(connection, data, timeouts, deadline, handle, bare, tick))
+        return (yield from self._exchange(connection, method, data, timeouts, deadline, handle, tick))
 
     def close(self) -> None:
         """Close the idle connections."""
         for kept in list(self._idle.values()):
             while kept:
+                self._count -= 1
                 kept.pop().close()
 
     def idle(self) -> int:
@@ -115,15 +124,15 @@ class Pool:
     def _exchange(
         self,
         connection: Connection,
+        method: str,
         data: bytes,
         timeouts: Timeouts,
         deadline: float,
         handle: Handle,
-        bare: bool,
         tick: float,
     ) -> Waiting[LegAnswer]:
         reading = connection.reading
-        reading.begin(bare=bare)
+        reading.begin(bare=method == "HEAD")
         first = until(timeouts.first_byte, deadline)
         end = time.monotonic() + first if first else 0.0
         begun = False
@@ -140,11 +149,9 @@ class Pool:
                     yield
                     continue
                 if not more:
-                    if begun or not connection.used:
-                        raise TransportError(
-                            "cut" if begun else "reset", "the upstream closed before its answer's head"
-                        )
-                    raise _StaleError
+                    if connection.used and not begun and (method in _IDEMPOTENT or connection.unread()):
+                        raise _StaleError
+                    raise TransportError("cut" if begun else "reset", "the upstream closed before its answer's head")
                 begun = True
             reading.reusable = reading.reusable and not refused
             return LegAnswer(connection, handle, timeouts.idle, deadline, self._release)
@@ -154,14 +161,15 @@ class Pool:
             if handle.aborted and isinstance(ex, Exception):
                 raise aborted() from None
             if isinstance(ex, (OSError, ValueError)):
-                raise _head_fault(ex, connection.used and not begun, timeouts, deadline) from None
+                again = connection.used and not begun and (method in _IDEMPOTENT or connection.untouched)
+                raise _head_fault(ex, again, timeouts, deadline) from None
             raise
 
     def _take(self, url: Url, addresses: tuple[str, ...]) -> Connection | None:
         now = time.monotonic()
         if now - self._swept > _SWEEP_SECONDS:
             self._sweep(now)
-        oldest = now - self._limits.idle_seconds
+        oldest = self._oldest(now)
         for address in addresses:
             kept = self._idle.get((url.scheme, url.host, url.port, address))
             while kept:
@@ -170,6 +178,7 @@ class Pool:
                 except IndexError:
                     # Another thread was faster.
                     break
+                self._count -= 1
                 if connection.since >= oldest and connection.alive():
                     return connection
                 connection.close()
@@ -185,16 +194,29 @@ class Pool:
         if kept is None:
             kept = self._idle.setdefault(connection.key, deque())
         kept.append(connection)
+        self._count += 1
         if len(kept) > self._limits.idle_per_host:
-            kept.popleft().close()
+            self._drop(kept)
+        elif self._count > self._limits.idle:
+            self._drop(min(filter(None, list(self._idle.values())), key=lambda one: one[0].since, default=kept))
+
+    def _drop(self, kept: deque[Connection]) -> None:
+        """Close the one that has been idle longest: it stands at the left, as the newest is taken first."""
+        self._count -= 1
+        kept.popleft().close()
+
+    def _oldest(self, now: float) -> float:
+        """The moment before which a connection must not have fallen idle."""
+        seconds = self._limits.idle_seconds
+        return now - seconds if seconds else 0.0
 
     def _sweep(self, now: float) -> None:
-        """Close what lay idle too long; the oldest stand at the left, as the newest is taken first."""
+        """Close what lay idle too long."""
         self._swept = now
-        oldest = now - self._limits.idle_seconds
+        oldest = self._oldest(now)
         for key, kept in list(self._idle.items()):
             while kept and kept[0].since < oldest:
-                kept.popleft().close()
+                self._drop(kept)
             if not kept:
                 self._idle.pop(key, None)
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds; 0 is no limit. ``connect`` is for all addresses together, ``idle`` the longest silence in a body."""
+    """Seconds; 0 is no limit. ``connect`` is for all addresses and TLS, ``idle`` the longest silence in a body."""
 
     connect: float = 10.0
-    tls: float = 10.0
     first_byte: float = 300.0
     idle: float = 300.0
     total: float = 0.0
@@ -21,10 +20,11 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of a pool. Idle connections go before the usual keep-alive times of servers run out."""
+    """Bounds of a pool; ``idle_seconds`` 0 is none. Idle connections go before servers' usual keep-alive is over."""
 
     idle_seconds: float = 20.0
-    idle_per_host: int = 256
+    idle: int = 500
+    idle_per_host: int = 100
     head_bytes: int = 65_536
     headers: int = 256
     read_bytes: int = 64 * 1024 * 1024

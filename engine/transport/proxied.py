@@ -27,7 +27,7 @@ from engine.transport.coding import CodingError, Inflater
 from engine.transport.connection import Handle, aborted, hang_up, until
 from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
-from engine.transport.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Timeouts
+from engine.transport.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
 from engine.transport.url import Url, parse_url
 from engine.transport.waiting import Waiting, outcome_of
 from engine.transport.wire import Headers, request_bytes
@@ -36,13 +36,22 @@ SCHEMES = ("http", "https", "socks5", "socks5h")
 _PIECE = 65_536
 
 
+def unfit(proxy: str) -> str | None:
+    """Why a proxy's address can't be used, without repeating it: it may hold a password."""
+    try:
+        parts = urlsplit(proxy)
+        fits = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    return None if fits else f"the proxy's address must be one of {'://HOST:PORT, '.join(SCHEMES)}://HOST:PORT"
+
+
 class Sender:
     """Calls through one proxy; keep one per proxy and worker."""
 
-    def __init__(self, guard: Guard, proxy: str, *, verify: bool | str = True) -> None:
-        parts = urlsplit(proxy)
-        if parts.scheme not in SCHEMES or not parts.hostname:
-            raise TransportError("invalid", f"the proxy's address must begin with one of {', '.join(SCHEMES)}")
+    def __init__(self, guard: Guard, proxy: str, *, limits: Limits = DEFAULT_LIMITS, verify: bool | str = True) -> None:
+        if (why := unfit(proxy)) is not None:
+            raise TransportError("invalid", why)
         self._guard = guard
         self._session = requests.Session()
         # PERF: looking up proxies and netrc in the environment costs 290 us a call, and the channel names its proxy.
@@ -50,7 +59,7 @@ class Sender:
         self._session.verify = verify
         self._session.headers.clear()
         self._session.proxies = {"http": proxy, "https": proxy}
-        adapter = HTTPAdapter(pool_connections=16, pool_maxsize=64, max_retries=0)
+        adapter = HTTPAdapter(pool_connections=16, pool_maxsize=limits.idle_per_host, max_retries=0)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from types import SimpleNamespace
 
-from engine.relay.table import LiveChannel, Table, build, draw
+from engine.relay.table import LiveChannel, Table, draw
 
 PROVIDER = SimpleNamespace(name="p", formats={}, base_url="http://x")
 
@@ -61,18 +61,3 @@ def test_model_mapping_follows_chains_and_ends_in_a_circle():
 def test_several_keys_take_turns_when_polling():
     one = LiveChannel(0, "a", PROVIDER, ("k1", "k2", "k3"), frozenset(), (), polling=True)
     assert sorted(one.key() for _ in range(6)) == ["k1", "k1", "k2", "k2", "k3", "k3"]
-
-
-def row(**more):
-    """A channel of the database, as far as a table reads it."""
-    maps = ("model_mapping", "status_code_mapping", "param_override", "header_override", "setting")
-    blank: dict = {name: {} for name in maps}
-    fields = {"id": 7, "name": "row", "type": 1, "numbering": "newApi", "status": 1, "keys": ("k",), "models": ("m",)}
-    fields |= {"groups": ("default",), "priority": 0, "weight": 1, "base_url": "", "faults": (), "multi": None}
-    return SimpleNamespace(**{**blank, **fields, **more})
-
-
-def test_a_channel_of_the_database_may_have_its_thinking_told_as_text():
-    program = SimpleNamespace(channels=(), legacy={("newApi", 1): "p"}, providers={"p": PROVIDER})
-    rows = [row(setting={"thinking_to_content": value}) for value in (True, False)]
-    assert [one.thinking for one in build(program, [*rows, row()], None).channels] == ["content", None, None]

@@ -43,7 +43,7 @@ def test_a_full_row_is_read(db: Database) -> None:
         weight=5,
         priority=-1,
         base_url="https://example.org",
-        model_mapping='{"m-1": "up-1", "bad": 3}',
+        model_mapping='{"m-1": "up-1"}',
         status_code_mapping='{"429": "500", "x": 1, "400": 499}',
         param_override='{"temperature": 0.5}',
         header_override='{"X-A": "{api_key}"}',

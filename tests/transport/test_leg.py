@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 from typing import Any
 
 import pytest
 
+from engine.transport import connection
 from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
 from engine.transport.leg import Handle, Limits, Pool, Timeouts
@@ -148,6 +150,27 @@ def test_the_number_of_idle_connections_is_bounded(upstream: Any) -> None:
     pool.close()
 
 
+def test_idle_connections_to_all_hosts_together_are_bounded_and_the_oldest_go(upstream: Any) -> None:
+    servers = [upstream(OK) for _ in range(3)]
+    pool = Pool(Guard(["127.0.0.1"]), Limits(idle=2))
+    for server in servers:
+        pool.send("GET", server.url, []).read()
+    assert pool.idle() == 2
+    for server in reversed(servers):
+        pool.send("GET", server.url, []).read()
+    assert [server.connections for server in servers] == [2, 1, 1]
+    pool.close()
+
+
+def test_idle_connections_without_a_time_limit_stay(upstream: Any) -> None:
+    server = upstream(OK)
+    pool = Pool(Guard(["127.0.0.1"]), Limits(idle_seconds=0))
+    pool.send("GET", server.url, []).read()
+    time.sleep(0.05)
+    assert pool.send("GET", server.url, []).reused
+    pool.close()
+
+
 def test_a_connection_that_the_server_closed_meanwhile_is_replaced(pool: Any, upstream: Any) -> None:
     server = upstream(once(OK))
     for count in (1, 2):
@@ -156,22 +179,72 @@ def test_a_connection_that_the_server_closed_meanwhile_is_replaced(pool: Any, up
         assert server.connections == count
 
 
-def test_a_stale_connection_is_retried_once_when_no_byte_came(pool: Any, upstream: Any) -> None:
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_what_was_read_on_a_kept_connection_is_never_sent_again(
+    pool: Any, upstream: Any, end: str, method: str
+) -> None:
     def script(peer: Any) -> None:
         peer.request()
         peer.say(OK)
-        if peer.number == 1:
-            # The liveness check still sees a quiet connection; it breaks only once the second request is there.
-            peer.request()
+        # The liveness check still sees a quiet connection; it breaks only once the second request is there.
+        peer.request()
+        if end == "reset":
             peer.reset()
+
+    server = upstream(script)
+    assert pool.send("POST", server.url, [], b"1").read() == b"ok"
+    assert kind_of(lambda: pool.send(method, server.url, [], b"2")) == "reset"
+    assert [request[-1:] for request in server.requests] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_what_may_be_done_twice_is_sent_again_on_a_fresh_connection(
+    pool: Any, upstream: Any, end: str, method: str
+) -> None:
+    def script(peer: Any) -> None:
+        peer.request()
+        peer.say(OK)
+        peer.request()
+        if end == "reset":
+            peer.reset()
+
+    server = upstream(script)
+    pool.send("POST", server.url, [], b"1").read()
+    server.requests.clear()
+    assert pool.send(method, server.url, []).status == 200
+    assert server.connections == 2
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux tells what the peer has taken in")
+@pytest.mark.parametrize("end", ["close", "reset"])
+def test_a_post_is_sent_again_when_the_connection_was_closed_before_it_could_be_read(
+    pool: Any, upstream: Any, monkeypatch: Any, end: str
+) -> None:
+    closed = threading.Event()
+
+    def script(peer: Any) -> None:
+        peer.request()
+        peer.say(OK, 0.05)
+        if peer.number == 1:
+            if end == "reset":
+                peer.reset()
+            else:
+                peer.sock.close()
+            closed.set()
             return
         peer.request()
 
     server = upstream(script)
-    assert pool.send("POST", server.url, [], b"1").read() == b"ok"
+    pool.send("POST", server.url, [], b"1").read()
+    assert closed.wait(5)
+    time.sleep(0.02)
+    # The end is there already; it stands for one that is on its way when the connection is looked at.
+    monkeypatch.setattr(connection.Connection, "alive", lambda _: True)
     assert pool.send("POST", server.url, [], b"2").read() == b"ok"
     assert server.connections == 2
-    assert [request[-1:] for request in server.requests] == [b"1", b"2", b"2"]
+    assert [request[-1:] for request in server.requests] == [b"1", b"2"]
 
 
 @pytest.mark.parametrize("end", ["cut", "reset"])

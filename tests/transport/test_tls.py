@@ -173,8 +173,28 @@ def test_a_server_without_tls_is_a_tls_fault(call: Any, upstream: Any) -> None:
 def test_a_silent_handshake_ends_in_time(call: Any, upstream: Any) -> None:
     server = upstream(lambda peer: peer.gone_within(3))
     started = time.monotonic()
-    assert fault(lambda: call(server, timeouts=Timeouts(tls=0.2))).kind == "connect_timeout"
+    assert fault(lambda: call(server, timeouts=Timeouts(connect=0.2))).kind == "connect_timeout"
     assert time.monotonic() - started < 1
+
+
+def test_a_handshake_that_trickles_is_bounded_as_a_whole(call: Any, upstream: Any) -> None:
+    def script(peer: Any) -> None:
+        peer.sock.recv(65536)
+        peer.say(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc", 0.1)
+        for _ in range(100):
+            peer.say(b"\x03", 0.1)
+
+    server = upstream(script)
+    started = time.monotonic()
+    assert fault(lambda: call(server, timeouts=Timeouts(connect=0.5))).kind == "connect_timeout"
+    assert time.monotonic() - started < 3
+
+
+def test_an_unknown_authority_is_taken_where_nothing_is_checked(tmp_path: Path, upstream: Any) -> None:
+    server = upstream(OK, wrap=secured(Authority(tmp_path).server("good.test")))
+    pool = Pool(Guard(["127.0.0.1"]), Limits(), default_tls(verify=False))
+    assert pool.send("GET", f"https://127.0.0.1:{server.port}/", []).read() == b"ok"
+    pool.close()
 
 
 @pytest.mark.parametrize(("proper", "expected"), [(True, b"all"), (False, None)])
