@@ -20,8 +20,8 @@ value that can't be read stops the start with a sentence that says what was expe
 (`1`, `0`, `yes`, `no`, `on`, `off` are read too, in any case); lists take commas or blanks. A secret may also be given
 as `NAME_FILE`, the path of a file that holds it. `gatewright settings` lists values and where they come from.
 
-Where documents can say the same (time limits, `limits.streamBytes` and `mediaBytes`), a Provider's word goes before that
-of a Policy of your own, and that before the setting; the shipped documents say none of it.
+Where documents can say the same (time limits, `limits.streamBytes` and `mediaBytes`), a Provider's word goes before
+that of a Policy of your own, and that before the setting; the shipped documents say none of it.
 """
 
 

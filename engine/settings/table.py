@@ -148,10 +148,10 @@ class Settings:
         "SQLite file, `?` parameters allowed; empty = `gatewright.db` in the data directory.",
     )
     sql_max_idle_conns: int = _DATA(
-        "SQL_MAX_IDLE_CONNS", 10, kinds.POSITIVE, "Idle connections kept per worker and database."
+        "SQL_MAX_IDLE_CONNS", 10, kinds.POSITIVE, "Idle connections kept per worker and database; SQLite has none."
     )
     sql_max_open_conns: int = _DATA(
-        "SQL_MAX_OPEN_CONNS", 50, kinds.POSITIVE, "Open connections per worker and database."
+        "SQL_MAX_OPEN_CONNS", 50, kinds.POSITIVE, "Open connections per worker and database, all together."
     )
     sql_max_lifetime: int = _DATA(
         "SQL_MAX_LIFETIME", 60, kinds.POSITIVE, "Seconds after which a connection is replaced."

@@ -27,6 +27,7 @@ from engine.storage import migrations, slow
 from engine.storage.bounds import Bounds, seconds, watched
 from engine.storage.dsn import StorageError, Target, resolve
 from engine.storage.outage import Outage
+from engine.storage.pool import SharedPool, Slots
 from engine.storage.vault import Vault
 
 __all__ = ["Database", "DatabaseSettings", "Query", "StorageError", "connect", "open_database"]
@@ -314,10 +315,9 @@ def connect(target: Target, idle: int = 10, most: int = 50, lifetime: int = 60) 
     if target.kind == "sqlite":
         return _connect_sqlite(target)
     pool: dict[str, Any] = {
-        "pool_size": min(idle, most),
-        "max_overflow": max(0, most - idle),
+        "poolclass": SharedPool,
+        "slots": Slots(most, idle, _POOL_WAIT),
         "pool_recycle": lifetime,
-        "pool_timeout": _POOL_WAIT,
         "hide_parameters": True,
         "connect_args": dict(target.arguments),
     }

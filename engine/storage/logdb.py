@@ -39,8 +39,7 @@ def open_logs(settings: LogSettings, db: Database, *, migrate: bool = False) -> 
         raise StorageError(str(error).replace("SQL_DSN", "LOG_SQL_DSN")) from None
     try:
         if migrate:
-            with opened.read() as connection, migrations.locked(connection):
-                opened.write(lambda inner: len(create(inner, [logs, log_extra])))
+            migrations.alone(opened, lambda connection: len(create(connection, [logs, log_extra])))
         opened.bounds = db.bounds
         opened.watch(settings.sql_slow_threshold_ms)
     except BaseException:

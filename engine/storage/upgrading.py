@@ -55,8 +55,7 @@ def upgrade(db: Database, numbering: str = "") -> Upgraded:
             connection.execute(facts.insert().values(name=_STAMP, value=str(time.time())))
         return added, steps
 
-    with db.read() as connection, migrations.locked(connection):
-        added, steps = db.write(work)
+    added, steps = migrations.alone(db, work)
     db.look()
     db.prepared.clear()
     tables, columns, indexes, left = map(tuple, (added.tables, added.columns, added.indexes, added.left))

@@ -7,15 +7,17 @@ even imported (it takes 0.2 s).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, inspect, text
 
 from engine.storage.dsn import StorageError
 
+T = TypeVar("T")
 HEAD = "0003"
 VERSION_TABLE = "gatewright_alembic"
 _LOCK = 0x67617465
@@ -29,7 +31,7 @@ class _Database(Protocol):
     """What is needed of the open database."""
 
     def read(self) -> AbstractContextManager[Connection]: ...
-    def write(self, work: Callable[[Connection], bool], *, durable: bool = True) -> bool: ...
+    def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T: ...
 
 
 def bring_up(db: _Database) -> bool:
@@ -37,28 +39,31 @@ def bring_up(db: _Database) -> bool:
     with db.read() as connection:
         if revision(connection) == HEAD:
             return False
-        # held on a connection of its own until the migration is committed; SQLite's BEGIN IMMEDIATE is lock enough
-        with locked(connection):
-            return db.write(_upgrade)
+    return alone(db, _upgrade)
 
 
-@contextmanager
-def locked(connection: Connection) -> Iterator[None]:
-    """Keep every other process from changing the schema meanwhile."""
+def alone(db: _Database, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` in one transaction while no other process changes the schema. It takes one connection, no more."""
+    return db.write(partial(_locked, work=work))
+
+
+def _locked(connection: Connection, work: Callable[[Connection], T]) -> T:
     kind = connection.dialect.name
+    if kind == "sqlite":  # BEGIN IMMEDIATE is lock enough
+        return work(connection)
     if kind == "postgresql":
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
-    elif kind != "sqlite":
-        asked = {"name": _LOCK_NAME, "wait": _LOCK_WAIT}
-        if connection.execute(text(f"SELECT GET_LOCK({_LOCK_OF}, :wait)"), asked).scalar() != 1:
-            raise StorageError("another process has been migrating this database for two minutes; try again later")
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        return work(connection)
+    asked = {"name": _LOCK_NAME, "wait": _LOCK_WAIT}
+    if connection.execute(text(f"SELECT GET_LOCK({_LOCK_OF}, :wait)"), asked).scalar() != 1:
+        raise StorageError("another process has been migrating this database for two minutes; try again later")
     try:
-        yield
+        done = work(connection)
+        # the lock is the connection's and not the transaction's: what was done must be there when it is given back
+        connection.exec_driver_sql("COMMIT")
+        return done
     finally:
-        if kind == "postgresql":
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
-        elif kind != "sqlite":
-            connection.execute(text(f"SELECT RELEASE_LOCK({_LOCK_OF})"), {"name": _LOCK_NAME})
+        connection.execute(text(f"SELECT RELEASE_LOCK({_LOCK_OF})"), {"name": _LOCK_NAME})
 
 
 def revision(connection: Connection) -> str | None:
