@@ -1,0 +1,19 @@
+"""A worker that follows many changes of documents keeps the program that runs, and none of those before."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import ROOT
+
+
+def test_memory_is_flat_over_two_hundred_changes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.server.memory", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-3000:]
+    told = json.loads(run.stdout.splitlines()[-1])
+    assert told["left"] <= 2
+    assert told["grown"] < 10
