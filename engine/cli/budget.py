@@ -73,7 +73,7 @@ def list_(json_: bool) -> None:
                 "unit": one.unit,
                 "amount": one.amount,
                 "used": budgets.used(db, one, now),
-                "resets": budgets.ends(one.period, now),
+                "resets": budgets.ends(one.period, now, db.zone),
                 "warn": one.soft_percent,
             }
             for one in found

@@ -19,7 +19,9 @@ _STATUS = {1: "enabled", 2: "disabled", 3: "expired", 4: "used up"}
 def database() -> Database:
     """The database of the settings, or the end of the command."""
     try:
-        return open_database(settings.load(os.environ))
+        chosen = settings.load(os.environ)
+        chosen.put_in_force()
+        return open_database(chosen)
     except StorageError as error:
         raise click.ClickException(str(error)) from None
 

@@ -68,6 +68,7 @@ class Budgets:
         self._space = space
         self._set: dict[tuple[str, int], tuple[Budget, ...]] = {}
         self._until = 0.0
+        self._mark = budgets.zone_mark(db)
 
     def of(self, account: Account) -> Sequence[Budget]:
         """The budgets that bind this account's calls."""
@@ -96,7 +97,7 @@ class Budgets:
             total = self._used(budget, now) + self._hold(budget, amount, now)
             if total > budget.amount or (amount == 0 and total >= budget.amount):
                 self.add(held, quota=0, tokens=0)
-                raise Exceeded(_told(budget, "is used up"), budgets.ends(budget.period, now))
+                raise Exceeded(_told(budget, "is used up"), budgets.ends(budget.period, now, self._db.zone))
             if budget.soft_percent and total * 100 >= budget.amount * budget.soft_percent:
                 warnings.append(_told(budget, f"is used to {total * 100 // max(1, budget.amount)} percent"))
         held.warnings = tuple(warnings)
@@ -110,7 +111,7 @@ class Budgets:
             if amount and now < (window + _WINDOWS) * _WINDOW - _LATE:
                 self._space.incr(_name("held", budget, window), -amount, self._ttl(window))
             used = quota if budget.unit == QUOTA else tokens
-            name = _name("used", budget, budgets.begins(budget.period, held.at))
+            name = self._used_name(budget, held.at)
             if used and self._space.get(name) is not None:
                 self._space.incr(name, used)
         held.parts = []
@@ -122,14 +123,18 @@ class Budgets:
             tokens = entry.row.get("prompt_tokens", 0) + entry.row.get("completion_tokens", 0)
             if entry.counted:
                 uses.append(Use(entry.user_id, entry.token_id, entry.quota, tokens, entry.created_at))
-        budgets.apply(connection, uses)
+        budgets.apply(connection, uses, self._db.zone)
+
+    def _used_name(self, budget: Budget, at: float) -> str:
+        begun = budgets.begins(budget.period, at, self._db.zone)
+        return f"{_name('used', budget, begun)}:{self._mark}"
 
     def _used(self, budget: Budget, now: float) -> int:
-        name = _name("used", budget, budgets.begins(budget.period, now))
+        name = self._used_name(budget, now)
         found = self._space.get(name)
         if found is None:
             booked = budgets.used(self._db, budget, now)
-            until = budgets.ends(budget.period, now) + _WINDOW - now
+            until = budgets.ends(budget.period, now, self._db.zone) + _WINDOW - now
             self._space.cas(name, None, str(booked).encode(), until)
             found = self._space.get(name) or str(booked).encode()
         return int(found)

@@ -46,8 +46,8 @@ class Follower:
             loaded = gevent.get_hub().threadpool.apply(self.load, (hash_,))
             self.swap(loaded)
             del loaded
-            # A program's functions and their module hold each other, and the collector's own full passes are rare: programs
-            # would pile up. PERF: 7 ms of CPU for a release; what was there before the fork is frozen.
+            # A program's functions and their module hold each other, and full passes of the collector are rare:
+            # programs would pile up. PERF: 7 ms of CPU for a release; what was there before the fork is frozen.
             gc.collect()
         except Exception:  # a release that can't be taken up must not end the one that runs
             self.log.exception("release %s can't be taken up; %s goes on", hash_[:12], self.running[:12])

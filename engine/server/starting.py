@@ -18,6 +18,7 @@ from engine.server import building, demo
 from engine.server.application import Gateway, StartError
 from engine.server.children import Child, ChildError, in_child
 from engine.settings import Settings
+from engine.storage import budgets
 from engine.storage.database import open_database
 from engine.storage.logdb import open_logs
 from engine.storage.people import first_start
@@ -38,6 +39,7 @@ def serve(settings: Settings, *, with_demo: bool = False) -> None:
     """Run the server; comes back when it has stopped."""
     for said in settings.warnings:
         sys.stderr.write(f"warning: {said}\n")
+    settings.put_in_force()
     check_port(settings.bind, settings.port)
     make_directories(settings)
     beside: list[Child] = []
@@ -102,6 +104,7 @@ def bring_up(settings: Settings, first: First) -> None:
         db = open_database(settings)
         try:
             made = first_start(db)
+            budgets.follow_zone(db)
             logs = open_logs(settings, db, migrate=True)
             if logs is not db:
                 logs.close()

@@ -10,9 +10,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 TRUE = frozenset(("1", "t", "true", "yes", "on"))
 FALSE = frozenset(("0", "f", "false", "no", "off"))
+_LIBRARY_ZONE = re.compile(r":.+|/.+|(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]+>)[+-]?\d.*")
+"""``CST-8``, ``:Europe/Berlin``, a file: for the system's library to read."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EGRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\](?P<mask>/\d+)?|(?P<four>[0-9.]+(?:/\d+)?))(?::(?P<port>\d+))?")
 
@@ -84,6 +87,16 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def zone(text: str) -> str:
+    """A time zone by its name in the zone database, or in the forms that the system's library takes besides."""
+    if not _LIBRARY_ZONE.fullmatch(text):
+        try:
+            ZoneInfo(text)
+        except (ValueError, ZoneInfoNotFoundError, OSError):
+            raise ValueError("expected a time zone such as UTC, Europe/Berlin or Asia/Shanghai") from None
+    return text
+
+
 def secret(text: str) -> str:
     """A secret of the operator's own; the text that sample files carry is refused."""
     if text == "random_string":
@@ -101,3 +114,4 @@ NETWORKS = Kind("list of CIDR", networks)
 EGRESS = Kind("list of CIDR[:port]", egress)
 NAMES = Kind("list of names", names)
 SECRET = Kind("secret", secret)
+ZONE = Kind("time zone", zone)

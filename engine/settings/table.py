@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from engine import paths
 from engine.settings import kinds
@@ -65,7 +67,7 @@ class Settings:
     port: int = _HTTP("PORT", 3000, kinds.PORT, "Port to listen on.")
     bind: str = _HTTP("GATEWRIGHT_BIND", "0.0.0.0", kinds.TEXT, "Address to listen on; `make run` uses 127.0.0.1.")  # noqa: S104
     workers: int = _HTTP("GATEWRIGHT_WORKERS", 0, kinds.COUNT, "Worker processes; 0 = one per processor, at most 8.")
-    timezone: str = _HTTP("TZ", "", kinds.TEXT, "Time zone of logs and of daily boundaries; empty = the machine's.")
+    timezone: str = _HTTP("TZ", "", kinds.ZONE, "Time zone of logs and of daily boundaries; empty = the machine's.")
     debug: bool = _HTTP("DEBUG", False, kinds.SWITCH, "Debug lines in the log.")
     access_log: bool = _HTTP(
         "GATEWRIGHT_ACCESS_LOG", False, kinds.SWITCH, "A line on stdout for each answer, keys masked."
@@ -257,6 +259,20 @@ class Settings:
     """Where each value that isn't a default came from: pairs of variable and source."""
     warnings: tuple[str, ...] = ()
     """What the log should say about variables that were set in vain."""
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The time zone by its name; None where only the process itself knows it (``put_in_force``)."""
+        try:
+            return ZoneInfo(self.timezone) if self.timezone else None
+        except (ValueError, ZoneInfoNotFoundError, OSError):
+            return None
+
+    def put_in_force(self) -> None:
+        """Have this process, and those that it begins, tell the time in the zone that was set, wherever it was set."""
+        if self.timezone:
+            os.environ["TZ"] = self.timezone
+            time.tzset()
 
     @property
     def spec_directory(self) -> Path:

@@ -2,7 +2,7 @@
 
 Definitions are set, listed and removed here; ``apply(connection, uses)`` counts finished calls inside the transaction
 that books them, so the count is exact. A new budget starts with what the log rows of its running period say. Periods
-begin at midnight, on Monday, on the first, in the server's time zone. Whether a call may go on is decided elsewhere.
+begin at midnight, on Monday, on the first, in the zone of the settings. Whether a call may go on is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from engine.storage.database import Database, StorageError
 from engine.storage.log_rows import CONSUME
 from engine.storage.tables.ledger import ledger
-from engine.storage.tables.own import budget_use, budgets
+from engine.storage.tables.own import budget_use, budgets, facts
 
 KEY, USER = "key", "user"
 PERIODS = ("day", "week", "month")
 QUOTA, TOKENS = "quota", "tokens"
 _MOST = 2**62
+_ZONE = "budget zone"
 Holder = tuple[str, int]
 
 
@@ -53,9 +54,9 @@ class Use:
     at: int
 
 
-def begins(period: str, now: float) -> int:
-    """When the period that ``now`` lies in began."""
-    day = datetime.datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+def begins(period: str, now: float, zone: datetime.tzinfo | None) -> int:
+    """When the period that ``now`` lies in began, in a time zone (None: the process's own)."""
+    day = datetime.datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     if period == "week":
         day -= datetime.timedelta(days=day.weekday())
     elif period == "month":
@@ -63,9 +64,9 @@ def begins(period: str, now: float) -> int:
     return int(day.timestamp())
 
 
-def ends(period: str, now: float) -> int:
+def ends(period: str, now: float, zone: datetime.tzinfo | None) -> int:
     """When the period that ``now`` lies in ends."""
-    day = datetime.datetime.fromtimestamp(begins(period, now))
+    day = datetime.datetime.fromtimestamp(begins(period, now, zone), zone)
     if period == "month":
         return int((day + datetime.timedelta(days=32)).replace(day=1).timestamp())
     return int((day + datetime.timedelta(days=7 if period == "week" else 1)).timestamp())
@@ -91,13 +92,13 @@ def _listed(connection: Connection) -> list[Budget]:
 def used(db: Database, budget: Budget, now: float) -> int:
     """What was used of a budget in its running period, as far as it is booked."""
     with db.read() as connection:
-        return int(connection.execute(select(budget_use.c.used).where(*_place(budget, now))).scalar() or 0)
+        return int(connection.execute(select(budget_use.c.used).where(*_place(budget, now, db.zone))).scalar() or 0)
 
 
-def _place(budget: Budget, now: float) -> tuple[Any, ...]:
+def _place(budget: Budget, now: float, zone: datetime.tzinfo | None) -> tuple[Any, ...]:
     use = budget_use.c
     same = (use.holder == budget.holder, use.holder_id == budget.holder_id, use.period == budget.period)
-    return (*same, use.unit == budget.unit, use.begins == begins(budget.period, now))
+    return (*same, use.unit == budget.unit, use.begins == begins(budget.period, now, zone))
 
 
 def put(db: Database, log_db: Database, budget: Budget) -> None:
@@ -107,7 +108,7 @@ def put(db: Database, log_db: Database, budget: Budget) -> None:
     if not 0 <= budget.amount <= _MOST or not 0 <= budget.soft_percent <= 100:
         raise StorageError("a budget has an amount of 0 or more, and warns at 0 to 100 percent of it")
     now = time.time()
-    since = begins(budget.period, now)
+    since = begins(budget.period, now, db.zone)
     spent = _logged(log_db, budget, since) + _unlogged(db, budget, since)
     row = {name: getattr(budget, name) for name in ("holder", "holder_id", "period", "unit", "amount", "soft_percent")}
     place = {**{name: row[name] for name in ("holder", "holder_id", "period", "unit")}}
@@ -117,10 +118,8 @@ def put(db: Database, log_db: Database, budget: Budget) -> None:
         new = connection.execute(delete(budgets).where(*same)).rowcount == 0
         connection.execute(insert(budgets).values({**row, "created_at": int(now)}))
         if new:
-            connection.execute(delete(budget_use).where(*_place(budget, now)))
-            connection.execute(
-                insert(budget_use).values({**place, "begins": begins(budget.period, now), "used": spent})
-            )
+            connection.execute(delete(budget_use).where(*_place(budget, now, db.zone)))
+            connection.execute(insert(budget_use).values({**place, "begins": since, "used": spent}))
         return 0
 
     db.write(work)
@@ -141,13 +140,50 @@ def _logged(log_db: Database, budget: Budget, since: int) -> int:
 
 def _unlogged(db: Database, budget: Budget, since: int) -> int:
     """What calls used since then of which the operator wants no log row."""
+    # older rows have nothing there, and a log row
+    with db.read() as connection:
+        return _ledgered(connection, budget, since, ledger.c.logged == False)  # noqa: E712 - SQL
+
+
+def _ledgered(connection: Connection, budget: Budget, since: int, *more: Any) -> int:
+    """What the ledger says was used since then."""
     row = ledger.c
     holder = row.user_id if budget.holder == USER else row.token_id
     amount = row.quota if budget.unit == QUOTA else row.prompt_tokens + row.completion_tokens
-    bare = row.logged == False  # noqa: E712 - SQL; older rows have nothing there, and a log row
-    wanted = (holder == budget.holder_id, row.created_at >= since, row.counted == True, bare)  # noqa: E712
+    wanted = (holder == budget.holder_id, row.created_at >= since, row.counted == True, *more)  # noqa: E712 - SQL
+    return int(connection.execute(select(func.sum(amount)).where(*wanted)).scalar() or 0)
+
+
+def zone_mark(db: Database) -> str:
+    """The zone that periods are counted in, and since when: another text after each change of it."""
     with db.read() as connection:
-        return int(connection.execute(select(func.sum(amount)).where(*wanted)).scalar() or 0)
+        return str(connection.execute(select(facts.c.value).where(facts.c.name == _ZONE)).scalar() or "")
+
+
+def follow_zone(db: Database) -> bool:
+    """Where periods begin at other times than before, count anew from the ledger what was used in the running ones.
+
+    True if so. Called at the start, before there are workers.
+    """
+    name = str(db.zone) if db.zone is not None else time.strftime("%z")
+    known = zone_mark(db)
+    if known.partition("@")[0] == name:
+        return False
+    now = time.time()
+
+    def work(connection: Connection) -> int:
+        for budget in _listed(connection) if known else ():
+            since = begins(budget.period, now, db.zone)
+            row = {name: getattr(budget, name) for name in ("holder", "holder_id", "period", "unit")}
+            connection.execute(delete(budget_use).where(*_place(budget, now, db.zone)))
+            spent = _ledgered(connection, budget, since)
+            connection.execute(insert(budget_use).values({**row, "begins": since, "used": spent}))
+        connection.execute(delete(facts).where(facts.c.name == _ZONE))
+        connection.execute(insert(facts).values(name=_ZONE, value=f"{name}@{time.time_ns()}"))
+        return 0
+
+    db.write(work)
+    return bool(known)
 
 
 def remove(db: Database, which: int) -> bool:
@@ -155,7 +191,7 @@ def remove(db: Database, which: int) -> bool:
     return db.write(lambda c: c.execute(delete(budgets).where(budgets.c.id == which)).rowcount) == 1
 
 
-def apply(connection: Connection, uses: Iterable[Use]) -> None:
+def apply(connection: Connection, uses: Iterable[Use], zone: datetime.tzinfo | None) -> None:
     """Count finished calls towards the budgets of their keys and users, as these are set now."""
     set_now = _listed(connection)
     if not set_now:
@@ -168,7 +204,7 @@ def apply(connection: Connection, uses: Iterable[Use]) -> None:
     for one in set_now:
         for use in by_holder.get((one.holder, one.holder_id), ()):
             amount = use.quota if one.unit == QUOTA else use.tokens
-            place = (one.holder, one.holder_id, one.period, one.unit, begins(one.period, use.at))
+            place = (one.holder, one.holder_id, one.period, one.unit, begins(one.period, use.at, zone))
             sums[place] = sums.get(place, 0) + amount
     for place, amount in sorted(sums.items()):  # in one order, so that two such transactions wait and never deadlock
         names = ("holder", "holder_id", "period", "unit", "begins")

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -61,6 +62,8 @@ class DatabaseSettings(Protocol):
     def sql_slow_threshold_ms(self) -> int: ...
     @property
     def crypto_secret(self) -> str: ...
+    @property
+    def zone(self) -> tzinfo | None: ...
 
 
 class Query:
@@ -104,6 +107,8 @@ class Database:
         self.vault = Vault("")
         self.stamp = ""
         self.left_out = Once(_logger)
+        self.zone: tzinfo | None = None
+        """Where days begin; None: as the process tells the time."""
         self._target = target
         self._reader = reader
         self._writer = writer
@@ -304,6 +309,7 @@ def open_database(settings: DatabaseSettings, *, migrate: bool = True, bounds: B
         db._opening = False
         db.watch(settings.sql_slow_threshold_ms)
         db.vault = Vault(settings.crypto_secret)
+        db.zone = settings.zone
     except BaseException:
         db.close()
         raise

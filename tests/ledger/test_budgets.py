@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -126,7 +127,7 @@ def test_what_a_dead_process_held_is_free_again_after_a_while(db: Database, tmp_
     one = worker(db, store)
     one.check(account, quota=100, tokens=0, now=NOW)
     clock[0] = NOW + 1000
-    if budgets.begins("day", NOW) == budgets.begins("day", clock[0]):
+    if budgets.begins("day", NOW, None) == budgets.begins("day", clock[0], None):
         assert one.check(account, quota=100, tokens=0, now=clock[0]).parts
     store.close()
 
@@ -144,7 +145,7 @@ def test_counts_that_shared_state_lost_come_from_the_database(
 
 
 def test_a_new_budget_starts_with_what_the_logs_say(db: Database) -> None:
-    yesterday = budgets.begins("month", NOW) - 100
+    yesterday = budgets.begins("month", NOW, None) - 100
     entries = [entry("a", 7, 3), entry("b", 5, 2), entry("c", 1000, 9, at=yesterday), entry("d", 50, 1, token=2)]
     db.write(lambda connection: len(post(connection, db, entries)))
     bound(db, 100, period="month")
@@ -167,19 +168,83 @@ def test_uses_are_counted_to_the_period_they_belong_to(db: Database) -> None:
         Use(1, 2, 9, 0, int(NOW)),
         Use(1, 1, 50, 0, int(long_ago)),
     ]
-    db.write(lambda connection: budgets.apply(connection, uses))
+    db.write(lambda connection: budgets.apply(connection, uses, None))
     assert used(db) == {("key", "day"): 11, ("key", "week"): 11, ("key", "month"): 11}
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "begun", "ended"),
+    [
+        ("Asia/Shanghai", "2026-11-28T17:00+00:00", "2026-11-29T00:00+08:00", "2026-11-30T00:00+08:00"),
+        ("America/New_York", "2026-11-28T04:59+00:00", "2026-11-27T00:00-05:00", "2026-11-28T00:00-05:00"),
+        ("Europe/Berlin", "2026-03-29T12:00+00:00", "2026-03-29T00:00+01:00", "2026-03-30T00:00+02:00"),
+        ("Europe/Berlin", "2026-10-25T12:00+00:00", "2026-10-25T00:00+02:00", "2026-10-26T00:00+01:00"),
+        ("Asia/Kathmandu", "2026-11-28T18:14+00:00", "2026-11-28T00:00+05:45", "2026-11-29T00:00+05:45"),
+    ],
+)
+def test_days_begin_where_the_zone_says_whatever_the_process_is_in(zone: str, now: str, begun: str, ended: str) -> None:
+    def moment(text: str) -> int:
+        return int(datetime.datetime.fromisoformat(text).timestamp())
+
+    assert budgets.begins("day", moment(now), ZoneInfo(zone)) == moment(begun)
+    assert budgets.ends("day", moment(now), ZoneInfo(zone)) == moment(ended)
+
+
+def test_what_was_used_today_is_not_lost_when_the_zone_changes(
+    tmp_path: Path, store: EmbeddedStore, account: accounts.Account
+) -> None:
+    def begin(zone: str) -> Database:
+        db = open_database(Settings(data=tmp_path, timezone=zone))
+        budgets.follow_zone(db)
+        return db
+
+    def worker_on(db: Database) -> Budgets:
+        return Budgets(db, store.space("budgets"))
+
+    # two zones in both of which NOW and the seconds before it are of one day
+    first, second = [
+        zone
+        for zone in ("UTC", "Asia/Shanghai", "America/New_York", "Pacific/Auckland")
+        if budgets.begins("day", NOW, ZoneInfo(zone)) < NOW - 100
+    ][:2]
+    db = begin(first)
+    for period in budgets.PERIODS:
+        bound(db, 100, period=period)
+    mine = worker_on(db)
+    held = mine.check(account, quota=40, tokens=0, now=NOW)
+    mine.add(held, quota=40, tokens=0)
+    db.write(lambda c: [post(c, db, [entry("a", 40)]), mine.book(c, [entry("a", 40)])])
+    db.close()
+    for zone, quota in ((second, 30), (first, 20)):
+        db = begin(zone)
+        mine = worker_on(db)
+        with pytest.raises(Exceeded):
+            mine.check(account, quota=61 if zone == second else 31, tokens=0, now=NOW)
+        held = mine.check(account, quota=quota, tokens=0, now=NOW)
+        mine.add(held, quota=quota, tokens=0)
+        name = f"at {zone}"
+        db.write(
+            lambda c, name=name, quota=quota, mine=mine, db=db: [
+                post(c, db, [entry(name, quota)]),
+                mine.book(c, [entry(name, quota)]),
+            ]
+        )
+        db.close()
+    db = begin(first)
+    assert set(used(db).values()) == {90}
+    assert budgets.follow_zone(db) is False
+    db.close()
 
 
 def test_periods_begin_at_midnight_on_monday_and_on_the_first() -> None:
     now = datetime.datetime(2026, 12, 31, 15, 30).timestamp()
     of = datetime.datetime.fromtimestamp
-    assert [of(budgets.begins(period, now)).isoformat(" ", "minutes") for period in budgets.PERIODS] == [
+    assert [of(budgets.begins(period, now, None)).isoformat(" ", "minutes") for period in budgets.PERIODS] == [
         "2026-12-31 00:00",
         "2026-12-28 00:00",
         "2026-12-01 00:00",
     ]
-    assert [of(budgets.ends(period, now)).isoformat(" ", "minutes") for period in budgets.PERIODS] == [
+    assert [of(budgets.ends(period, now, None)).isoformat(" ", "minutes") for period in budgets.PERIODS] == [
         "2027-01-01 00:00",
         "2027-01-04 00:00",
         "2027-01-01 00:00",

@@ -1,18 +1,9 @@
-"""Run by test_memory in a patched process: a worker's state follows 200 releases; prints what is left of them.
-
-python -m tests.server.memory DIRECTORY
-"""
+"""Run by test_memory in a patched process: a worker's state follows 200 releases; ``main`` tells what is left."""
 
 from __future__ import annotations
 
-from gevent import monkey
-
-monkey.patch_all()
-
 import gc
-import json
 import logging
-import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -77,7 +68,3 @@ def main(directory: Path) -> dict[str, Any]:
     grown = resident() - begun
     state.close()
     return {"left": left, "grown": round(grown, 1)}
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(Path(sys.argv[1]))) + "\n")

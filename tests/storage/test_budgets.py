@@ -19,7 +19,9 @@ def test_parallel_counts_add_up(db: Database) -> None:
     def count() -> None:
         try:
             for _ in range(10):
-                db.write(lambda connection: budgets.apply(connection, [Use(1, 1, 3, 0, now), Use(1, 2, 1, 0, now)]))
+                db.write(
+                    lambda connection: budgets.apply(connection, [Use(1, 1, 3, 0, now), Use(1, 2, 1, 0, now)], None)
+                )
         except BaseException as error:
             failures.append(error)
 
