@@ -36,15 +36,15 @@ def book(program: Program, *, database: bool) -> Book:
         db.close()
 
 
-def usage_of(given: Any, teller: Format, program: Program) -> dict[str, Any]:
+def usage_of(given: Any, teller: Format, program: Program, model: str) -> dict[str, Any]:
     """A usage in the hub's buckets: as given, else by the rules of the Format that it is of, else an example."""
     if not isinstance(given, dict):
         return _whole(_EXAMPLE)
     if any(name in given for name in (*counting.BUCKETS, "input_total", "calls", "meters", "models")):
         return _whole(given)
-    found = _counts(given, teller)
+    found = _counts(given, teller, model)
     if not found:
-        knowing = [item.name for item in program.formats.values() if _counts(given, item)]
+        knowing = [item.name for item in program.formats.values() if _counts(given, item, model)]
         hint = f"it is known to {', '.join(knowing)}" if knowing else "no Format knows it"
         _common.usage(
             f"--usage: nothing of it is known to {teller.name}, which would charge nothing; {hint}:"
@@ -53,9 +53,9 @@ def usage_of(given: Any, teller: Format, program: Program) -> dict[str, Any]:
     return counting.Plan(teller.usage).settle(found, given)
 
 
-def _counts(given: dict[str, Any], teller: Format) -> dict[str, Any]:
+def _counts(given: dict[str, Any], teller: Format, model: str) -> dict[str, Any]:
     """What a Format counts of a whole answer, or of its usage object alone."""
-    whole = teller.usage.at([], given) if teller.usage.at is not None else None
+    whole = teller.usage.at([], given, model) if teller.usage.at is not None else None
     plan = counting.Plan(teller.usage)
     for told in (whole, given):
         counts = plan.collect(told) if isinstance(told, dict) else {}

@@ -53,7 +53,7 @@ def command(
     body = _common.read_json(body_file) if body_file else {"model": model}
     body = body if isinstance(body, dict) else {}
     if price:
-        usage = _pricing.usage_of(_common.read_json(usage_file) if usage_file else None, caller, program)
+        usage = _pricing.usage_of(_common.read_json(usage_file) if usage_file else None, caller, program, model)
         book, now = _pricing.book(program, database=database), at.replace(tzinfo=UTC).timestamp() if at else None
         told = _pricing.explain(program, book, model, usage, body, (group, user_group, channel), now)
         (_common.print_json if json_ else _pricing.show)(told)

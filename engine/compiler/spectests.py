@@ -184,7 +184,7 @@ class _Runner:
     def _usage(self) -> Any:
         rules = self.program.formats[self.definition.name].usage
         body = self.test.get("input")
-        counts = rules.at([], body) if rules.at else None
+        counts = rules.at([], body, str((self.test.get("ctx") or {}).get("model") or "")) if rules.at else None
         return usage.normalise(counts, rules.counts, None)
 
     def _error(self) -> Any:

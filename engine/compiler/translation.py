@@ -146,7 +146,7 @@ def _response(out: Translation, here: Format, there: Format, message: Message) -
         _refusal(out, there, failed[0], ctx)
         return
     hub = given.answer(here.decode_response(out.report, body, message.header, message.request, ctx))
-    counts = here.usage.at([], body) if here.usage.at else None
+    counts = here.usage.at([], body, "") if here.usage.at else None
     if counts:
         hub["usage"] = usage.normalise(counts, here.usage.counts, None)
     out.step("hub response", hub)

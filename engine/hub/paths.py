@@ -61,21 +61,22 @@ def _selected(here: list[Any], what: str, detail: str) -> list[Any]:
 Reader = Callable[[Any], int | None]
 
 
-def reader(path: str | list[str]) -> Reader:
+def reader(path: str | list[str], *, past_zeros: bool = False) -> Reader:
     """What reads the sum of the whole numbers at a path; of several paths the first that has any.
 
-    PERF: most paths are a key or two; following them so costs a fifth of walking steps.
+    ``past_zeros``: the first that tells more than 0, as servers that speak a format by several names fill the names
+    that they don't use with zeros. PERF: most paths are a key or two; following them so costs a fifth of walking steps.
     """
     if not isinstance(path, str):
         readers = [reader(one) for one in path]
-        return lambda data: next((found for read in readers if (found := read(data)) is not None), None)
+        return partial(_first, readers, past_zeros)
     steps = compiled(path)
     keys = [detail or "" for what, detail in steps if what == "key"]
     return _by_keys(keys) if keys and len(keys) == len(steps) else partial(_count, path)
 
 
 def reader_of_all(declared: Mapping[str, str | list[str]]) -> Callable[[Any], dict[str, int]]:
-    """What reads the counts at several paths, by name.
+    """What reads the counts at several paths, by name; of several paths for one the first that tells more than 0.
 
     PERF: most paths lead below one of a few members, and a usage object has few of them.
     """
@@ -83,7 +84,9 @@ def reader_of_all(declared: Mapping[str, str | list[str]]) -> Callable[[Any], di
     """By the first key; under "" those that begin otherwise."""
     for name, path in declared.items():
         first, _, rest = path.partition(".") if isinstance(path, str) and "[" not in path else ("", "", "")
-        below.setdefault(first, []).append((name, reader(rest or path) if rest or not first else whole))
+        below.setdefault(first, []).append(
+            (name, reader(rest or path, past_zeros=True) if rest or not first else whole)
+        )
     members = list(below.items())
 
     def read_all(data: Any) -> dict[str, int]:
@@ -100,6 +103,16 @@ def reader_of_all(declared: Mapping[str, str | list[str]]) -> Callable[[Any], di
         return found
 
     return read_all
+
+
+def _first(readers: list[Reader], past_zeros: bool, data: Any) -> int | None:
+    zero = None
+    for read in readers:
+        number = read(data)
+        if number or (number is not None and not past_zeros):
+            return number
+        zero = number if zero is None else zero
+    return zero
 
 
 def _by_keys(keys: list[str]) -> Reader:

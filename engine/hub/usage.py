@@ -4,13 +4,14 @@ Takes the upstream's object and the declared rules, per count a ``path``, ``of``
 ``beside``: added to its side) and ``later`` (``replace`` or ``add``, for streams that tell usage in pieces); a Provider
 may override single counts. Gives the buckets, their derived totals, the raw object and flags where the upstream's own
 figures contradict each other. The buckets of a side always add up to that side's total as the upstream told it: what
-stands "inside" and is larger than the total is cut down and flagged, and ``beyond`` has what was cut off. Knows no
-price and no format.
+stands "inside" and is larger than the total is cut down and flagged, and ``beyond`` has what was cut off; unless the
+answer's own total is the sum with it beside, which says that it stands beside. Knows no price and no format.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import Any
 
 from engine.hub import naming, paths
@@ -38,7 +39,7 @@ class Plan:
     """Count rules made ready once for all answers that are counted by them.
 
     ``rules`` are a format's counts (or what holds them), ``overrides`` a Provider's, count by count; ``None`` as an
-    override takes a count away.
+    override takes a count away, and `calls` stand in place of all calls.
     """
 
     __slots__ = ("_adding", "_beside", "_calls", "_meters", "_models", "_names", "_read", "_several", "rules")
@@ -49,7 +50,7 @@ class Plan:
             if change is None:
                 counts.pop(name, None)
             else:
-                counts[name] = {**counts.get(name, {}), **change}
+                counts[name] = change if name == "calls" else {**counts.get(name, {}), **change}
         self.rules = counts
         single = {name: rule for name, rule in counts.items() if name not in _SPECIAL}
         self._names = tuple(single)
@@ -83,10 +84,12 @@ class Plan:
         return found
 
     def merge(self, old: Counts, new: Counts) -> Counts:
-        """A later piece over an earlier one: present counts replace, or add where the rule says so."""
-        merged = {**old, **new}
+        """A later piece over an earlier one: told counts replace, or add where the rule says so; a 0 erases nothing."""
+        merged = {**old, **{name: value for name, value in new.items() if value or name not in old}}
         for name in self._adding & old.keys() & new.keys():
             merged[name] = old[name] + new[name]
+        if "calls" in old and "calls" in new:
+            merged["calls"] = {**old["calls"], **{k: max(v, old["calls"].get(k, 0)) for k, v in new["calls"].items()}}
         if self._meters is not None and "meters" in old and "meters" in new:
             merged["meters"] = self._meters.merge(old["meters"], new["meters"])
         return merged
@@ -96,24 +99,21 @@ class Plan:
         flags: list[str] = []
         known = {name: value for name, value in counts.items() if type(value) is int}
         if known and min(known.values()) < 0:
-            flags += [f"{name}_negative" for name, value in known.items() if value < 0]
-            known = {name: max(value, 0) for name, value in known.items()}
+            known = _not_negative(known, flags)
         if "cache_write" in known:
             _split_cache_writes(known, flags)
-        usage = EMPTY.copy()
-        self._side("input", "input_fresh", INPUT_PARTS, known, usage, flags)
-        self._side("output", "output_text", OUTPUT_PARTS, known, usage, flags)
-        for name in SUBSETS:
-            if name in known:
-                room = usage["input_total" if name.startswith("input") else "output_total"]
-                usage[name] = known[name] if known[name] <= room else _cut(name, known[name], room, usage)
-        usage["calls"] = dict(counts.get("calls", {}))
+        usage, cut = self._sides(known, self._beside)
+        if known.get("total", 0) not in (0, usage["total"]):
+            apart = self._beside_by_total(known)
+            if apart:
+                usage, cut = self._sides(known, self._beside | apart)
+                flags += [f"{name}_beside" for name in sorted(apart)]
+            else:
+                cut.append("total_differs")
+        usage["calls"] = _not_negative(counts["calls"], flags) if "calls" in counts else {}
         if "meters" in counts:
-            usage["meters"] = counts["meters"]
-        usage["cache_write"] = usage["cache_write_5m"] + usage["cache_write_1h"]
-        usage["total"] = total = usage["input_total"] + usage["output_total"]
-        if known.get("total", 0) not in (0, total):
-            flags.append("total_differs")
+            usage["meters"] = _not_negative(counts["meters"], flags)
+        flags += cut
         if raw is not None:
             usage["raw"] = raw
         if flags:
@@ -122,15 +122,46 @@ class Plan:
             usage["models"] = self._billed(counts["models"])
         return usage
 
+    def _sides(self, known: dict[str, int], beside: frozenset[str]) -> tuple[Usage, list[str]]:
+        """Both sides split into their buckets, and flags of what was cut."""
+        usage: Usage = EMPTY.copy()
+        flags: list[str] = []
+        self._side("input", "input_fresh", INPUT_PARTS, known, beside, usage, flags)
+        self._side("output", "output_text", OUTPUT_PARTS, known, beside, usage, flags)
+        for name in SUBSETS:
+            if name in known:
+                room = usage["input_total" if name.startswith("input") else "output_total"]
+                usage[name] = known[name] if known[name] <= room else _cut(name, known[name], room, usage)
+        usage["cache_write"] = usage["cache_write_5m"] + usage["cache_write_1h"]
+        usage["total"] = usage["input_total"] + usage["output_total"]
+        return usage, flags
+
+    def _beside_by_total(self, known: dict[str, int]) -> frozenset[str]:
+        """Parts declared inside that stand beside their side, as the total is the sum with just them beside."""
+        sides = (("input", INPUT_PARTS), ("output", OUTPUT_PARTS))
+        parts = [name for side, names in sides if side in known for name in names if known.get(name)]
+        inside = [name for name in parts if name not in self._beside]
+        counted = sum(known.get(side, 0) for side, _ in sides)
+        missing = known["total"] - counted - sum(known[name] for name in parts if name in self._beside)
+        sets = (some for number in range(1, len(inside) + 1) for some in combinations(inside, number))
+        return frozenset(next((some for some in sets if sum(known[name] for name in some) == missing), ()))
+
     def normalise(self, raw: Any) -> Usage:
         """An upstream's whole usage object as buckets."""
         return self.settle(self.collect(raw), raw)
 
+    @staticmethod
     def _side(
-        self, side: str, rest: str, parts: tuple[str, ...], known: dict[str, int], usage: Usage, flags: list[str]
+        side: str,
+        rest: str,
+        parts: tuple[str, ...],
+        known: dict[str, int],
+        beside: frozenset[str],
+        usage: Usage,
+        flags: list[str],
     ) -> None:
         """One side's total is split into what the rules name and the rest."""
-        inside = [name for name in parts if name in known and name not in self._beside]
+        inside = [name for name in parts if name in known and name not in beside]
         total = known.get(side)
         if total is None:
             total = sum([known[name] for name in inside])
@@ -143,7 +174,7 @@ class Plan:
             usage[name] = number
             left -= number
         for name in parts:
-            if name in known and name in self._beside:
+            if name in known and name in beside:
                 usage[name] = known[name]
                 total += known[name]
         usage[rest] = left
@@ -176,6 +207,50 @@ def _cut(name: str, number: int, room: int, usage: Usage) -> int:
     """As much of a count as there is room for; what is beyond is noted apart."""
     usage.setdefault("beyond", {})[name] = number - room
     return room
+
+
+def _not_negative(counts: Mapping[str, int], flags: list[str]) -> dict[str, int]:
+    """Counts without what is below 0: nobody is paid for a call."""
+    flags += [f"{name}_negative" for name, value in counts.items() if value < 0]
+    return {name: max(value, 0) for name, value in counts.items()}
+
+
+def bounded(usage: Usage, most_tokens: int, most_calls: int) -> Usage:
+    """The usage with no side above ``most_tokens`` and no kind of calls or meter above ``most_calls``, flagged if cut.
+
+    The same object where nothing has to be cut. What the upstream told stays in ``raw``.
+    """
+    flags: list[str] = []
+    cut: Usage = {}
+    for side, parts in (("input", ("input_fresh", *INPUT_PARTS)), ("output", ("output_text", *OUTPUT_PARTS))):
+        if usage.get(f"{side}_total", 0) > most_tokens:
+            flags.append(f"{side}_above_ceiling")
+            cut |= dict(_within({name: usage.get(name, 0) for name in parts}, most_tokens))
+            cut[f"{side}_total"] = most_tokens
+            cut |= {name: min(usage.get(name, 0), most_tokens) for name in SUBSETS if name.startswith(side)}
+    for table in ("calls", "meters"):
+        above = [name for name, number in (usage.get(table) or {}).items() if number > most_calls]
+        if above:
+            flags += [f"{name}_above_ceiling" for name in above]
+            cut[table] = {**usage[table], **dict.fromkeys(above, most_calls)}
+    models = [bounded(one, most_tokens, most_calls) for one in usage.get("models") or ()]
+    if any(after is not before for after, before in zip(models, usage.get("models") or (), strict=True)):
+        cut["models"] = models
+    if not cut:
+        return usage
+    made = {**usage, **cut, "flags": [*usage.get("flags", ()), *flags]}
+    made.pop("beyond", None)
+    made["cache_write"] = made.get("cache_write_5m", 0) + made.get("cache_write_1h", 0)
+    made["total"] = made.get("input_total", 0) + made.get("output_total", 0)
+    return made
+
+
+def _within(buckets: dict[str, int], room: int) -> Iterable[tuple[str, int]]:
+    """The buckets as far as there is room for them, in their order."""
+    for name, number in buckets.items():
+        taken = min(number, room)
+        yield name, taken
+        room -= taken
 
 
 def _split_cache_writes(known: dict[str, int], flags: list[str]) -> None:

@@ -34,6 +34,8 @@ _OPAQUE_LENGTH = 1_024
 _BASE64 = re.compile(r"^(data:[^,]{0,100},)?[A-Za-z0-9+/_=-]{256}")
 
 Fetch = Callable[[str], tuple[str, bytes]]
+Look = Callable[[Mapping[str, Any]], tuple[int, int] | None]
+"""Gives the width and height of a picture by its source, if they can be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,16 @@ class Counter:
         """Whether a request to this model is counted and not estimated."""
         return self.count_input and self._rule(model).how == "counted"
 
-    def request(self, model: str, hub: Mapping[str, Any], *, stream: bool = True) -> Count:
-        """Tokens of a canonical request; pictures of which nobody knows the size count as unread."""
+    def request(self, model: str, hub: Mapping[str, Any], *, stream: bool = True, fetch: bool = True) -> Count:
+        """Tokens of a canonical request; pictures of which nobody knows the size count as unread.
+
+        ``fetch``: those at an address may be fetched.
+        """
         rule, content = self._rule(model), _asked(hub)
-        told = [(one["type"], *self._medium(rule, one, stream in self._media)) for one in content.media]
+        look = self._read if fetch else self._inline
+        told = [
+            (one["type"], *self._medium(rule, one, look if stream in self._media else None)) for one in content.media
+        ]
         media = sum(tokens for _, tokens, _ in told)
         sure = all(read for _, _, read in told)
         total = math.ceil(self._text(rule, content.texts)) + _sum(rule.pieces, content) + media
@@ -123,6 +131,11 @@ class Counter:
             rule.how if sure else "estimated",
             image=sum(tokens for kind, tokens, _ in told if kind == "image"),
         )
+
+    def at_address(self, model: str) -> int:
+        """Tokens that a medium at an address may have, of whatever kind it is."""
+        media = self._rule(model).media.values()
+        return max(pictures.tokens(one, None) if isinstance(one, Mapping) else one for one in media)
 
     def answer(self, model: str, parts: Iterable[Mapping[str, Any]]) -> Count:
         """Tokens of the parts of an answer; a picture in it counts as so many."""
@@ -145,19 +158,23 @@ class Counter:
         pool = _one_thread() if len(text) > _POOLED else None
         return rule.tokens(text) if pool is None else float(pool.apply(rule.tokens, (text,)))
 
-    def _medium(self, rule: _Rule, part: Mapping[str, Any], look: bool) -> tuple[int, bool]:
+    def _medium(self, rule: _Rule, part: Mapping[str, Any], look: Look | None) -> tuple[int, bool]:
         """Tokens of a picture, sound, film or file, and whether they are sure: worked out from its size."""
         said = rule.media[part["type"]]
         if not isinstance(said, Mapping):
             return said, False
         if part.get("detail") == "low" and "patch" not in said:
             return said["base"], True
-        measured = self._measured(part["source"]) if look else None
+        measured = look(part["source"]) if look else None
         return pictures.tokens(said, measured), measured is not None
 
-    def _measured(self, source: Mapping[str, Any]) -> tuple[int, int] | None:
+    @staticmethod
+    def _inline(source: Mapping[str, Any]) -> tuple[int, int] | None:
+        return _size(source["data"]) if isinstance(source.get("data"), str) else None
+
+    def _read(self, source: Mapping[str, Any]) -> tuple[int, int] | None:
         if isinstance(source.get("data"), str):
-            return _size(source["data"])
+            return self._inline(source)
         if self._fetch is None or not isinstance(source.get("url"), str):
             return None
         try:

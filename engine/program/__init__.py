@@ -20,12 +20,12 @@ position:
                 stream: {framing, marks, parts, ends, oneOpen, accepts, items, itemId: fn, ping, decode: fn,
                          encode: {event: fn}, usageRequest: {path: [], chunkWhen: fn}, starts, needsSum, reads,
                          texts: [dotted], says, silent as above},
-                usage: {at: fn, counts}, error: {decode: fn, encode: fn, status, rules: [rule]},
+                usage: {at: fn, counts, running}, error: {decode: fn, encode: fn, status, rules: [rule]},
                 models: {list: fn, get: fn}, countTokens: {decode: fn, encode: fn},
                 stored: {field, keep, input, output, id, prefix, paging, replay, items: fn, carry: fn, reference: fn,
                          final: fn, pending: fn, cancellable: fn, listed: fn, page: fn, deleted: fn}}
     rule       {status: [429, "5xx"] | None, when: fn, meaning, fee}
-    provider   {name, baseUrl, formats: {format: {path, stream, countTokensPath, headers}}, auth, headers, usage,
+    provider   {name, baseUrl, formats: {format: {path, stream, countTokensPath, headers}}, auth, headers, usage, calls,
                 models, requestPatches: [patch], errors: [rule], errorBody: fn, credential, groups, timeouts, discover,
                 proxy, parameters: {name: {default, words, rows: {numbering: [column]}}},
                 unsupported: {numbering: [column]}}
@@ -37,7 +37,7 @@ position:
 Arguments after ``_r``: request.decode (body, path, query, header, ctx), encode (request, ctx), foreign.clean (body) and
 instruct (body, instruction, how); response.decode (body, header, request, ctx) and encode (response, request, ctx);
 stream.decode (event, data, header, request, ctx), encode (event, part, item, message, request, ctx), itemId (item,
-message) and chunkWhen (data); usage.at (body); error.decode, rule.when and errorBody (status, header, body);
+message) and chunkWhen (data); usage.at (body, model); error.decode, rule.when and errorBody (status, header, body);
 error.encode (error, ctx); models.list (models, ctx) and get (model, ctx); countTokens.decode (body, ctx) and encode
 (count, ctx); those of ``stored`` as in ``parts``; a provider's patch (model, body, format); an alias's model (name),
 hub (name, request) and patch (name, body), where ``name`` is the map of the pattern's named groups. Only name, and what

@@ -87,7 +87,10 @@ class UsageRules:
     """Where an answer holds its counts and what each of them means."""
 
     at: Function | None
+    """(_r, body, model) -> the usage object; ``model`` is the name that the provider was asked for."""
     counts: dict[str, Any]
+    running: bool = False
+    """Each event of a stream that tells usage tells what was made until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,8 @@ class Provider:
     error_rules: ErrorMap
     error_body: Function | None
     usage: dict[str, Any]
+    calls: dict[str, Any]
+    """How calls of its tools are counted in place of the format's own way, by format."""
     models: tuple[str, ...]
     credential: dict[str, str] | None
     groups: tuple[str, ...]
@@ -222,6 +227,10 @@ class Provider:
     parameters: dict[str, Parameter] = field(default_factory=dict)
     unsupported: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Columns of older programs' channels, by numbering, that ask for what it can't do."""
+
+    def counts(self, name: str) -> dict[str, Any]:
+        """What it counts in another way than a format of this name says."""
+        return {**self.usage.get(name, {}), **({"calls": self.calls[name]} if name in self.calls else {})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ def _whole(state: RelayState, answered: Answered, status: int, raw: bytes, spare
     if failed is not None:
         raise failed
     at = attempt.format.usage.at
-    counts = at([], body) if at else None
+    counts = at([], body, attempt.model) if at else None
     outcome.usage = answered.plan.normalise(counts) if counts else {}
     whole = Whole(answered, body)
     if spare and not outcome.usage.get("output_total") and whole.empty:

@@ -70,7 +70,7 @@ def _events(call: Call, rules: Stored, record: Record) -> list[dict[str, Any]]:
     ctx = {**call.ctx(), "asked": None}
     hub: dict[str, Any] = speaker.decode_response([], record.answer, {}, {}, ctx)
     plan = Plan(speaker.usage)
-    counts = speaker.usage.at([], record.answer) if speaker.usage.at else None
+    counts = speaker.usage.at([], record.answer, call.asked) if speaker.usage.at else None
     if counts:
         hub["usage"] = plan.normalise(counts)
     assembler = Assembler(None, speaker.stream, plan=plan, native=(speaker.name, speaker.passthrough_as))

@@ -90,7 +90,7 @@ class LiveChannel:
         """Return how usage is counted in answers of a format."""
         plan = self.plans.get(spoken.name)
         if plan is None:
-            plan = self.plans[spoken.name] = Plan(spoken.usage, self.provider.usage.get(spoken.name))
+            plan = self.plans[spoken.name] = Plan(spoken.usage, self.provider.counts(spoken.name))
         return plan
 
     def mapped(self, model: str) -> str:

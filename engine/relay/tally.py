@@ -1,4 +1,4 @@
-"""Tally: tokens that are counted here because no upstream told them; the log row says so.
+"""Tally: tokens that are counted here because no upstream told them, and a bound on what one tells; the row says so.
 
 ``sent`` counts a request, ``missing`` what an answer's usage lacks; an upstream that tells all costs nothing here.
 """
@@ -8,12 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.hub.usage import bounded
 from engine.ledger.counting import Count, Counter
 from engine.relay.translate import hub_or_nothing
 
 if TYPE_CHECKING:
     from engine.relay.answers import Answered
     from engine.relay.call import Attempt, Call, Outcome
+
+_MOST_TOKENS = 20_000_000
+"""Tokens that either side of an answer may have besides those of the request's own bytes.
+
+No context is larger than some millions of tokens; hosted tools, caches, files and earlier turns that the provider
+holds fill it more than once in one answer.
+"""
+_TOKENS_PER_BYTE = 4
+"""A byte of a request is a token at most; a provider that goes over it several times may count it as often."""
+_MOST_CALLS = 10_000
 
 
 class Said(Protocol):
@@ -24,8 +35,11 @@ class Said(Protocol):
         ...
 
 
-def sent(counter: Counter, call: Call, model: str) -> Count:
-    """Return the tokens of a request; of one that no conversation can be made of, those of all that it says."""
+def sent(counter: Counter, call: Call, model: str, *, fetch: bool = True) -> Count:
+    """Return the tokens of a request; of one that no conversation can be made of, those of all that it says.
+
+    ``fetch``: pictures that stand at an address may be looked at.
+    """
     if not counter.count_input:
         return Count(0, "estimated")
     try:
@@ -33,7 +47,7 @@ def sent(counter: Counter, call: Call, model: str) -> Count:
     except RecursionError:
         hub = {}
     whole = hub or {"messages": [{"parts": [{"type": "unknown", "value": call.body}]}]}
-    return counter.request(model, whole, stream=call.stream)
+    return counter.request(model, whole, stream=call.stream, fetch=fetch)
 
 
 def functions(outcome: Outcome, priced: frozenset[str], said: Said) -> None:
@@ -73,33 +87,50 @@ def left(counter: Counter, call: Call, attempt: Attempt) -> None:
     outcome.usage_source = request.how
 
 
-def missing(counter: Counter, answered: Answered, said: Said) -> None:
-    """What the upstream did not tell of the usage is counted here, and the row says so.
+def within_reason(usage: dict[str, Any], sent_bytes: int) -> dict[str, Any]:
+    """The usage cut to what a request of so many bytes can have used, and flagged; the same object where it is less."""
+    # PERF: nearly every answer is below what the empty request may have
+    if not usage or (
+        usage.get("total", 0) <= _MOST_TOKENS and not (usage.get("calls") or usage.get("meters") or "models" in usage)
+    ):
+        return usage
+    return bounded(usage, _MOST_TOKENS + _TOKENS_PER_BYTE * sent_bytes, _MOST_CALLS)
 
-    Of an answer that broke off, or that the caller left, the upstream has told nothing or only how it began.
+
+def missing(counter: Counter, answered: Answered, said: Said) -> None:
+    """What the upstream did not tell of the usage is counted here, and the row says so; what can't be is cut.
+
+    Of an answer that broke off, or that the caller left, the upstream has told nothing or only how it began, unless
+    its format tells with each event what was made until then. The input of a request is never nothing.
     """
-    outcome, used = answered.outcome, answered.outcome.usage
+    outcome = answered.outcome
+    used = outcome.usage = within_reason(outcome.usage, len(answered.call.raw))
     whole = outcome.ended == "done"
-    if used.get("output_total") and whole:
+    told = used.get("output_total", 0)
+    if told and whole and used.get("input_total"):
         return
-    parts = list(said.parts())
-    outcome.barren = not says_something(parts)
-    if whole and used.get("input_total") and not parts:
+    if "models" in used:
         return
-    model = answered.attempt.model
-    output = counter.answer(model, parts)
-    if used.get("output_total", 0) >= output.tokens and used.get("input_total"):
+    if told and (whole or answered.attempt.format.usage.running):
+        output = Count(told, "counted", used.get("output_image", 0))
+    else:
+        parts = list(said.parts())
+        outcome.barren = not says_something(parts)
+        if whole and used.get("input_total") and not parts:
+            return
+        output = counter.answer(answered.attempt.model, parts)
+    if told >= output.tokens and used.get("input_total"):
         return
     how = output.how
     if not used.get("input_total"):
         if outcome.error is not None and not output.tokens:
             return
-        request = sent(counter, answered.call, model)
+        request = sent(counter, answered.call, answered.attempt.model)
         how = how if request.how == "counted" else request.how
         used = {**used, "input_fresh": request.tokens, "input_total": request.tokens, "input_image": request.image}
-    got = max(output.tokens, used.get("output_total", 0))
-    told = got - min(used.get("reasoning", 0), got)
-    outcome.usage = {**used, "output_text": told, "output_total": got, "total": used["input_total"] + got}
+    got = max(output.tokens, told)
+    text = got - min(used.get("reasoning", 0), got)
+    outcome.usage = {**used, "output_text": text, "output_total": got, "total": used["input_total"] + got}
     if output.image:
         outcome.usage["output_image"] = output.image
     outcome.usage_source = how

@@ -136,3 +136,78 @@ def test_buckets_are_disjoint_and_add_up(raw: dict[str, Any], cached: Any, thoug
     prompt = paths.whole(raw.get("prompt"))
     if prompt is not None and where == "input":
         assert found["input_total"] == max(prompt, 0)
+
+
+def test_a_later_zero_erases_nothing() -> None:
+    tally = usage.UsageTally(usage.Plan(BESIDE))
+    tally.add({"counts": {"input_tokens": 3100, "output_tokens": 1, "cache_read": 9000}})
+    tally.add({"counts": {"input_tokens": 0, "cache_read": 0, "cache_created": 0, "output_tokens": 40}})
+    found = tally.settle()
+    assert (found["input_fresh"], found["cache_read"], found["output_total"]) == (3100, 9000, 40)
+
+
+def test_a_later_piece_without_calls_of_a_tool_erases_none() -> None:
+    tally = usage.UsageTally(usage.Plan({**BESIDE, "calls": {"a": {"path": "calls.a"}, "b": {"path": "calls.b"}}}))
+    tally.add({"counts": {"calls": {"a": 3}}})
+    tally.add({"counts": {"calls": {"a": 1, "b": 2}}})
+    assert tally.settle()["calls"] == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("told", "read", "thought", "flags"),
+    [
+        # 10,550 = 4,000 + 6,500 + 50
+        ({"prompt": 4000, "completion": 50, "prompt_details": {"cached": 6500}, "total": 10550}, 6500, 0, "cache_read"),
+        # smaller than the prompt, but the total is the sum with it beside, too
+        ({"prompt": 4000, "completion": 50, "prompt_details": {"cached": 3000}, "total": 7050}, 3000, 0, "cache_read"),
+        # 560 = 307 + 26 + 227
+        (
+            {"prompt": 307, "completion": 26, "completion_details": {"reasoning": 227}, "total": 560},
+            0,
+            227,
+            "reasoning",
+        ),
+    ],
+)
+def test_a_part_stands_beside_where_the_total_says_so(
+    told: dict[str, Any], read: int, thought: int, flags: str
+) -> None:
+    found = usage.normalise(told, INSIDE)
+    assert (found["input_fresh"], found["cache_read"]) == (told["prompt"], read)
+    assert (found["output_text"], found["reasoning"]) == (told["completion"], thought)
+    assert (found["total"], found["flags"]) == (told["total"], [f"{flags}_beside"])
+
+
+def test_a_part_larger_than_its_whole_is_cut_where_no_total_explains_it() -> None:
+    told = {"prompt": 4000, "completion": 50, "prompt_details": {"cached": 6500}, "total": 4050}
+    found = usage.normalise(told, INSIDE)
+    assert (found["input_total"], found["cache_read"], found["beyond"]) == (4000, 4000, {"cache_read": 2500})
+
+
+def test_of_several_names_for_one_count_the_one_that_tells_something_counts() -> None:
+    rules = {**INSIDE, "cache_read": {"path": ["prompt_details.cached", "hits", "cached"], "of": "input"}}
+    told = {"prompt": 100, "completion": 1, "prompt_details": {"cached": 0}, "cached": 60}
+    assert usage.normalise(told, rules)["cache_read"] == 60
+
+
+@pytest.mark.parametrize("number", [-1, -(10**9), -(2**70)])
+def test_no_count_of_calls_or_meters_is_negative(number: int) -> None:
+    rules = {**BESIDE, "meters": {"pictures": {"path": "pictures"}}}
+    told = {"input_tokens": 10, "output_tokens": 5, "server": {"searches": number}, "pictures": number}
+    found = usage.normalise(told, rules)
+    assert (found["calls"], found["meters"]) == ({"web_search": 0}, {"pictures": 0})
+    assert found["flags"] == ["web_search_negative", "pictures_negative"]
+
+
+def test_what_can_not_be_is_cut_to_a_ceiling_and_flagged() -> None:
+    told = {"input_tokens": 2**63, "output_tokens": 10**22, "cache_read": 5, "server": {"searches": 2**40}}
+    found = usage.bounded(usage.normalise(told, BESIDE), 1000, 10)
+    assert (found["input_total"], found["output_total"], found["total"]) == (1000, 1000, 2000)
+    assert found["input_fresh"] + found["cache_read"] == 1000
+    assert found["calls"] == {"web_search": 10}
+    assert found["flags"] == ["input_above_ceiling", "output_above_ceiling", "web_search_above_ceiling"]
+
+
+def test_what_is_below_the_ceiling_is_left_alone() -> None:
+    told = usage.normalise({"input_tokens": 1000, "output_tokens": 1000, "server": {"searches": 10}}, BESIDE)
+    assert usage.bounded(told, 1000, 10) is told
