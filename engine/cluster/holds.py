@@ -30,6 +30,8 @@ _TOP, _GENERATION = 1, 2
 _STRIPES = 1024
 _SEAT_LOCK, _CLAIM_LOCK, _SWEEP_LOCK = 2_000_000, 3_000_000, 3_000_001
 """Bytes of the file's address range that stand for locks; nothing is stored there."""
+_MOST = 1 << 60
+"""What any counter holds at most; a cell has 63 bits, and sums of a few must fit, too."""
 _ORPHANS = 0
 """The seat of what dead processes had spent."""
 
@@ -108,18 +110,21 @@ class Holds:
                     left = self._left(base, top, want.balance, want.mark)
                     if left is None or left < amount:
                         return index
+                if cells[bases[index] + 4 + self.seat] + amount > _MOST:
+                    return index
             for base in bases:
                 cells[base + 4 + self.seat] += amount
             return None
 
     def settle(self, stripe: int, keys: Sequence[int], held: int, spent: int) -> None:
-        """What was held is free again, and ``spent`` of it is gone for good."""
+        """What was held is free again, and ``spent`` of it is gone for good. A counter stops at its most."""
         with self._striped(stripe):
             cells, seat = self._cells, self.seat
             for key in keys:
                 base = self._base(key, stripe)
                 cells[base + 4 + seat] -= held
-                cells[base + 4 + _SEATS + seat] += spent
+                at = base + 4 + _SEATS + seat
+                cells[at] = min(cells[at] + spent, _MOST)
 
     def commit(self, stripe: int, key: int, amount: int, *, orphan: bool = False) -> None:
         """An amount that was spent is in the database now. ``orphan``: a dead process had spent it."""
@@ -128,7 +133,7 @@ class Holds:
             base = self._base(key, stripe)
             cell = base + 4 + _SEATS + (_ORPHANS if orphan else self.seat)
             cells[cell] = max(0, cells[cell] - amount)
-            cells[base + 2] += amount
+            cells[base + 2] = min(cells[base + 2] + amount, _MOST)
 
     def mark(self, stripe: int, key: int) -> Mark:
         """This moment, to be taken before a balance is read."""

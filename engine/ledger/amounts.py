@@ -11,6 +11,8 @@ from typing import Any
 from engine.program.prices import decimal
 
 EXACT = Context(prec=120, rounding=ROUND_HALF_UP)
+MOST = (1 << 53) - 1
+"""Units of the largest charge or hold: what every database, JSON reader and counter holds exactly; $18 billion."""
 ZERO, ONE, MILLION = Decimal(0), Decimal(1), Decimal(1_000_000)
 
 multiply, add, subtract, divide = EXACT.multiply, EXACT.add, EXACT.subtract, EXACT.divide
@@ -23,13 +25,13 @@ def positive(value: Any) -> Decimal | None:
 
 
 def rounded(amount: Decimal) -> int:
-    """Whole units, halves away from zero."""
-    return int(amount.to_integral_value(ROUND_HALF_UP))
+    """Whole units, halves away from zero; ``MOST`` at most."""
+    return int(amount.to_integral_value(ROUND_HALF_UP)) if amount < MOST else MOST
 
 
 def rounded_up(amount: Decimal) -> int:
-    """Whole units, never less than the amount."""
-    return int(amount.to_integral_value(ROUND_CEILING))
+    """Whole units, never less than the amount; ``MOST`` at most."""
+    return int(amount.to_integral_value(ROUND_CEILING)) if amount < MOST else MOST
 
 
 def plain(amount: Decimal) -> str:

@@ -29,6 +29,8 @@ _WINDOW = 300
 _WINDOWS = 3
 _LATE = 20
 """Seconds before a window is forgotten in which nothing is given back to it any more."""
+_SOON = 5
+"""Seconds after which some of the calls that fill a budget may have ended."""
 _logger = logging.getLogger("gatewright.ledger")
 
 
@@ -41,7 +43,7 @@ class Space(Protocol):
 
 
 class Exceeded(GatewrightError):  # noqa: N818 - says what happened
-    """A budget is used up; ``resets`` is when its period ends (unix s)."""
+    """A budget is filled; ``resets`` is when there may be room again (unix s): its period's end, or soon."""
 
     def __init__(self, message: str, resets: int) -> None:
         super().__init__(message)
@@ -94,10 +96,13 @@ class Budgets:
         for budget in binding:
             amount = max(0, quota if budget.unit == QUOTA else tokens)
             held.parts.append((budget, amount))
-            total = self._used(budget, now) + self._hold(budget, amount, now)
+            used, reserved = self._used(budget, now), self._hold(budget, amount, now)
+            total = used + reserved
             if total > budget.amount or (amount == 0 and total >= budget.amount):
                 self.add(held, quota=0, tokens=0)
-                raise Exceeded(_told(budget, "is used up"), budgets.ends(budget.period, now, self._db.zone))
+                raise _exceeded(
+                    budget, used, reserved - amount, amount, now, budgets.ends(budget.period, now, self._db.zone)
+                )
             if budget.soft_percent and total * 100 >= budget.amount * budget.soft_percent:
                 warnings.append(_told(budget, f"is used to {total * 100 // max(1, budget.amount)} percent"))
         held.warnings = tuple(warnings)
@@ -152,6 +157,18 @@ class Budgets:
 
 def _name(what: str, budget: Budget, part: int) -> str:
     return f"{what}:{budget.holder}:{budget.holder_id}:{budget.period}:{budget.unit}:{budget.id}:{part}"
+
+
+def _exceeded(budget: Budget, used: int, reserved: int, amount: int, now: float, end: int) -> Exceeded:
+    """What filled a budget, and when to come back. ``reserved`` is held by other calls under way."""
+    anew = f"it begins anew in {max(1, int(end - now))} seconds"
+    if used >= budget.amount:
+        return Exceeded(f"{_told(budget, 'is used up')}; {anew}", end)
+    if used + amount > budget.amount:
+        lacking = f"has {budget.amount - used} left, which can't hold the {amount} that this call may use"
+        return Exceeded(f"{_told(budget, lacking)}; ask for fewer tokens, or wait: {anew}", end)
+    under_way = f"is filled by calls under way, which hold {reserved} of it besides {used} used"
+    return Exceeded(f"{_told(budget, under_way)}; try again when some of them have ended", int(now) + _SOON)
 
 
 def _told(budget: Budget, what: str) -> str:

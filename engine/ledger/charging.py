@@ -181,7 +181,8 @@ def _units(rule: Rule, name: str, usage: Mapping[str, Any], scene: Scene) -> Dec
             return told
     body = scene.body if isinstance(scene.body, Mapping) else {}
     if name == "pictures":
-        return positive(body.get("n")) or ONE
+        asked = positive(body.get("n"))
+        return asked if asked is not None and asked >= ONE and asked == asked.to_integral_value() else ONE
     if name == "characters" and isinstance(body.get("input"), str):
         return Decimal(len(body["input"]))
     return ONE
@@ -204,7 +205,23 @@ def _holds(change: Adjustment, rule: Rule, usage: Mapping[str, Any], scene: Scen
         return False
     if change.when is None:
         return True
-    return bool(change.when([], scene.body, usage, rule.model, scene.group, scene.channel, scene.header))
+    if not change.when([], scene.body, usage, rule.model, scene.group, scene.channel, scene.header):
+        return False
+    if not change.cheaper:
+        return True
+    done = _confirmed(scene.body, usage)
+    return bool(change.when([], done, usage, rule.model, scene.group, scene.channel, _NONE))
+
+
+def _confirmed(body: Any, usage: Mapping[str, Any]) -> Any:
+    """The fields of a request whose values the upstream told with its usage: it did what was asked.
+
+    What is asked for may make a call dearer; cheaper it is only by what was done.
+    """
+    told = usage.get("raw") or _NONE
+    return (
+        {key: value for key, value in body.items() if told.get(key, _NONE) == value} if isinstance(body, dict) else {}
+    )
 
 
 def _within(change: Adjustment, now: float) -> bool:

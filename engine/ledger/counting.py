@@ -27,6 +27,8 @@ from engine.ledger.weights import KINDS, weigh
 
 SLICE = 32_768
 _POOLED = 16_384
+_PART = 1_000_000
+"""Characters that stand for the whole of a longer text, where haste is needed."""
 _KNOWN = 1_000
 _EVEN: Mapping[str, float] = dict.fromkeys(KINDS, 1.0)
 _MEDIA = ("image", "audio", "video", "file")
@@ -113,19 +115,20 @@ class Counter:
         """Whether a request to this model is counted and not estimated."""
         return self.count_input and self._rule(model).how == "counted"
 
-    def request(self, model: str, hub: Mapping[str, Any], *, stream: bool = True, fetch: bool = True) -> Count:
+    def request(self, model: str, hub: Mapping[str, Any], *, stream: bool = True, hasty: bool = False) -> Count:
         """Tokens of a canonical request; pictures of which nobody knows the size count as unread.
 
-        ``fetch``: those at an address may be fetched.
+        ``hasty``: none is fetched, and of long texts a part stands for the whole.
         """
         rule, content = self._rule(model), _asked(hub)
-        look = self._read if fetch else self._inline
+        look = self._inline if hasty else self._read
         told = [
             (one["type"], *self._medium(rule, one, look if stream in self._media else None)) for one in content.media
         ]
         media = sum(tokens for _, tokens, _ in told)
         sure = all(read for _, _, read in told)
-        total = math.ceil(self._text(rule, content.texts)) + _sum(rule.pieces, content) + media
+        text = self._text(rule, content.texts, _PART if hasty else None)
+        total = math.ceil(text) + _sum(rule.pieces, content) + media
         return Count(
             total,
             rule.how if sure else "estimated",
@@ -153,8 +156,10 @@ class Counter:
             found = self._rules[model] = _Rule(model, self._lines, self._directories)
         return found
 
-    def _text(self, rule: _Rule, texts: Iterable[str]) -> float:
+    def _text(self, rule: _Rule, texts: Iterable[str], part: int | None = None) -> float:
         text = "\n".join(one for one in texts if one)
+        if part is not None and len(text) > part:
+            return self._text(rule, (text[:part],)) * len(text) / part
         pool = _one_thread() if len(text) > _POOLED else None
         return rule.tokens(text) if pool is None else float(pool.apply(rule.tokens, (text,)))
 

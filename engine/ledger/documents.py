@@ -92,17 +92,26 @@ def _picture(item: Mapping[str, Any], unit: Decimal) -> Picture:
     return Picture(item.get("size"), item.get("quality"), bool(item.get("unsaid")), amount, str(item["price"]))
 
 
+def _lower(prices: Mapping[str, Price] | None, usual: Mapping[str, Price]) -> bool:
+    """Whether any bucket costs less than it does otherwise."""
+    return any(name in usual and price.each < usual[name].each for name, price in (prices or {}).items())
+
+
 def _adjustment(
     item: Mapping[str, Any], data: Mapping[str, Any], unit: Decimal, functions: Mapping[str, Function]
 ) -> Adjustment:
     when, tokens = item.get("when"), item.get("tokens")
+    usual = data.get("tokens") or {}
+    prices = rules.token_prices({**usual, **tokens}, unit) if tokens else None
+    factor = decimal(item["factor"]) if "factor" in item else None
     return Adjustment(
         name=item["name"],
         when=None if when is None else functions[when],
         hours=rules.hours(item),
         start=item.get("from"),
         end=item.get("until"),
-        prices=rules.token_prices({**(data.get("tokens") or {}), **tokens}, unit) if tokens else None,
-        factor=decimal(item["factor"]) if "factor" in item else None,
+        prices=prices,
+        factor=factor,
         only=frozenset(item.get("only") or ()),
+        cheaper=(factor is not None and factor < ONE) or _lower(prices, rules.token_prices(usual, unit)),
     )

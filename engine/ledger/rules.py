@@ -63,6 +63,8 @@ class Adjustment:
     prices: Mapping[str, Price] | None
     factor: Decimal | None
     only: frozenset[str]
+    cheaper: bool = False
+    """It makes something cheaper: of the request its condition sees only what the upstream confirms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ position:
                          encode: {event: fn}, usageRequest: {path: [], chunkWhen: fn}, starts, needsSum, reads,
                          texts: [dotted], says, silent as above},
                 usage: {at: fn, counts, running}, error: {decode: fn, encode: fn, status, rules: [rule]},
-                models: {list: fn, get: fn}, countTokens: {decode: fn, encode: fn},
+                asks: {most: [dotted], choices: [dotted], kept: [dotted | {path, match}]}, models: {list: fn, get: fn},
+                countTokens: {decode: fn, encode: fn},
                 stored: {field, keep, input, output, id, prefix, paging, replay, items: fn, carry: fn, reference: fn,
                          final: fn, pending: fn, cancellable: fn, listed: fn, page: fn, deleted: fn}}
     rule       {status: [429, "5xx"] | None, when: fn, meaning, fee}
@@ -49,6 +50,7 @@ from __future__ import annotations
 from engine.program.build import PYTHON, VERSION, ArtefactError, build, dump, load, run
 from engine.program.parts import (
     Alias,
+    Asks,
     Channel,
     Endpoint,
     Foreign,
@@ -72,6 +74,7 @@ __all__ = [
     "VERSION",
     "Alias",
     "ArtefactError",
+    "Asks",
     "Channel",
     "Endpoint",
     "ErrorMap",

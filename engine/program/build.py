@@ -18,11 +18,13 @@ from engine.filters.patterns import pattern
 from engine.program import prices, refusals
 from engine.program.parts import (
     Alias,
+    Asks,
     Channel,
     Endpoint,
     Foreign,
     Format,
     Hop,
+    Kept,
     Parameter,
     Program,
     Provider,
@@ -149,6 +151,7 @@ class _Builder:
             says=frozenset(response.get("says") or ()),
             foreign=self.foreign(request.get("foreign")),
             instruct=self.function(request.get("instruct")),
+            asks=_asks(data.get("asks") or _EMPTY),
         )
 
     def endpoint(self, format_name: str, data: dict[str, Any]) -> Endpoint:
@@ -292,6 +295,17 @@ class _Builder:
             wire={name: tuple(self.patch(item) for item in patches) for name, patches in wire.items()},
             priority=data.get("priority") or 0,
         )
+
+
+def _asks(data: Mapping[str, Any]) -> Asks:
+    most, choices = (tuple(_path(path) for path in data.get(name) or ()) for name in ("most", "choices"))
+    return Asks(most, choices, tuple(_kept(item) for item in data.get("kept") or ()))
+
+
+def _kept(item: str | dict[str, str]) -> Kept:
+    path = item if isinstance(item, str) else item["path"]
+    last = path.rpartition(".")[2].partition("[")[0]
+    return Kept(path, f'"{last}"'.encode(), None if isinstance(item, str) else pattern(item["match"]).compiled)
 
 
 def _channel(data: dict[str, Any]) -> Channel:

@@ -94,6 +94,29 @@ class UsageRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a request names a thing that is kept in the provider's account."""
+
+    path: str
+    mark: bytes
+    """The last name of the path as it stands in a body."""
+    match: Any = None
+    """A compiled pattern, where not every text there is such a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """Where a request says what it may cost: paths in its body."""
+
+    most: tuple[tuple[str, ...], ...] = ()
+    """How many tokens may come out."""
+    choices: tuple[tuple[str, ...], ...] = ()
+    """How many answers it wants."""
+    kept: tuple[Kept, ...] = ()
+    """Where it names what is kept in the provider's account."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """How answers are kept, and how a request goes on from one: names of wire fields, and mappings."""
 
@@ -174,6 +197,7 @@ class Format:
     foreign: Foreign | None = None
     instruct: Function | None = None
     """(_r, body, instruction, how) -> the members of a request that change where a channel has a text for the model."""
+    asks: Asks = Asks()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,29 @@
 """Admit: may this account spend on this call now? Holds an estimate of its price, or refuses with 402.
 
-The estimate is cheap (a token for each four bytes of the request, and the most output that it asks for); only where
-the balance is nearly spent are the tokens counted. Knows no balances and no prices: ``engine.ledger`` does.
+The estimate is cheap, and of what will go up: a token for each four bytes of the request, what an answer that it goes
+on from had used, the media that stand at addresses, and the most output that it asks for. Only where it comes near the
+balance, or a budget can't hold it, are the tokens counted. Knows no balances and no prices: ``engine.ledger`` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from engine.errors import CallError
 from engine.ledger.budgets import Exceeded
-from engine.relay.tally import sent
+from engine.relay.asks import most_output
+from engine.relay.tally import alone, sent
 
 if TYPE_CHECKING:
+    from engine.ledger.budgets import Held
     from engine.ledger.reserve import Reservation
     from engine.relay.call import Call
     from engine.relay.state import RelayState
     from engine.storage.accounts import Account
 
 _BYTES_PER_TOKEN = 4
-_CHOICES = ("n", "candidatecount")
+_ADDRESS, _ESCAPED = b"://", rb":\/\/"
 
 
 def admit(state: RelayState, call: Call, account: Account, groups: Sequence[str]) -> Reservation:
@@ -31,36 +34,64 @@ def admit(state: RelayState, call: Call, account: Account, groups: Sequence[str]
         )
     if not state.ledger.ready():
         raise CallError("unavailable", "the gateway's journal can't be written; its operator has to make room", wait=30)
-    amount = _estimate(state, call, account, groups, len(call.raw) // _BYTES_PER_TOKEN)
+    output = most_output(call.format.asks, call.body, state.terms.max_tokens)
+    earlier = call.thread.used(call.format) if call.thread is not None else 0
+    tokens = earlier + len(call.raw) // _BYTES_PER_TOKEN + _addressed(state, call)
+    amount = _estimate(state, call, account, groups, tokens, output)
     ids = account.user_id, account.token_id
-    exactly = amount and state.terms.enforce and state.counter.exact(call.asked)
-    if exactly and state.reserves.least(*ids) < amount * state.terms.near:
-        amount = _estimate(state, call, account, groups, sent(state.counter, call, call.asked).tokens)
-    _budgets(state, call, account, amount)
+    counted = not state.counter.count_input  # then nobody looks twice
+    if amount and state.terms.enforce and not counted:
+        least = state.reserves.least(*ids)
+        # Where the output alone is too much there is nothing to count.
+        counted = least < amount * state.terms.near and least >= _estimate(
+            state, call, account, groups, earlier, output
+        )
+        if counted:
+            tokens = _counted(state, call, earlier)
+            amount = _estimate(state, call, account, groups, tokens, output)
+    if state.budgets.of(account):
+        try:
+            call.budget = _checked(state, call, account, amount, tokens + output)
+        except CallError:
+            if counted:
+                raise
+            tokens = _counted(state, call, earlier)
+            amount = _estimate(state, call, account, groups, tokens, output)
+            call.budget = _checked(state, call, account, amount, tokens + output)
     return state.reserves.hold(*ids, amount, state.terms)
 
 
-def _budgets(state: RelayState, call: Call, account: Account, quota: int) -> None:
+def _checked(state: RelayState, call: Call, account: Account, quota: int, tokens: int) -> Held:
     """Hold the call's estimate of every budget that binds it."""
-    if not state.budgets.of(account):
-        return
-    tokens = len(call.raw) // _BYTES_PER_TOKEN + most_output(call.body, state.terms.max_tokens)
     try:
-        call.budget = state.budgets.check(account, quota=quota, tokens=tokens, now=call.now)
+        return state.budgets.check(account, quota=quota, tokens=tokens, now=call.now)
     except Exceeded as ex:
         wait = max(1, ex.resets - call.now)
-        raise CallError("quota", f"{ex}; it begins anew in {wait} seconds", code="budget_exceeded", wait=wait) from None
+        raise CallError("quota", str(ex), code="budget_exceeded", wait=wait) from None
 
 
-def _estimate(state: RelayState, call: Call, account: Account, groups: Sequence[str], input_tokens: int) -> int:
+def _addressed(state: RelayState, call: Call) -> int:
+    """Tokens that media at addresses may have: every address may be that of one."""
+    addresses = call.raw.count(_ADDRESS) + call.raw.count(_ESCAPED)
+    return addresses * state.counter.at_address(call.asked) if addresses else 0
+
+
+def _counted(state: RelayState, call: Call, earlier: int) -> int:
+    """Tokens of the request, counted; of one that goes on from an answer, its own beside those before."""
+    counter, model = state.counter, call.asked
+    return earlier + alone(counter, call, model).tokens if earlier else sent(counter, call, model, hasty=True).tokens
+
+
+def _estimate(
+    state: RelayState, call: Call, account: Account, groups: Sequence[str], input_tokens: int, output: int
+) -> int:
     if call.book is None or call.rule is None:
         return 0
-    max_tokens = most_output(call.body, state.terms.max_tokens)
     return max(
         call.book.estimate(
             call.rule,
             input_tokens=max(input_tokens, state.choices.least_input),
-            max_tokens=max_tokens,
+            max_tokens=output,
             group=group,
             user_group=account.user_group,
             request=call.body,
@@ -69,26 +100,3 @@ def _estimate(state: RelayState, call: Call, account: Account, groups: Sequence[
         )
         for group in groups
     )
-
-
-def most_output(body: dict[str, Any], default: int) -> int:
-    """The most output tokens that a request asks for, in whatever format; ``default`` where it names no maximum.
-
-    Any whole number under a name with "max" and "token" in it, at the top or one below; times the choices asked for.
-    """
-    most, choices = 0, 1
-    for name, value in _numbers(body):
-        lowered = name.lower()
-        if "max" in lowered and "token" in lowered:
-            most = max(most, value)
-        elif lowered in _CHOICES and value > 1:
-            choices = value
-    return (most or default) * choices
-
-
-def _numbers(body: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    for name, value in body.items():
-        if type(value) is int:
-            yield name, value
-        elif isinstance(value, dict):
-            yield from ((inner, one) for inner, one in value.items() if type(one) is int)

@@ -42,10 +42,14 @@ class Record:
 
 @dataclass(slots=True)
 class Chain:
-    """A conversation, the oldest turn first. ``whole`` is false when earlier turns are gone, or too large."""
+    """A conversation, the oldest turn first. ``whole`` is false when earlier turns are gone, or too large.
+
+    ``size`` is that of its turns as they are kept, in bytes.
+    """
 
     records: list[Record]
     whole: bool = True
+    size: int = 0
 
 
 class Answers:
@@ -106,14 +110,14 @@ class Answers:
         while following and following not in seen and len(records) < _TURNS:
             seen.add(following)
             found = self._records.get(f"{owner}:{following}")
-            size += len(found or b"")
-            if found is None or (records and size > limit):
-                return Chain(records[::-1], False)
+            if found is None or (records and size + len(found) > limit):
+                return Chain(records[::-1], False, size)
+            size += len(found)
             record = _record(found)
             self._renew(owner, record)
             records.append(record)
             following = record.previous
-        return Chain(records[::-1], following is None)
+        return Chain(records[::-1], following is None, size)
 
     def _renew(self, owner: int, record: Record) -> None:
         """A conversation that goes on keeps its beginning: a turn past half its time begins it anew."""

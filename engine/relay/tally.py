@@ -35,10 +35,10 @@ class Said(Protocol):
         ...
 
 
-def sent(counter: Counter, call: Call, model: str, *, fetch: bool = True) -> Count:
+def sent(counter: Counter, call: Call, model: str, *, hasty: bool = False) -> Count:
     """Return the tokens of a request; of one that no conversation can be made of, those of all that it says.
 
-    ``fetch``: pictures that stand at an address may be looked at.
+    ``hasty``: nothing is fetched, and of long texts a part stands for the whole.
     """
     if not counter.count_input:
         return Count(0, "estimated")
@@ -46,8 +46,16 @@ def sent(counter: Counter, call: Call, model: str, *, fetch: bool = True) -> Cou
         hub = hub_or_nothing(call)
     except RecursionError:
         hub = {}
-    whole = hub or {"messages": [{"parts": [{"type": "unknown", "value": call.body}]}]}
-    return counter.request(model, whole, stream=call.stream, fetch=fetch)
+    return counter.request(model, hub or _as_it_is(call), stream=call.stream, hasty=hasty)
+
+
+def alone(counter: Counter, call: Call, model: str) -> Count:
+    """Return the tokens of a request's own body, whatever it goes on from; hasty as above."""
+    return counter.request(model, _as_it_is(call), stream=call.stream, hasty=True)
+
+
+def _as_it_is(call: Call) -> dict[str, Any]:
+    return {"messages": [{"parts": [{"type": "unknown", "value": call.body}]}]}
 
 
 def functions(outcome: Outcome, priced: frozenset[str], said: Said) -> None:

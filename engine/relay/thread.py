@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
+from engine.hub.usage import EMPTY, Plan
+from engine.relay.asks import refuse_kept, shared
 from engine.relay.stored import Answers, Chain, Record
 
 if TYPE_CHECKING:
-    from engine.program import Stored
+    from engine.program import Format, Stored
     from engine.relay.call import Attempt, Call, Report
     from engine.relay.table import LiveChannel
+
+_BYTES_PER_TOKEN = 4
 
 
 @dataclass(slots=True)
@@ -26,8 +30,18 @@ class Thread:
 
     answers: Answers
     owner: int
+    shared: bool = True
+    """Whether many people share the provider's account, so that what is not known as the owner's may be another's."""
     previous: str | None = None
     chain: Chain = field(default_factory=lambda: Chain([]))
+
+    def used(self, speaker: Format) -> int:
+        """Tokens of what is gone on from: those that its last answer told, else one for each four bytes."""
+        if not self.chain.records:
+            return 0
+        at, answer = speaker.usage.at, self.chain.records[-1].answer
+        told = Plan(speaker.usage).normalise(at([], answer, "")) if at else EMPTY
+        return int(told["total"]) or self.chain.size // _BYTES_PER_TOKEN
 
     def held_by(self, attempt: Attempt) -> bool:
         """Whether the attempt's provider holds the answer that is gone on from."""
@@ -41,21 +55,23 @@ def channel_name(channel: LiveChannel) -> str:
 
 
 def take_up(call: Call, answers: Answers, limit: int) -> None:
-    """Find what the call goes on from, of ``limit`` bytes at most. Refuses another key's answers."""
-    rules = call.format.stored
+    """Find what the call goes on from, of ``limit`` bytes at most. Refuses what may be another key's."""
+    rules, many = call.format.stored, shared(call)
+    if many:
+        refuse_kept(call)
     if rules is None or call.account is None:
         return
     keep, previous = call.body.get(rules.keep), call.body.get(rules.field)
     if keep is not None and not isinstance(keep, bool):
         raise CallError("bad_request", f"{rules.keep} must be true or false", param=rules.keep)
-    call.thread = thread = Thread(answers, call.account.token_id)
+    call.thread = thread = Thread(answers, call.account.token_id, many)
     if previous is None:
         return
     if not isinstance(previous, str):
         raise CallError("bad_request", f"{rules.field} must be a string", param=rules.field)
     thread.previous = previous
     thread.chain = answers.chain(thread.owner, previous, limit)
-    if not thread.chain.records and answers.closed(thread.owner, previous):
+    if not thread.chain.records and (many or answers.closed(thread.owner, previous)):
         raise _unknown(rules, previous)
 
 
@@ -128,7 +144,7 @@ def _resolved(rules: Stored, thread: Thread, items: Any, may_stay: Callable[[Rec
             record = thread.answers.holder(thread.owner, name)
             if record is not None and not (may_stay and may_stay(record)):
                 item, changed = _named(rules, record, name), True
-            elif may_stay is None:
+            elif record is None and (may_stay is None or thread.shared):
                 raise CallError(
                     "not_found",
                     f"there is no kept item {name!r}; send it whole",

@@ -33,6 +33,12 @@ PATHS = {
 }
 EVERYTHING = bool(os.environ.get("GATEWRIGHT_NIGHTLY"))
 """All streams instead of a fixed sample (make nightly)."""
+# What was recorded names its one owner's conversations and files.
+SELF_USE = """apiVersion: gatewright/v1
+kind: Policy
+metadata: {name: self-use}
+spec: {unpriced: allow, accountOwner: one}
+"""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -84,7 +90,7 @@ def strict(tmp_path_factory):
         ]
     )
     documents = [provider(f"to-{fmt.replace('.', '-').lower()}", fmt, port, f"to-{fmt}") for fmt in FORMATS]
-    policy = "apiVersion: gatewright/v1\nkind: Policy\nmetadata: {name: self-use}\nspec: {unpriced: allow}\n"
+    policy = SELF_USE
     gateway = Gateway(
         tmp_path_factory.mktemp("strict"),
         specs={"to.yaml": "---\n".join([*documents, policy])},
@@ -165,7 +171,7 @@ def replays(tmp_path_factory):
                 f"metadata: {{name: {name}}}\nspec:\n  channels:\n    - name: {name}-by-id\n      provider: {name}\n"
                 f"      models: {json.dumps(list(mapping))}\n      modelMapping: {json.dumps(mapping)}\n"
             )
-    documents.append("apiVersion: gatewright/v1\nkind: Policy\nmetadata: {name: self-use}\nspec: {unpriced: allow}\n")
+    documents.append(SELF_USE)
     allow = ",".join(f"127.0.0.1:{port}" for port in ports.values())
     gateway = Gateway(
         tmp_path_factory.mktemp("replays"),

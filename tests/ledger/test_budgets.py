@@ -76,14 +76,25 @@ def test_a_used_up_budget_refuses_and_says_when_it_begins_anew(
     bound(db, 100)
     one = worker(db, store)
     held = one.check(account, quota=60, tokens=0, now=NOW)
-    with pytest.raises(Exceeded, match="this API key's budget of 100 quota a day is used up") as refused:
-        one.check(account, quota=60, tokens=0, now=NOW)
-    assert 0 < refused.value.resets - NOW <= 25 * 3600
     one.add(held, quota=30, tokens=5)
     second = one.check(account, quota=70, tokens=0, now=NOW)
     one.add(second, quota=70, tokens=0)
-    with pytest.raises(Exceeded):
+    with pytest.raises(Exceeded, match="this API key's budget of 100 quota a day is used up; it begins") as refused:
         one.check(account, quota=0, tokens=0, now=NOW)
+    assert 0 < refused.value.resets - NOW <= 25 * 3600
+
+
+def test_a_budget_says_what_filled_it(db: Database, store: EmbeddedStore, account: accounts.Account) -> None:
+    bound(db, 100)
+    one = worker(db, store)
+    held = one.check(account, quota=60, tokens=0, now=NOW)
+    with pytest.raises(Exceeded, match="filled by calls under way, which hold 60 of it besides 0 used") as refused:
+        one.check(account, quota=60, tokens=0, now=NOW)
+    assert refused.value.resets - NOW < 60
+    one.add(held, quota=60, tokens=0)
+    with pytest.raises(Exceeded, match="has 40 left, which can't hold the 60 that this call may use") as refused:
+        one.check(account, quota=60, tokens=0, now=NOW)
+    assert refused.value.resets - NOW > 60
 
 
 def test_a_warning_comes_before_the_end(db: Database, store: EmbeddedStore, account: accounts.Account) -> None:

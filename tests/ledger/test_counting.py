@@ -19,11 +19,16 @@ from engine import paths
 from engine.errors import CallError
 from engine.ledger import pictures, vocabularies
 from engine.ledger.counting import Count, Counter
-from engine.relay.admit import most_output
+from engine.program import Asks
+from engine.relay.asks import most_output
 from engine.relay.tally import sent
 from tests.support import missing
 
 NOWHERE = (Path("/nowhere"),)
+ASKS = Asks(
+    most=(("max_tokens",), ("max_completion_tokens",), ("max_output_tokens",), ("generationConfig", "maxOutputTokens")),
+    choices=(("n",), ("generationConfig", "candidateCount")),
+)
 PLAIN = [{"pieces": {"message": 3, "name": 3, "tool": 8, "request": 3}, "file": 4096}, {"vocabulary": "o200k_base"}]
 
 
@@ -274,12 +279,38 @@ def test_where_requests_are_not_counted_the_input_is_nothing(vocabulary):
         ({"max_output_tokens": 30}, 30),
         ({"generationConfig": {"maxOutputTokens": 40, "candidateCount": 2}}, 80),
         ({"max_tokens": 10, "n": 3}, 30),
-        ({"max_tokens": "many", "n": True}, 4096),
-        ({"inferenceConfig": {"maxTokens": 7}}, 7),
+        ({"max_tokens": 1000000.0}, 1_000_000),
+        ({"max_tokens": "1000000"}, 1_000_000),
+        ({"max_tokens": " 1e6 "}, 1_000_000),
+        ({"max_tokens": 999.5}, 1000),
+        ({"max_tokens": 1e29}, 1 << 50),
+        ({"max_tokens": 10**30}, 1 << 50),
+        ({"max_tokens": "1e999999999"}, 1 << 50),
+        ({"max_tokens": None, "n": None}, 4096),
+        ({"max_tokens": -1}, 4096),
+        ({"max_tokens": "-1e999999999", "n": -5}, 4096),
+        ({"n": 1000, "max_tokens": 1000, "metadata": {"n": 2}}, 1_000_000),
+        ({"n": "3", "max_tokens": 10}, 30),
+        ({"max_tokens": 10, "metadata": {"max_tokens": 99}}, 10),
+        ({"tools": [{"n": 7}], "max_tokens": 10}, 10),
     ],
 )
-def test_the_most_output_is_read_from_any_format(body, expected):
-    assert most_output(body, 4096) == expected
+def test_the_most_output_is_read_where_the_format_says_it(body, expected):
+    assert most_output(ASKS, body, 4096) == expected
+
+
+@pytest.mark.parametrize("value", [True, "many", "", "nan", float("nan"), float("inf"), [5], {"a": 1}, "1_0"])
+@pytest.mark.parametrize("name", ["max_tokens", "n"])
+def test_what_is_no_number_is_refused_in_words(name, value):
+    with pytest.raises(CallError, match=f"{name} must be a whole number"):
+        most_output(ASKS, {name: value}, 4096)
+
+
+def test_each_shipped_format_with_clients_says_what_its_requests_ask_for():
+    for path in sorted((paths.SPECS / "formats").glob("*.yaml")):
+        spec = yaml.safe_load(path.read_text())["spec"]
+        if any(one.get("operation") == "generate" for one in spec.get("endpoints") or ()):
+            assert spec["asks"]["most"], path.name
 
 
 # -- the real vocabularies, which installing puts in place

@@ -102,9 +102,46 @@ def test_a_condition_on_the_request_multiplies() -> None:
             "adjust: [{name: flex, when: \"body.service_tier == 'flex'\", factor: 0.5}]}"
         )
     )
-    assert quota(made, inside(p=10), request={"service_tier": "flex"}) == 5
-    assert quota(made, inside(p=10), request={"service_tier": "auto"}) == 10
+    done = inside(p=10) | {"raw": {"service_tier": "flex"}}
+    assert quota(made, done, request={"service_tier": "flex"}) == 5
+    assert quota(made, done, request={"service_tier": "auto"}) == 10
     assert quota(made, inside(p=10)) == 10
+
+
+@pytest.mark.parametrize("told", [{}, {"service_tier": "default"}, {"service_tier": None}, {"other": "flex"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "when: \"body.service_tier == 'flex'\", factor: 0.5",
+        "when: \"(usage.raw.service_tier | default(body.service_tier)) == 'flex'\", tokens: {input: 1}",
+        "when: \"body.service_tier != 'priority' and body.service_tier is present\", factor: 0.5",
+    ],
+)
+def test_what_was_only_asked_for_makes_nothing_cheaper(told: dict[str, Any], change: str) -> None:
+    made = book(prices("- {names: [m], tokens: {input: 2}, adjust: [{name: flex, " + change + "}]}"))
+    assert quota(made, inside(p=10) | {"raw": told}, request={"service_tier": "flex"}) == 10
+
+
+def test_what_was_only_asked_for_may_make_it_dearer() -> None:
+    rules = "- {names: [m], tokens: {input: 2}, adjust: [{name: fast, when: \"body.speed == 'fast'\", factor: 2}]}"
+    assert quota(book(prices(rules)), inside(p=10), request={"speed": "fast"}) == 20
+
+
+def test_a_callers_header_makes_nothing_cheaper() -> None:
+    rules = "- {names: [m], tokens: {input: 2}, adjust: [{name: x, when: \"header['x-batch'] == 'yes'\", factor: 0.5}]}"
+    assert quota(book(prices(rules)), inside(p=10), headers={"x-batch": "yes"}) == 10
+
+
+@pytest.mark.parametrize("number", [0.001, "0.0001", 1e-300, 0, -3, 2.5, "many", None, True, [2]])
+def test_pictures_that_are_no_whole_number_are_one(number: Any) -> None:
+    made = book(prices("- {names: [m], pictures: [{price: 0.04}]}"))
+    assert quota(made, {}, request={"n": number}) == 20_000
+
+
+@pytest.mark.parametrize("number", [3, 3.0, "3"])
+def test_pictures_in_any_spelling_of_a_whole_number_count(number: Any) -> None:
+    made = book(prices("- {names: [m], pictures: [{price: 0.04}]}"))
+    assert quota(made, {}, request={"n": number}) == 60_000
 
 
 def test_a_condition_can_have_prices_of_its_own_or_only_for_some_buckets() -> None:
@@ -116,7 +153,8 @@ def test_a_condition_can_have_prices_of_its_own_or_only_for_some_buckets() -> No
         )
     )
     assert quota(made, inside(p=10, c=10), request={"fast": True}) == 100 + 40
-    assert quota(made, inside(p=10, c=10), request={"half": True}) == 10 + 20
+    half = inside(p=10, c=10) | {"raw": {"half": True}}
+    assert quota(made, half, request={"half": True}) == 10 + 20
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,9 @@ def test_what_served_the_call_is_charged(
 def test_service_tiers_and_peak_hours_change_the_price(program: Program) -> None:
     usage = inside(p=1_000_000, c=100_000)
     assert quota(program, "gpt-5", usage) == 1_125_000
-    assert quota(program, "gpt-5", usage, service_tier="flex") == 562_500
+    assert quota(program, "gpt-5", usage, service_tier="flex") == 1_125_000
+    flex = usage | {"raw": {"service_tier": "flex"}}
+    assert quota(program, "gpt-5", flex, service_tier="flex") == 562_500
     assert quota(program, "gpt-5", usage, service_tier="priority") == 2_250_000
     tuesday = 1_795_478_400.0  # 2026-11-24 00:00
     assert quota(program, "deepseek-v4-pro", usage, tuesday) * 2 == quota(

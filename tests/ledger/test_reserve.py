@@ -17,6 +17,7 @@ from engine.ledger.terms import Terms
 from engine.relay.identify import KeyCache
 from engine.storage import keys
 from engine.storage.database import Query, StorageError
+from tests.ledger.books import book, prices
 
 ROOT = Path(__file__).resolve().parents[2]
 TERMS = Terms()
@@ -197,3 +198,24 @@ def test_a_worker_believes_what_another_knew_while_the_database_is_away(light, t
     with pytest.raises(StorageError):
         impatient.find(bare)
     store.close()
+
+
+def test_counters_hold_the_largest_amounts_and_lose_nothing(tmp_path: Path) -> None:
+    mine = Holds(tmp_path / "holds")
+    wants = [Want(16), Want(17)]
+    assert mine.take(7, wants, 100) is None
+    assert mine.take(7, wants, 2**62) == 0  # too much for a counter: refused, and nothing of it is held
+    assert (mine.held(7, 16), mine.held(7, 17)) == (100, 100)
+    mine.settle(7, (16, 17), 100, 2**70)
+    assert (mine.held(7, 16), mine.held(7, 17)) == (0, 0)
+    mine.settle(7, (16, 17), 0, 2**62)
+    assert mine.open(7, 16) == mine.open(7, 17) == 2**60
+    mine.commit(7, 16, 2**70)
+    assert mine.open(7, 16) == 0
+
+
+def test_a_charge_fits_into_every_database() -> None:
+    made = book(prices("- {names: [m], tokens: {input: 2, output: 8}}"))
+    huge = {"input_fresh": 10**30, "input_total": 10**30, "total": 10**30}
+    assert made.charge(made.find("m"), huge, group="default").quota == 2**53 - 1
+    assert made.estimate(made.find("m"), input_tokens=10**30, max_tokens=1, group="default") == 2**53 - 1

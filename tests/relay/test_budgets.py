@@ -25,7 +25,7 @@ def test_a_budget_in_tokens_warns_and_then_refuses(gateway, one) -> None:
     db = open_database(Settings(data=gateway.data), migrate=False)
     try:
         made = keys.create_key(db, "root", "bounded")
-        budgets.put(db, db, Budget(0, "key", made.token_id, "day", "tokens", 60, 10))
+        budgets.put(db, db, Budget(0, "key", made.token_id, "day", "tokens", 50, 10))
         time.sleep(3.1)  # a worker remembers for three seconds that nobody has a budget
         body = {"model": "chat-model", "max_tokens": 10, "messages": [{"role": "user", "content": "x"}]}
         headers = {"authorization": f"Bearer {made.key}"}
@@ -36,10 +36,11 @@ def test_a_budget_in_tokens_warns_and_then_refuses(gateway, one) -> None:
         answers = [ask(), ask(), ask()]
         assert [answer.status_code for answer in answers] == [200, 200, 402], answers[-1].text
         told = answers[1].headers["x-gatewright-budget"]
-        assert told.startswith("this API key's budget of 60 tokens a day is used to ")
+        assert told.startswith("this API key's budget of 50 tokens a day is used to ")
         refusal = answers[2].json()["error"]
         assert refusal["code"] == "budget_exceeded"
-        assert "is used up; it begins anew in" in refusal["message"]
+        assert "has 14 left, which can't hold the" in refusal["message"]
+        assert "it begins anew in" in refusal["message"]
         assert int(answers[2].headers["retry-after"]) > 0
         assert len(one.got) == 2
 

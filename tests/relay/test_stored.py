@@ -6,6 +6,7 @@ import time
 
 import openai
 import pytest
+import requests
 
 from engine.cluster.store import EmbeddedStore
 from engine.relay.stored import Answers, Record
@@ -281,10 +282,94 @@ def test_an_unknown_answer_is_named_where_the_provider_can_not_know_it(client, o
     assert one.got == []
 
 
-def test_an_unknown_answer_passes_to_a_provider_that_may_know_it(client, one):
+def test_an_answer_that_is_not_known_as_the_callers_own_is_refused(client, one):
     one.script = speaking("Hello")
-    client.responses.create(model="responses-model", input="Hi", previous_response_id="resp_older")
-    assert one.got[0].json["previous_response_id"] == "resp_older"
+    with pytest.raises(openai.NotFoundError, match="resp_older"):
+        client.responses.create(model="responses-model", input="Hi", previous_response_id="resp_older")
+    assert one.got == []
+
+
+KEPT_ELSEWHERE = [
+    ("/v1/responses", {"model": "responses-model", "input": "x", "conversation": "conv_1"}),
+    ("/v1/responses", {"model": "responses-model", "input": "x", "conversation": {"id": "conv_1"}}),
+    ("/v1/responses", {"model": "responses-model", "input": "x", "prompt": {"id": "pmpt_1"}}),
+    ("/v1/responses", {"model": "responses-model", "input": [{"type": "item_reference", "id": "msg_1"}]}),
+    (
+        "/v1/responses",
+        {
+            "model": "responses-model",
+            "input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}],
+        },
+    ),
+    (
+        "/v1/responses",
+        {"model": "responses-model", "input": "x", "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]},
+    ),
+    (
+        "/v1/chat/completions",
+        {
+            "model": "chat-model",
+            "messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}],
+        },
+    ),
+    (
+        "/v1/messages",
+        {
+            "model": "claude-model",
+            "max_tokens": 5,
+            "messages": [
+                {"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "file_1"}}]}
+            ],
+        },
+    ),
+    (
+        "/v1beta/models/gemini-model:generateContent",
+        {"contents": [{"parts": [{"text": "x"}]}], "cachedContent": "cachedContents/1"},
+    ),
+    (
+        "/v1beta/models/gemini-model:generateContent",
+        {
+            "contents": [
+                {"parts": [{"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/abc"}}]}
+            ]
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), KEPT_ELSEWHERE)
+@pytest.mark.parametrize("escaped", [False, True])
+def test_what_the_providers_account_keeps_for_others_is_refused(gateway, one, path, body, escaped):
+    text = json.dumps(body)
+    if escaped:  # names of members may be written so, too
+        text = text.replace('"conversation"', '"\\u0063onversation"').replace('"file_id"', '"\\u0066ile_id"')
+    one.script = speaking("Hello")
+    headers = {"authorization": f"Bearer {gateway.key}", "x-goog-api-key": gateway.key}
+    answer = requests.post(gateway.base + path, data=text, headers=headers, timeout=30)
+    assert answer.status_code in (400, 404), answer.text
+    assert "known here" in answer.text or "no kept item" in answer.text
+    assert one.got == []
+
+
+def test_a_public_file_is_no_secret_of_the_account(gateway, one):
+    one.script = speaking("Hello")
+    part = {"fileData": {"fileUri": "https://www.youtube.com/watch?v=abc"}}
+    path = "/v1beta/models/gemini-model:generateContent"
+    answer = gateway.post(path, {"contents": [{"parts": [part]}]}, headers={"x-goog-api-key": gateway.key})
+    assert answer.status_code == 200, answer.text
+
+
+def test_an_item_of_another_keys_answer_is_refused(gateway, client, one, other_key):
+    one.script = speaking("Hello")
+    made = client.responses.create(model="responses-model", input="Hi")
+    other = openai.OpenAI(api_key=other_key, base_url=gateway.base + "/v1", max_retries=0)
+    one.got.clear()
+    with pytest.raises(openai.NotFoundError):
+        other.responses.create(
+            model="responses-model",
+            input=[{"type": "item_reference", "id": made.output[-1].id}, {"role": "user", "content": "x"}],
+        )
+    assert one.got == []
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -1,0 +1,77 @@
+"""What a request asks for: the most output and how many answers, in whatever spelling, and what is kept elsewhere.
+
+Where a format says them stands in its document (``asks``). Servers take numbers as floats and texts, too, so these
+count here; what is no number is refused. What is kept in a provider's account may be another caller's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import CallError
+from engine.hub import paths
+
+if TYPE_CHECKING:
+    from engine.program import Asks
+    from engine.relay.call import Call
+
+_ESCAPE = rb"\u"
+_MOST = 1 << 50
+"""Nobody asks for more: a larger number counts as this one, which no balance can hold."""
+
+
+def most_output(asks: Asks, body: Mapping[str, Any], default: int) -> int:
+    """The most output tokens that a request asks for: the greatest that it names, times the answers that it asks for.
+
+    ``default`` where it names no maximum, or none above 0. Raises ``CallError`` for what is no number.
+    """
+    most = max(_numbers(asks.most, body), default=0)
+    choices = max(_numbers(asks.choices, body), default=1)
+    return min((most if most > 0 else default) * max(choices, 1), _MOST)
+
+
+def refuse_kept(call: Call) -> None:
+    """Refuse a request that names what is kept in the provider's account, which many share."""
+    raw = call.raw
+    for kept in call.format.asks.kept:
+        # PERF: a body without the name has none to look for; an escaped name may be any
+        if kept.mark in raw or _ESCAPE in raw:
+            for value in paths.values(call.body, kept.path):
+                if isinstance(value, str) and (kept.match is None or kept.match.fullmatch(value)):
+                    raise CallError(
+                        "bad_request",
+                        f"{kept.path} names {value[:100]!r}, which is not known here as this key's own; send what it"
+                        " stands for in the request itself",
+                        param=kept.path,
+                        code="not_this_keys_own",
+                    )
+
+
+def shared(call: Call) -> bool:
+    """Whether many people share the providers' accounts."""
+    return bool(call.program.policy.get("accountOwner") != "one")
+
+
+def _numbers(paths: tuple[tuple[str, ...], ...], body: Mapping[str, Any]) -> Iterator[int]:
+    for path in paths:
+        value: Any = body
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None:
+            yield value if type(value) is int and -_MOST < value < _MOST else _number(path, value)
+
+
+def _number(path: tuple[str, ...], value: Any) -> int:
+    """A number as a float or a text, rounded up."""
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            number = Decimal(value.strip().replace("_", "no")) if isinstance(value, str) else Decimal(value)
+        except ArithmeticError:
+            number = Decimal("nan")
+        if number.is_finite():
+            return math.ceil(max(min(number, Decimal(_MOST)), Decimal(-1)))
+    name = ".".join(path)
+    raise CallError("bad_request", f"{name} must be a whole number", param=name, code="invalid_type")
