@@ -25,7 +25,7 @@ def remember(parts: list[Part]) -> dict[str, Record]:
         kind = part.get("type")
         if kind == "thinking" and _signed(part):
             thoughts.append({key: part[key] for key in _THINKING_KEYS if part.get(key) is not None})
-        elif kind == "tool_call" and part.get("id"):
+        elif kind == "tool_call" and isinstance(part.get("id"), str) and part["id"]:
             record: Record = {key: part[key] for key in ("signature", "signature_of") if part.get(key)}
             if thoughts:
                 record["thinking"] = thoughts
@@ -66,7 +66,8 @@ def _recalled(message: dict[str, Any], get: Callable[[str], Record | None]) -> d
     parts: list[Part] = []
     changed = False
     for part in message.get("parts") or ():
-        record = get(part["id"]) if part.get("type") == "tool_call" and part.get("id") else None
+        known = part.get("type") == "tool_call" and isinstance(part.get("id"), str) and part["id"]
+        record = get(part["id"]) if known else None
         if record:
             thoughts = [dict(thought) for thought in record.get("thinking", ())]
             if thoughts and not any(map(_signed, _thoughts(parts))):

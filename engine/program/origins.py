@@ -146,11 +146,13 @@ class Origins:
 
 
 def own_path(body: Json, read: Json, path: Path) -> Path:
-    """A path in what was read, in the spelling of the body."""
+    """A path in what was read, in the spelling of the body. A validator may tell a name of digits as a number."""
     spelled: list[str | int] = []
     for step in path:
         there = list(_members(read))
-        at = [key for key, _ in there].index(step)
+        at = next((at for at, (key, _) in enumerate(there) if str(key) == str(step)), None)
+        if at is None:
+            return (*spelled, step)
         members = _members(body)
         spelled.append(members[at][0] if len(members) == len(there) else step)
         body, read = _twins(read, body)[at][1], there[at][1]
@@ -165,7 +167,7 @@ def path_text(path: Path) -> str:
 def _trails(error: Refusal | MappingError) -> Iterator[list[Json]]:
     """The values that an error may mean, each after those that hold it; the likeliest come first."""
     if isinstance(error, Refusal):
-        yield _walk(error.within, [int(step) if step.isdigit() else step for step in _STEP.findall(error.path)])
+        yield _walk(error.within, _STEP.findall(error.path))
         return
     for variables in error.held[:1]:
         for name, steps in _READ.findall(error.path):
@@ -175,11 +177,11 @@ def _trails(error: Refusal | MappingError) -> Iterator[list[Json]]:
         yield from ([value] for value in variables.values())
 
 
-def _walk(value: Json, steps: list[Any]) -> list[Json]:
-    """A value and those that the steps lead to, as far as they lead."""
+def _walk(value: Json, steps: list[str]) -> list[Json]:
+    """A value and those that the steps lead to, as far as they lead: a name of digits is a name or a position."""
     trail = [value]
     for step in steps:
-        found = [inner for key, inner in _members(trail[-1]) if key == step]
+        found = [inner for key, inner in _members(trail[-1]) if str(key) == step]
         if not found:
             return [*trail, None]
         trail.append(found[0])

@@ -7,6 +7,7 @@ are told of, and how it is told in a format. One way for calls, spec tests and `
 from __future__ import annotations
 
 import email.utils
+import json
 import time
 from collections.abc import Iterable, Mapping
 from math import isfinite
@@ -57,7 +58,8 @@ def refused(
     meaning = rule.meaning if rule else by_status(status)
     told = decode([], status, header, body) if decode and body is not None else None
     error: dict[str, Any] = dict(told) if isinstance(told, dict) else {}
-    if not error.get("message"):
+    error["message"] = words(error.get("message"))
+    if not error["message"]:
         text = raw[:_SHOWN].decode("utf-8", "replace").strip()
         plain = text if text and not text.startswith(("<", "{", "[")) else ""
         error["message"] = plain or f"the provider answered with status {status} and no readable error"
@@ -67,6 +69,13 @@ def refused(
     if wait is not None:
         error["wait"] = wait
     return error, rule
+
+
+def words(message: Any) -> str:
+    """An error's message as text, whatever an upstream put in its place."""
+    if isinstance(message, str):
+        return message
+    return "" if message is None else json.dumps(message, ensure_ascii=False, default=str)[:_SHOWN]
 
 
 def by_status(status: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import MappingError
 from engine.hub import given, replay, response, shape, thoughts
 from engine.hub.assembler import Assembler
-from engine.program.refused import ours
+from engine.program.refused import ours, words
 from engine.relay import tally, thread
 from engine.relay.masking import masked
 from engine.relay.upstream import UpstreamFailure, costly
@@ -147,7 +147,7 @@ class Answered:
         if rule is not None:
             self.outcome.fee = rule.fee
             error = {**error, "meaning": rule.meaning}
-        said = error.get("message") or "the upstream reported an error"
+        said = words(error.get("message")) or "the upstream reported an error"
         error = {**error, "message": said, "meaning": ours(error.get("meaning") or "unknown")}
         self.original = masked(error, self.attempt, self.call)
         return self.original

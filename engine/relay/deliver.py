@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import MappingError
 from engine.relay import cutshort
 from engine.relay.answers import Answered, Whole, through_hub
 from engine.relay.call import Reply
@@ -24,7 +23,7 @@ from engine.relay.splice import splice
 from engine.relay.streams import Across, Stream, ping_every
 from engine.relay.through import Through
 from engine.relay.translate import dumps
-from engine.relay.upstream import EMPTY, UpstreamFailure, parse, refusal
+from engine.relay.upstream import EMPTY, UNREADABLE, UpstreamFailure, parse, refusal, unreadable
 from engine.relay.way import way
 from engine.transport import faults
 
@@ -209,9 +208,18 @@ def _whole(state: RelayState, answered: Answered, status: int, raw: bytes, spare
     if not isinstance(body, dict):
         shown = masked(raw, attempt, call)[:200].decode("utf-8", "replace")
         raise UpstreamFailure({"meaning": "unknown", "message": f"the provider answered with no JSON object: {shown}"})
-    failed = refusal(call, attempt, status, answered.headers, raw, body)
-    if failed is not None:
-        raise failed
+    try:
+        failed = refusal(call, attempt, status, answered.headers, raw, body)
+        if failed is None:
+            return _given(state, answered, status, raw, body, spare)
+    except UNREADABLE as ex:
+        raise UpstreamFailure(unreadable(ex, call, attempt)) from ex
+    raise failed
+
+
+def _given(state: RelayState, answered: Answered, status: int, raw: bytes, body: dict[str, Any], spare: bool) -> Reply:
+    """What the caller gets for an answer that is no error; raises one of ``UNREADABLE`` where it is not as they are."""
+    call, attempt, outcome = answered.call, answered.attempt, answered.outcome
     at = attempt.format.usage.at
     counts = at([], body, attempt.model) if at else None
     outcome.usage = answered.plan.normalise(counts) if counts else {}
@@ -219,20 +227,16 @@ def _whole(state: RelayState, answered: Answered, status: int, raw: bytes, spare
     if spare and not outcome.usage.get("output_total") and whole.empty:
         raise UpstreamFailure(EMPTY)
     answered.count_missing(whole)
-    try:
-        if call.stream:
-            return _replayed(state, answered, body)
-        if answered.out.same and not answered.out.turned:
-            data = _renamed(answered, raw, body)
-            if call.format.stored is not None:
-                answered.keep_answer(parse(data))
-        else:
-            made = through_hub(answered, body)
-            answered.keep_answer(made)
-            data = dumps(made)
-    except MappingError as ex:
-        message = masked(f"the provider's answer could not be read: {ex}", attempt, call)
-        raise UpstreamFailure({"meaning": "unknown", "message": message}) from ex
+    if call.stream:
+        return _replayed(state, answered, body)
+    if answered.out.same and not answered.out.turned:
+        data = _renamed(answered, raw, body)
+        if call.format.stored is not None:
+            answered.keep_answer(parse(data))
+    else:
+        made = through_hub(answered, body)
+        answered.keep_answer(made)
+        data = dumps(made)
     return Reply(status, [("content-type", JSON), *_told(state, answered)], data)
 
 
@@ -247,7 +251,10 @@ def _replayed(state: RelayState, answered: Answered, body: dict[str, Any]) -> Re
 def _gathered(state: RelayState, answered: Answered, pump: Iterator[bytes | None], spare: bool) -> Reply:
     """A streamed answer to a caller who wanted it whole."""
     stream = Across(answered, pump, "sse")
-    body = stream.gather()
+    try:
+        body = stream.gather()
+    except UNREADABLE as ex:
+        raise UpstreamFailure(unreadable(ex, answered.call, answered.attempt)) from ex
     if spare and stream.empty:
         raise UpstreamFailure(EMPTY)
     answered.count_missing(stream)

@@ -120,7 +120,7 @@ def _page_asked(rules: Stored, query: dict[str, str]) -> tuple[int, str, str]:
     most, limit = int(names.get("most") or _MOST), query.get(names.get("limit", ""))
     size = min(int(names.get("size") or _PAGE), most)
     if limit is not None:
-        if not limit.isdecimal() or not 1 <= int(limit) <= most:
+        if not limit.isdecimal() or len(limit) > 9 or not 1 <= int(limit) <= most:
             raise CallError("bad_request", f"{names['limit']} must be between 1 and {most}", param=names["limit"])
         size = int(limit)
     order = query.get(names.get("order", ""), "desc")

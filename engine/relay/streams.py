@@ -20,7 +20,7 @@ from engine.relay.answers import Answered, decode_whole, encode_whole
 from engine.relay.dialect import error_body
 from engine.relay.repeats import Repeats
 from engine.relay.tally import nothing_said, says_something
-from engine.relay.upstream import UpstreamFailure, event_json
+from engine.relay.upstream import UNREADABLE, UpstreamFailure, event_json, unreadable
 from engine.transport import faults, framing
 
 if TYPE_CHECKING:
@@ -277,6 +277,9 @@ class Across:
             if self._turner and self._answered.outcome.delivered:
                 yield self._told(self._turner.close())
             yield self._encode(assembler.close(error={"type": "error", **transport_error(ex)}))
+        except UNREADABLE as ex:
+            told = unreadable(ex, self._answered.call, self._answered.attempt)
+            yield self._encode(assembler.close(error={"type": "error", **told}))
 
     def _events(self, events: framing.Events) -> bytes:
         return b"".join([self._event(name, raw) for name, raw in events])

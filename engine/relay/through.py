@@ -21,7 +21,7 @@ from engine.relay.answers import Answered
 from engine.relay.masking import masked
 from engine.relay.streams import GARBAGE, Pump, encoder_of, ended_word, transport_error
 from engine.relay.tally import nothing_said, says_something
-from engine.relay.upstream import UpstreamFailure, event_json
+from engine.relay.upstream import UNREADABLE, UpstreamFailure, event_json, unreadable
 from engine.transport import faults, framing
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ class Through:
             yield self._broken(transport_error(ex))
         except MappingError as ex:
             yield self._broken({"meaning": "unknown", "message": ex.why if ex.path == "event" else GARBAGE})
+        except UNREADABLE as ex:
+            yield self._broken(unreadable(ex, self._answered.call, self._answered.attempt))
         finally:
             self.note()
 

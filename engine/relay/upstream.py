@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from engine.errors import GatewrightError
+from engine.errors import GatewrightError, MappingError
 from engine.program.refused import refused
 from engine.relay.masking import masked
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from engine.program.refusals import ErrorRule
     from engine.relay.call import Attempt, Call
 
+log = logging.getLogger(__name__)
 RETRIED = frozenset(
     {
         "auth",
@@ -44,6 +46,10 @@ EMPTY: dict[str, Any] = {"meaning": "empty", "message": "the provider answered w
 """An answer that ended as it should with nothing said in it: it fails only where another attempt may follow."""
 
 
+UNREADABLE = (MappingError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What comes of values in an answer that are of another kind than whoever reads them thought."""
+
+
 class UpstreamFailure(GatewrightError):  # noqa: N818 - a finding about the upstream, which retry may mend
     """An attempt that failed before any byte went to the caller. ``raw`` is the upstream's own answer, if any.
 
@@ -67,6 +73,19 @@ class UpstreamFailure(GatewrightError):  # noqa: N818 - a finding about the upst
         self.raw = raw
         self.headers = headers or {}
         self.fee = fee
+
+
+def unreadable(error: Exception, call: Call, attempt: Attempt) -> dict[str, Any]:
+    """Return the hub error for an answer in which something is not as answers are: the upstream's fault, and no 500.
+
+    What no mapping says of itself is told to the log with its trace: then a reader of ours was careless.
+    """
+    if isinstance(error, MappingError):
+        why = f": {masked(str(error), attempt, call)}"
+    else:
+        log.error("call %s: an answer of %s could not be read", call.request_id, attempt.channel.name, exc_info=error)
+        why = ""
+    return {"meaning": "unknown", "message": f"the provider's answer could not be read{why}"}
 
 
 def parse(raw: bytes) -> Any:

@@ -28,7 +28,7 @@ STATE: Any = SimpleNamespace(
 def answered(made: Any, caller: str, provider: str) -> Answered:
     """What the relay knows when an answer begins."""
     speaker, upstream = made.formats[caller], made.formats[provider]
-    endpoint = next(one for one in speaker.endpoints if one.operation == "generate")
+    endpoint: Any = next((one for one in speaker.endpoints if one.operation == "generate"), None)
     reader: Any = SimpleNamespace(program=made)
     call = Call("id", 0.0, 0, reader, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
     call.framing = speaker.stream.framing

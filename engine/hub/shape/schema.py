@@ -147,7 +147,7 @@ def _resolve(root: Any, name: Any) -> Any:
         key = step.replace("~1", "/").replace("~0", "~")
         if isinstance(here, dict) and key in here:
             here = here[key]
-        elif isinstance(here, list) and key.isdigit() and int(key) < len(here):
+        elif isinstance(here, list) and key.isdecimal() and len(key) < 10 and int(key) < len(here):
             here = here[int(key)]
         else:
             return None
