@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: soak vocabularies help run test nightly lint format docs bench table agents lock wheel clean install install-dev
+.PHONY: faults soak vocabularies help run test nightly lint format docs bench table agents lock wheel clean install install-dev
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ vocabularies: install-dev  ## Fetch what counts tokens exactly, if installing co
 
 soak: install-dev  ## Kill workers, master and database servers during 10,000 calls, and prove the books (COUNT=10000)
 	$(BIN)/python -m tests.soak.soak --count $(or $(COUNT),10000)
+
+faults: install-dev  ## Print the table of 48 upstream faults x channels x clients x upstreams, charges checked (a few minutes)
+	$(BIN)/python -m tests.faults
 
 lock:  ## Make the lock files anew (needs uv: UV=path)
 	$(UV) $(LOCK) pyproject.toml deploy/build.in -o requirements.lock

@@ -15,13 +15,15 @@ from tests.relay import plain
 from tests.relay.mutations import spoilt as spoilt_body
 from tests.relay.rich import nodes, spelled
 
+_PIECES = 2000
+"""Most pieces of an answer: each is a turn of the loop, whatever the answer holds."""
 _ARGUMENTS = '{"city": "Rome"}'
 
 
 @dataclass(frozen=True)
 class Answer:
     """``parts``: a body, or the data of events, each JSON, or a text that goes out as it stands. ``cut``: of the last
-    part only so many bytes go out and the connection is closed. ``pieces``: sizes in which the bytes are sent."""
+    part only so many bytes go out and the connection is closed. ``piece``: bytes that are sent at a time."""
 
     story: str
     stream: bool
@@ -35,7 +37,7 @@ class Answer:
         """The body's bytes, in the pieces in which they are sent."""
         data = b"".join(plain.wire(part) if self.stream else _text(part) for part in self.parts)
         data = data if self.cut is None else data[: self.cut]
-        size = self.piece or max(1, len(data))
+        size = max(self.piece or len(data), len(data) // _PIECES, 1)
         return [data[start : start + size] for start in range(0, len(data), size)]
 
 

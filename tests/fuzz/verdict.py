@@ -64,12 +64,12 @@ def _ends(fmt: str, data: Any) -> bool:
     if not isinstance(data, dict):
         return False
     if fmt in _ENDS:
-        return data.get("type") in _ENDS[fmt]
+        return str(data.get("type")) in _ENDS[fmt]
     if data.get("error"):
         return True
-    return fmt == "gemini.generateContent" and any(
-        isinstance(candidate, dict) and candidate.get("finishReason") for candidate in data.get("candidates") or ()
-    )
+    candidates = data.get("candidates") if fmt == "gemini.generateContent" else None
+    listed = candidates if isinstance(candidates, list) else []
+    return any(isinstance(candidate, dict) and bool(candidate.get("finishReason")) for candidate in listed)
 
 
 def _events(body: bytes) -> Iterator[str]:

@@ -81,11 +81,16 @@ Script = Callable[[Say], None]
 class Upstream:
     """``script`` answers each request; ``got`` has all that arrived. ``wrap`` makes a connection one over TLS."""
 
-    def __init__(self, host: str = "127.0.0.1", wrap: Callable[[socket.socket], socket.socket] | None = None) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        wrap: Callable[[socket.socket], socket.socket] | None = None,
+        port: int = 0,
+    ) -> None:
         self.got: list[Arrived] = []
         self.script: Script = lambda say: say.whole({})
         self._wrap = wrap
-        self._server = socket.create_server((host, 0))
+        self._server = socket.create_server((host, port))
         self.port = self._server.getsockname()[1]
         self.base = f"http{'s' if wrap else ''}://{host}:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()

@@ -1,0 +1,51 @@
+"""48 faults of upstreams by one and two channels, whole and streamed, through the four official SDKs.
+
+Here each client has one upstream format, another one for each fault; `make faults` runs all pairs. A test for each
+fault: what the program had of each call, and what was charged for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.faults.cells import Cell, Table, cells
+from tests.faults.table import FAULTS
+
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
+RED: dict[str, str] = {
+    "refused connection": "secrets: addresses of upstreams are told",
+    "TLS: peer speaks none": "secrets: addresses of upstreams are told",
+    "TLS: self-signed": "secrets: addresses of upstreams are told",
+    "402": "secrets: Gemini's error map",
+    "403": "secrets: the channel's secret is told",
+    "408": "secrets: Gemini's error map",
+}
+"""Faults that are wrong as yet, each with the part of the work that it belongs to."""
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Cell, str]]:
+    """What is wrong; all cells run at once, as most of them wait."""
+    with ExitStack() as stack:
+        table = Table(tmp_path_factory.mktemp("faults"), stack)
+        yield table.run(cells(every=False))
+        assert "Traceback" not in table.site.gateway.output, table.site.gateway.output[-5000:]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(name, marks=[pytest.mark.xfail(reason=RED[name], strict=True)] if name in RED else [])
+        for name in FAULTS
+    ],
+)
+def test_what_callers_have_and_pay_when_an_upstream_fails(wrong: dict[Cell, str], fault: str) -> None:
+    later = FAULTS[fault].later
+    mine = {cell: why for cell, why in wrong.items() if cell.fault == fault}
+    due = [f"{cell}: {why}" for cell, why in mine.items() if cell.column not in later]
+    assert not due, "\n".join(due)
+    done = set(later) - {cell.column for cell in mine}
+    assert not done, f"{sorted(done)} are right now: take them off the list of what comes later"
