@@ -56,6 +56,7 @@ format: install-dev  ## Bring the code into shape
 docs: install-dev  ## Write the generated pages
 	$(BIN)/python -m engine.settings --write
 	$(BIN)/python -m engine.compiler.reference --write
+	$(BIN)/python -m engine.bounds --write
 
 bench: install-dev  ## Measure speed
 	@for each in tests/bench/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from engine.bounds import LONGEST_KEPT
+
 _UNDERSCORED = re.compile(r"_([a-z0-9])")
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
@@ -33,7 +35,7 @@ def fold_keys(body: Any, rule: Mapping[str, Any]) -> Any:
         if isinstance(value, dict):
             folded = {}
             for key, inner in value.items():
-                spelled = spell(key)
+                spelled = spell(key) if len(key) <= LONGEST_KEPT else spell.__wrapped__(key)
                 folded[spelled] = inner if spelled in untouched else fold(inner)
             return folded
         if isinstance(value, list):

@@ -13,6 +13,8 @@ from hashlib import blake2b
 
 import re2
 
+from engine.bounds import LONGEST_KEPT
+
 _DIGITS = "0123456789"
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _ALL = _DIGITS + _LOWER + _LOWER.upper()
@@ -45,19 +47,19 @@ _SALTS = tuple(" " * times for times in range(9))
 _SAMPLES = tuple(short_hash(str(number), 9, _LOWER + _LOWER.upper()) for number in range(24))
 
 
-@lru_cache(maxsize=4096)
 def made_name(told: str, pattern: str | None, most: int | None, salt: str = "") -> str | None:
     """A name for the target that stands for one it doesn't take, as like it as can be; None if no way gives one.
 
     ``salt`` gives another one. PERF: 10 us in the usual ways; names repeat with every request.
     """
-    return _made(told + salt, told, pattern, most or _MOST, _ways_of_names)
+    make = _known if len(told) <= LONGEST_KEPT else _made
+    return make(told + salt, told, pattern, most or _MOST, _ways_of_names)
 
 
-@lru_cache(maxsize=4096)
 def made_id(seed: str, pattern: str | None, most: int | None, prefix: str | None) -> str | None:
     """An id for the target out of any text; None if no way gives one."""
-    return _made(seed, "", pattern, most or _MOST, _ways_of_ids, prefix)
+    make = _known if len(seed) <= LONGEST_KEPT else _made
+    return make(seed, "", pattern, most or _MOST, _ways_of_ids, prefix)
 
 
 def free(make: Callable[[str], str | None], told: str, taken: Mapping[str, str]) -> str | None:
@@ -110,6 +112,9 @@ def _made(seed: str, told: str, pattern: str | None, most: int, ways: _Ways, *wh
     if fits(made):
         return made
     return next(filter(fits, (way.make(seed, told, most) for way in ways(most, *which))), None)
+
+
+_known = lru_cache(maxsize=4096)(_made)
 
 
 @lru_cache(maxsize=256)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.bounds import Kept
 from engine.errors import GatewrightError
 from engine.filters.patterns import pattern
 from engine.ledger import pictures, vocabularies
@@ -108,7 +109,7 @@ class Counter:
         self._lines = rules
         self._media = media
         self._fetch = fetch
-        self._rules: dict[str, _Rule] = {}
+        self._rules: Kept[str, _Rule] = Kept(_KNOWN)
         self.count_input = count_input
 
     def exact(self, model: str) -> bool:
@@ -149,12 +150,8 @@ class Counter:
         return Count(total, "estimated" if content.media else rule.how, image=drawn)
 
     def _rule(self, model: str) -> _Rule:
-        found = self._rules.get(model)
-        if found is None:
-            if len(self._rules) >= _KNOWN:
-                self._rules.clear()
-            found = self._rules[model] = _Rule(model, self._lines, self._directories)
-        return found
+        known = self._rules.get(model)
+        return known if known is not None else self._rules.keep(model, _Rule(model, self._lines, self._directories))
 
     def _text(self, rule: _Rule, texts: Iterable[str], part: int | None = None) -> float:
         text = "\n".join(one for one in texts if one)

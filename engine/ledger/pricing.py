@@ -17,6 +17,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from engine.bounds import LONGEST_KEPT, Kept
 from engine.filters.patterns import pattern
 from engine.ledger import documents, rules
 from engine.ledger.amounts import ZERO, add, divide, multiply, plain, rounded, rounded_up
@@ -84,7 +85,7 @@ class Book:
         self._shipped = _Shelf([rule for rule in prices.rules if rule.layer <= 0])
         # Tools that a provider runs: formats say where their calls are counted.
         self._counted = {name for one in program.formats.values() for name in one.usage.counts.get("calls", ())}
-        self._held: dict[str, tuple[Rule, ...]] = {}
+        self._known: Kept[str, tuple[Rule, ...]] = Kept(_KEPT)
 
     @property
     def faults(self) -> list[str]:
@@ -102,12 +103,8 @@ class Book:
 
     def _rules(self, model: str) -> tuple[Rule, ...]:
         """Every rule of a name at any time, the strongest first. PERF: made ready once."""
-        held = self._held.get(model)
-        if held is None:
-            if len(self._held) >= _KEPT:
-                self._held.clear()
-            held = self._held[model] = tuple(self._made(model))
-        return held
+        known = self._known.get(model)
+        return known if known is not None else self._known.keep(model, tuple(self._made(model)))
 
     def _made(self, model: str) -> list[Rule]:
         common = self.shared_levels(model)
@@ -267,7 +264,8 @@ class _Shelf:
     def find(self, model: str) -> list[Priced]:
         """The rules for a name, those that name it first."""
         named = self.exact.get(model, [])
-        return named + [item for item in self.patterns if item not in named and _matches(item.match, model)]
+        fits = _matches if len(model) <= LONGEST_KEPT else _matches.__wrapped__
+        return named + [item for item in self.patterns if item not in named and fits(item.match, model)]
 
 
 @lru_cache(maxsize=4096)

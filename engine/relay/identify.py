@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from engine.bounds import KEY
 from engine.errors import CallError
 from engine.storage import accounts
 from engine.storage.database import StorageError
@@ -98,7 +99,7 @@ def identify(call: Call, keys: KeyCache, places: Iterable[Mapping[str, str]], ch
             "auth", "no API key was sent; send it as a bearer token in the authorization header", code="missing_api_key"
         )
     bare, channel = accounts.split_key(sent)
-    account = keys.find(bare) if bare else None
+    account = keys.find(bare) if 0 < len(bare) <= KEY.most else None
     if account is None:
         raise CallError("auth", "the API key is not known here; check that it was copied whole", code="invalid_api_key")
     _check_key(account, call.now)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
+from engine import bounds
 from engine.errors import CallError
 from engine.transport import coding
 
@@ -109,6 +110,9 @@ def take(call: Call, environ: dict[str, Any], limit: int) -> None:
     call.body = parse(call.raw)
     endpoint = call.endpoint
     call.asked = asked_model(call, endpoint)
+    stored = call.format.stored
+    if stored is not None and isinstance(previous := call.body.get(stored.field), str):
+        bounds.ID.check(len(previous), stored.field)
     call.stream = _stream(call, endpoint)
     call.framing = framing(call)
 
@@ -122,6 +126,14 @@ def asked_model(call: Call, endpoint: Endpoint) -> str:
         raise CallError("bad_request", f"{field} is missing; name one that the models endpoint lists", param=field)
     if not isinstance(name, str):
         raise CallError("bad_request", f"{field} must be a string, found {_kind(name)}", param=field)
+    bounds.MODEL_NAME.check(len(name), field)
+    return name
+
+
+def path_id(call: Call) -> str:
+    """Return the id that stands in the path."""
+    name = call.path.get("id", "")
+    bounds.ID.check(len(name), "the id in the path")
     return name
 
 

@@ -14,6 +14,7 @@ from engine.errors import CallError
 from engine.relay.call import Attempt, Reply
 from engine.relay.dialect import JSON
 from engine.relay.identify import identify
+from engine.relay.ingress import path_id
 from engine.relay.losses import loss_header
 from engine.relay.retelling import retell, wanted
 from engine.relay.route import format_for
@@ -103,7 +104,7 @@ def _owner(call: Call) -> int:
 
 def _found(state: RelayState, call: Call) -> tuple[Stored, Record]:
     call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
-    rules, wanted = call.format.stored, call.path.get("id", "")
+    rules, wanted = call.format.stored, path_id(call)
     record = state.answers.find(call.account.token_id, wanted) if rules else None
     if rules is None or record is None:
         raise CallError(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.bounds import Kept
 from engine.errors import CallError
 
 if TYPE_CHECKING:
@@ -33,20 +34,20 @@ class Reading:
 class Reader:
     """Reads model names by the aliases of one program. PERF: 20 us of patterns a name, so readings are kept."""
 
-    __slots__ = ("_held", "program")
+    __slots__ = ("_known", "program")
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._held: dict[str, Reading] = {}
+        self._known: Kept[str, Reading] = Kept(_BOUND)
 
     def read(self, asked: str) -> Reading:
         """Return how the first alias that matches reads ``asked``; the name itself where none does."""
-        held = self._held.get(asked)
-        if held is None:
-            if len(self._held) >= _BOUND:
-                self._held.clear()
-            held = self._held[asked] = self._read(asked)
-        return held
+        return self._known.get(asked) or self._read(asked)
+
+    def keep(self, asked: str, reading: Reading) -> None:
+        """Remember the reading of a name that is served; of what is refused nothing is remembered."""
+        if asked not in self._known:
+            self._known.keep(asked, reading)
 
     def _read(self, asked: str) -> Reading:
         for alias in self.program.aliases:
@@ -77,8 +78,9 @@ def resolve(call: Call, table: Table, groups: Sequence[str]) -> tuple[Reading, t
         )
     serving = tuple(g for g in groups if table.candidates(g, asked, reading.name))
     if serving:
+        call.reader.keep(asked, reading)
         return reading, serving
-    near = table.nearest(groups, asked)
+    near = table.nearest(groups, asked) if account is not None and account.spendable else None
     hint = f"; did you mean {near!r}?" if near else "; the models endpoint lists what there is"
     raise CallError(
         "not_found",

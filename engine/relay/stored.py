@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from engine.bounds import ID
 from engine.cluster.store import EmbeddedStore
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Answers:
 
     def holder(self, owner: int, item_id: str) -> Record | None:
         """Return the record whose answer has an item of this id."""
-        found = self._items.get(f"{owner}:{item_id}")
+        found = self._items.get(f"{owner}:{item_id}") if len(item_id) <= ID.most else None
         return self.find(owner, found.decode()) if found else None
 
     def closed(self, owner: int, answer_id: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from engine.bounds import Kept
 from engine.hub.usage import Plan
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 _KEPT = 10_000
 _KEPT_IN_PATHS = "/?=&:@,-._~"
+_NEAR = 3
+"""By how many characters a name may be longer or shorter than one that it is taken for."""
+_COMPARED = 64
+"""How many names one is compared with (20 us each), and the longest that is."""
 ANY = "*"
 """A channel that lists this serves every model of its groups that nobody else lists."""
 
@@ -115,26 +120,29 @@ class Table:
                 served = self._served.setdefault(group, {})
                 for model in channel.models:
                     served.setdefault(model, []).append(channel)
-        self._held: dict[tuple[str, ...], tuple[LiveChannel, ...]] = {}
+        self._known: Kept[tuple[str, ...], tuple[LiveChannel, ...]] = Kept(_KEPT)
 
     def candidates(self, group: str, *models: str) -> tuple[LiveChannel, ...]:
         """Return the channels that serve any of these models to ``group``, each once, in no order."""
-        held = self._held.get((group, *models))
-        if held is None:
-            if len(self._held) >= _KEPT:
-                self._held.clear()
-            served = self._served.get(group, {})
-            found = [one for model in models for one in served.get(model) or served.get(ANY) or ()]
-            held = self._held[group, *models] = tuple({id(one): one for one in found}.values())
-        return held
+        known = self._known.get((group, *models))
+        if known is not None:
+            return known
+        served = self._served.get(group, {})
+        listed = [one for model in models for one in served.get(model) or served.get(ANY) or ()]
+        channels = tuple({id(one): one for one in listed}.values())
+        return self._known.keep((group, *models), channels) if channels else channels
 
     def models(self, groups: Iterable[str]) -> list[str]:
         """Return the names that these groups may ask for, sorted."""
         return sorted({model for group in groups for model in self._served.get(group, ()) if model != ANY})
 
     def nearest(self, groups: Iterable[str], model: str) -> str | None:
-        """Return the most similar name that these groups may ask for."""
-        return next(iter(difflib.get_close_matches(model, self.models(groups), 1, 0.6)), None)
+        """Return the most similar name that these groups may ask for, of those about as long; nothing for long ones."""
+        if len(model) > _COMPARED:
+            return None
+        like = [name for name in self.models(groups) if abs(len(name) - len(model)) <= _NEAR]
+        like.sort(key=lambda name: name[:1] != model[:1])
+        return next(iter(difflib.get_close_matches(model, like[:_COMPARED], 1, 0.6)), None)
 
 
 def draw(candidates: Sequence[LiveChannel], chance: random.Random) -> list[LiveChannel]:

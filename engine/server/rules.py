@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 
+from engine import bounds
+
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-MAX_LINE = 8190
-MAX_FIELD = 16_382
-MAX_FIELDS = 100
-MAX_HEAD = 65_536
+MAX_LINE = bounds.REQUEST_LINE.most
+MAX_FIELD = bounds.HEADER.most
+MAX_FIELDS = bounds.HEADERS.most
+MAX_HEAD = bounds.HEAD.most
 MAX_LENGTH_DIGITS = 15
 SINGLETONS = frozenset(("HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_AUTHORIZATION"))
 """Environ keys of headers that may stand once only."""

@@ -59,6 +59,11 @@ class Account:
         """May choose a channel and see all."""
         return self.role >= ADMIN
 
+    @property
+    def spendable(self) -> bool:
+        """Whether the key has quota left: what costs is done for those only."""
+        return self.unlimited or self.remain_quota > 0
+
 
 def split_key(sent: str) -> tuple[str, int | None]:
     """``sk-KEY-CHANNEL`` as sent: the bare key and the channel that an administrator pinned."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
+from engine.bounds import ADDRESS, LONGEST_KEPT
 from engine.transport.faults import TransportError
 
 _PORTS = {"http": 80, "https": 443}
@@ -62,9 +63,15 @@ def _host(name: str | None, where: str) -> str:
     return name.lower()
 
 
-@lru_cache(maxsize=2048)
 def parse_url(text: str) -> Url:
     """``Url`` of an address; raises ``TransportError`` (invalid) and shows neither query nor user-info in its text."""
+    if len(text) > ADDRESS.most:
+        raise TransportError("invalid", f"the address has {len(text)} characters, {ADDRESS.most} are taken at most")
+    return _parsed(text) if len(text) <= LONGEST_KEPT else _parsed.__wrapped__(text)
+
+
+@lru_cache(maxsize=2048)
+def _parsed(text: str) -> Url:
     where = repr(text.partition("?")[0].rpartition("@")[2][:200])
     if any(char < " " or char == "\x7f" or char == "\\" for char in text):
         raise TransportError("invalid", f"the address {where} holds a control character or a backslash")

@@ -13,6 +13,7 @@ from typing import Any
 
 import re2
 
+from engine.bounds import LONGEST_KEPT
 from engine.errors import CallError
 from engine.hub.types import Part
 
@@ -26,9 +27,13 @@ def pattern(text: str) -> Any:
     return re2.compile(text)
 
 
-@lru_cache(maxsize=4096)
 def matches(form: str, text: str) -> bool:
     """Whether a declared pattern matches the whole text. PERF: 5 us unless known; names repeat with every request."""
+    return _matches(form, text) if len(text) <= LONGEST_KEPT else pattern(form).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=4096)
+def _matches(form: str, text: str) -> bool:
     return pattern(form).fullmatch(text) is not None
 
 

@@ -1,0 +1,131 @@
+"""What a caller's text costs before anything is known of it: a look at its length; and nothing is kept of it."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from engine import bounds
+from engine.bounds import Kept
+from engine.hub import fold, naming
+from engine.hub.shape import work
+from engine.ledger.counting import Counter
+from engine.relay.table import LiveChannel, Table
+from engine.transport import url
+from engine.transport.faults import TransportError
+
+PATHS = {
+    "openai.chat": "/v1/chat/completions",
+    "openai.responses": "/v1/responses",
+    "anthropic.messages": "/v1/messages",
+}
+LONG = "x" * (bounds.MODEL_NAME.most + 1)
+
+
+def test_the_page_is_the_table():
+    assert bounds.PAGE.read_text(encoding="utf-8") == bounds.page()
+
+
+@pytest.mark.parametrize("fmt", PATHS)
+@pytest.mark.parametrize("name", [LONG, "é" * 1000, "m" * 200_000, "claude-model" * 50])
+def test_a_long_name_in_a_body_is_refused_by_its_length(gateway, one, fmt, name):
+    answer = gateway.post(PATHS[fmt], {"model": name, "messages": [], "input": []})
+    assert answer.status_code == 400
+    assert f"model: {len(name)} characters" in answer.text
+    assert "255" in answer.text
+    assert not one.got
+
+
+@pytest.mark.parametrize("verb", [":generateContent", ":streamGenerateContent", ":countTokens"])
+def test_a_long_name_in_a_path_is_refused_by_its_length(gateway, verb):
+    answer = gateway.post(f"/v1beta/models/{LONG}{verb}", {"contents": []})
+    assert answer.status_code == 400
+    assert "256 characters" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/models/", "/v1beta/models/"])
+def test_a_long_name_is_looked_up_in_no_list(gateway, path):
+    answer = requests.get(gateway.base + path + LONG, headers={"authorization": f"Bearer {gateway.key}"}, timeout=10)
+    assert answer.status_code == 400
+    assert "256 characters" in answer.text
+
+
+def test_a_long_name_to_be_counted_is_refused(gateway):
+    answer = gateway.post("/v1/messages/count_tokens", {"model": LONG, "messages": []})
+    assert answer.status_code == 400
+    assert "256 characters" in answer.text
+
+
+def test_the_longest_name_is_only_not_found(gateway):
+    answer = gateway.post(PATHS["openai.chat"], {"model": LONG[:-1], "messages": []})
+    assert answer.status_code == 404
+
+
+def test_a_long_id_is_refused(gateway):
+    body = {"model": "responses-model", "input": "x", "previous_response_id": "r" * 2000}
+    answer = gateway.post("/v1/responses", body)
+    assert answer.status_code == 400
+    assert "previous_response_id: 2000 characters" in answer.text
+    headers = {"authorization": f"Bearer {gateway.key}"}
+    answer = requests.get(f"{gateway.base}/v1/responses/{'r' * 2000}", headers=headers, timeout=10)
+    assert answer.status_code == 400
+    assert "the id in the path" in answer.text
+
+
+def test_a_long_key_is_nobodys(gateway):
+    headers = {"authorization": f"Bearer {gateway.key}{'x' * 5000}"}
+    answer = requests.post(f"{gateway.base}/v1/chat/completions", json={"model": "m"}, headers=headers, timeout=10)
+    assert answer.status_code == 401
+
+
+def channel(*models):
+    return LiveChannel(1, "c", provider=None, keys=(), models=frozenset(models), groups=("default",))
+
+
+def test_nothing_is_kept_of_a_name_that_nobody_serves():
+    table = Table([channel("m-one")])
+    for number in range(50):
+        assert table.candidates("default", f"no-such-{number}") == ()
+    assert not table._known
+    assert table.candidates("default", "m-one")
+    assert len(table._known) == 1
+
+
+def test_names_are_compared_with_a_few_of_about_their_length():
+    compared = [f"model-{number:04}" for number in range(5000)]
+    table = Table([channel("gpt-4o-mini", *compared)])
+    assert table.nearest(["default"], "gpt-4o-mni") == "gpt-4o-mini"
+    assert table.nearest(["default"], "gpt-4o-mini" * 10) is None
+
+
+def test_long_texts_are_kept_by_no_cache():
+    address = f"http://example.org/{'a' * 5000}"
+    before = url._parsed.cache_info().currsize
+    assert url.parse_url(address).target == "/" + "a" * 5000
+    assert url._parsed.cache_info().currsize == before
+    with pytest.raises(TransportError, match="characters"):
+        url.parse_url("http://example.org/" + "a" * 10_000)
+    sizes = [cache.cache_info().currsize for cache in (work._matches, naming._known, fold._camel)]
+    assert not work.matches("[a-z]{1,64}", "x" * 5000)
+    assert naming.made_name("ü" * 5000, "[a-z]+", 64)
+    assert naming.made_id("ü" * 5000, "[a-z]+", 64, None)
+    assert fold.fold_keys({"a_b" * 1000: 1}, {"fold": "camel"})
+    assert [cache.cache_info().currsize for cache in (work._matches, naming._known, fold._camel)] == sizes
+    counter = Counter([], [])
+    counter.exact("x" * 5000)
+    assert not counter._rules
+
+
+def test_a_cache_has_no_more_entries_and_bytes_than_it_says():
+    kept: Kept[tuple[str, ...], int] = Kept(10)
+    for number in range(25):
+        assert kept.keep(("group", str(number)), number) == number
+    assert len(kept) == 5
+    assert kept.keep(("group", "x" * 600), 1) == 1
+    assert len(kept) == 5
+
+
+def test_the_hint_costs_only_who_may_spend(gateway):
+    answer = gateway.post(PATHS["openai.chat"], {"model": "chat-modle", "messages": []})
+    assert answer.status_code == 404
+    assert "did you mean" in answer.text
