@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.bounds import LONGEST_KEPT
@@ -26,16 +26,22 @@ def _snake(key: str) -> str:
     return _HUMP.sub(lambda found: "_" + found[1].lower(), key)
 
 
+def spelling(rule: Mapping[str, Any]) -> Callable[[str], str]:
+    """What gives a key as ``rule`` (``{fold: camel|snake}``) spells it; of long ones nothing is kept."""
+    spell = _camel if rule.get("fold") == "camel" else _snake
+    return lambda key: spell(key) if len(key) <= LONGEST_KEPT else spell.__wrapped__(key)
+
+
 def fold_keys(body: Any, rule: Mapping[str, Any]) -> Any:
     """Return ``body`` with every key folded as ``rule`` (``{fold: camel|snake, except: [keys]}``) says."""
-    spell = _camel if rule.get("fold") == "camel" else _snake
+    spell = spelling(rule)
     untouched = frozenset(rule.get("except") or ())
 
     def fold(value: Any) -> Any:
         if isinstance(value, dict):
             folded = {}
             for key, inner in value.items():
-                spelled = spell(key) if len(key) <= LONGEST_KEPT else spell.__wrapped__(key)
+                spelled = spell(key)
                 folded[spelled] = inner if spelled in untouched else fold(inner)
             return folded
         if isinstance(value, list):

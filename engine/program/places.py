@@ -7,7 +7,7 @@ something was lost. Knows no format.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -35,6 +35,11 @@ class Places:
     def __init__(self, reads: Iterable[list[str]]) -> None:
         self._reads = tuple((tuple(path.split(".")), frozenset(words) - _EVERYWHERE) for path, *words in reads)
         self._of = lru_cache(maxsize=1024)(self._found)
+
+    @property
+    def paths(self) -> Iterator[tuple[str, ...]]:
+        """Every path that is read, as its names."""
+        return (steps for steps, _ in self._reads)
 
     def named(self, lines: list[Line], body: Json, read: Json) -> list[Line]:
         """Lines that say where in ``body`` it was; ``read`` is the same body in the format's own spelling."""

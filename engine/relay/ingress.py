@@ -13,6 +13,7 @@ import orjson
 
 from engine import bounds
 from engine.errors import CallError
+from engine.relay import twins
 from engine.transport import coding
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def take(call: Call, environ: dict[str, Any], limit: int) -> None:
     call.raw = read_body(environ, limit)
     call.body = parse(call.raw)
     endpoint = call.endpoint
+    twins.check(call.raw, call.body, call.reader.names[call.format.name])
     call.asked = asked_model(call, endpoint)
     stored = call.format.stored
     if stored is not None and isinstance(previous := call.body.get(stored.field), str):

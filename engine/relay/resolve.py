@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.bounds import Kept
 from engine.errors import CallError
+from engine.relay.twins import names_of
 
 if TYPE_CHECKING:
     from engine.program import Alias, Program
@@ -34,10 +35,12 @@ class Reading:
 class Reader:
     """Reads model names by the aliases of one program. PERF: 20 us of patterns a name, so readings are kept."""
 
-    __slots__ = ("_known", "program")
+    __slots__ = ("_known", "names", "program")
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.names = names_of(program)
+        """What members of requests are called, by format."""
         self._known: Kept[str, Reading] = Kept(_BOUND)
 
     def read(self, asked: str) -> Reading:
