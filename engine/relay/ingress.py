@@ -29,7 +29,10 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
         raise too_large(limit)
     stream = environ["wsgi.input"]
     # A plain body of known length comes in one read; a chunked one is read a step past the limit and no further.
-    raw: bytes = stream.read(int(length)) if length.isdigit() else stream.read(limit + 1)
+    try:
+        raw: bytes = stream.read(int(length)) if length.isdigit() else stream.read(limit + 1)
+    except OSError as ex:
+        raise CallError("bad_request", "the connection ended within the request body") from ex
     if length.isdigit() and len(raw) < int(length):
         raise CallError("bad_request", f"the body ended after {len(raw)} of {length} bytes announced in content-length")
     if len(raw) > limit:

@@ -96,8 +96,8 @@ class Head:
         rules.check_target(method, target, host)
         length = env.get("CONTENT_LENGTH")
         self.length = 0 if length is None else rules.length_of(length)
-        if "HTTP_TRANSFER_ENCODING" in env and (length is not None or not new):
-            raise HeadError(400, "Transfer-Encoding does not go with Content-Length or HTTP/1.0")
+        if "HTTP_TRANSFER_ENCODING" in env:
+            rules.check_transfer(env["HTTP_TRANSFER_ENCODING"], length, new)
         self.unusual = not new or target[0] != "/" or not _UNUSUAL.isdisjoint(env)
         connection = env.get("HTTP_CONNECTION")
         self.close = connection is not None and "close" in connection.lower()

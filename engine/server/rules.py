@@ -28,6 +28,7 @@ REASONS = {
     405: "Method Not Allowed",
     408: "Request Timeout",
     414: "URI Too Long",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
@@ -70,6 +71,16 @@ def check_target(method: str, target: str, host: str | None) -> None:
         raise HeadError(400, "the request target is neither a path nor an absolute http URI")
     if host is None or absolute[1].lower() != host.lower():
         raise HeadError(400, "the request target and the Host header name different hosts")
+
+
+def check_transfer(coding: str | None, length: str | None, version_1_1: bool) -> None:
+    """A body in chunks has no other coding and no length; codings of its content stand in Content-Encoding."""
+    if coding is None:
+        return
+    if length is not None or not version_1_1:
+        raise HeadError(400, "Transfer-Encoding does not go with Content-Length or HTTP/1.0")
+    if coding.strip().lower() != "chunked":
+        raise HeadError(501, "Transfer-Encoding must be chunked and nothing else")
 
 
 def length_of(text: str) -> int:

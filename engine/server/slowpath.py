@@ -8,12 +8,52 @@ from __future__ import annotations
 
 from typing import Any
 
-from gunicorn.http.errors import InvalidHeader, InvalidRequestLine
+from gunicorn.http.body import Body
+from gunicorn.http.errors import (
+    ChunkMissingTerminator,
+    InvalidChunkExtension,
+    InvalidChunkSize,
+    InvalidHeader,
+    InvalidRequestLine,
+    NoMoreData,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
+from engine.errors import CallError
 from engine.relay.ids import fresh_id
 from engine.server import rules
+
+_FAULTS: dict[type[Exception], str] = {
+    InvalidChunkSize: "a chunk's size is not a hexadecimal number on a line of its own that ends with CR LF",
+    InvalidChunkExtension: "what follows a chunk's size is no chunk extension",
+    ChunkMissingTerminator: "a chunk is not followed by CR LF",
+    NoMoreData: "it ended before its last chunk",
+}
+
+
+class MalformedBodyError(CallError, InvalidChunkSize):  # type: ignore[misc]
+    """A body whose framing is broken, in words of ours: what the caller sent stands in no message and no log."""
+
+    def __init__(self, error: Exception) -> None:
+        why = _FAULTS.get(type(error), "its trailers are malformed")
+        super().__init__("bad_request", f"the request body is malformed: {why}")
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class WordedBody(Body):  # type: ignore[misc]
+    """gunicorn's body; whoever reads it is told in words what is wrong with it."""
+
+    def _read_reader(self, size: int) -> bytes:
+        try:
+            data: bytes = super()._read_reader(size)
+        except ParseException as error:
+            raise MalformedBodyError(error) from None
+        return data
 
 
 class StrictRequest(Request):  # type: ignore[misc]
@@ -37,11 +77,14 @@ class StrictRequest(Request):  # type: ignore[misc]
             rules.check_target(self.method, self.uri, host)
             if "CONTENT-LENGTH" in values:
                 rules.length_of(values["CONTENT-LENGTH"])
-            if "TRANSFER-ENCODING" in values and ("CONTENT-LENGTH" in values or self.version < (1, 1)):
-                raise rules.HeadError(400, "Transfer-Encoding does not go with Content-Length or HTTP/1.0")
+            codings = [value for name, value in self.headers if name == "TRANSFER-ENCODING"]
+            coding = ",".join(codings) if codings else None
+            rules.check_transfer(coding, values.get("CONTENT-LENGTH"), self.version >= (1, 1))
         except rules.HeadError as refused:
-            raise InvalidRequestLine(str(refused)) from None
+            kind = UnsupportedTransferCoding if refused.status == 501 else InvalidRequestLine
+            raise kind(str(refused)) from None
         super().set_body_reader()
+        self.body: Any = WordedBody(self.body.reader)
 
     def should_close(self) -> bool:
         """As on the short path: the token ``close`` among others closes too."""

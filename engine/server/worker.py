@@ -8,8 +8,9 @@ What is unusual goes to gunicorn's own path, request by request, and comes back.
 from __future__ import annotations
 
 import errno
-import io
 import time
+from collections import Counter
+from ipaddress import ip_address
 from typing import Any
 
 import gevent
@@ -28,10 +29,10 @@ from engine.server.logs import access_line
 from engine.server.rules import HeadError
 from engine.server.slowpath import Named, StrictParser
 
-EAGER = 262_144
-"""A body up to this length is read before the app is called; a longer one is read by the app."""
 _LAST_WORDS = 3
 """Seconds before the end of a stopping worker in which open streams are told so."""
+_DROPPED = 262_144
+"""Bytes of a body that nobody wanted which are read all the same, so that the connection can go on."""
 _QUIET = frozenset((errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF, errno.ESHUTDOWN))
 
 
@@ -41,6 +42,9 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
     head_timeout = 15
     body_timeout = 60
     send_timeout = 300
+    share = 0
+    """Connections that one address may have open; 0 = any number."""
+    trusted: tuple[Any, ...] = ()
     whole = False
     """Whether gunicorn's own path serves every connection from first to last byte."""
     alive: bool
@@ -72,6 +76,9 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             self.head_timeout = settings.head_timeout
             self.body_timeout = settings.body_timeout
             self.send_timeout = max(settings.streaming_timeout, 1)
+            self.share = settings.connections_per_address or max(settings.max_connections // 4, 1)
+            self.trusted = settings.trusted_proxies
+        self.peers: Counter[str] = Counter()
         self.access = self.log.access_log.info if self.cfg.accesslog else None
         # PROXY lines stand before the head, where only gunicorn's own parser looks for them
         self.whole = self.whole or self.cfg.proxy_protocol != "off" or self.cfg.is_ssl
@@ -90,8 +97,12 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         link = Connection(client, self.clock, self.body_timeout, self.send_timeout)
         self.clock.open.add(link)
         name = listener.getsockname()
+        peer = addr[0] if isinstance(addr, tuple) else ""
+        self.peers[peer] += 1
         try:
-            if self.whole:
+            if self.share and self.peers[peer] > self.share and not self._trusts(peer):
+                self._refuse(link, HeadError(429, "too many connections are open from this address"), addr)
+            elif self.whole:
                 self._whole(link, name, addr)
             else:
                 self._serve(link, name, addr)
@@ -103,8 +114,19 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         except Exception:
             self.log.exception("connection ended by an error")
         finally:
+            self.peers[peer] -= 1
+            if not self.peers[peer]:
+                del self.peers[peer]
             self.clock.open.discard(link)
             link.close()
+
+    def _trusts(self, peer: str) -> bool:
+        """Whether it is a proxy of ours, which brings many callers. Asked only of an address that has many."""
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return True
+        return any(address in network for network in self.trusted if network.version == address.version)
 
     def _serve(self, link: Connection, name: Any, addr: Any) -> None:
         template = self._connection_environ(link.sock, name, addr)
@@ -120,8 +142,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             except HeadError as refused:
                 self._refuse(link, refused, addr)
                 return
-            link.deadline = 0
-            link.state = conn.APP
+            link.request()
             if head.unusual:
                 link.held = data
                 if not self._handover(link, name, addr):
@@ -169,36 +190,28 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
     def _respond(self, link: Connection, head: Head, env: Environ, rest: bytes) -> bool:
         """Call the app and send its answer; whether the connection goes on."""
         length = head.length
-        body: Any
-        lazy: LengthBody | None = None
-        if length > EAGER:
-            body = lazy = LengthBody(link.recv_body, rest, length)
-            link.held = rest[length:]
-        else:
-            if length > len(rest):
-                rest = self._read_body(link, rest, length)
-            body = io.BytesIO(rest[:length])
-            link.held = rest[length:]
+        body = LengthBody(link.recv_body, rest, length)
+        link.held = rest[length:]
         env["wsgi.input"] = body
         answer = Answer(link.send, self.clock.date, env["REQUEST_METHOD"] == "HEAD", self._count(head))
         started = time.monotonic() if self.access is not None else 0.0
         try:
-            self._run(env, answer, lazy)
+            self._run(env, answer, body)
         finally:
             if self.access is not None:
                 self.access(access_line(env, answer.status, answer.sent, time.monotonic() - started))
-        if lazy is not None and lazy.unread and not self._drop(link, lazy):
+        if body.left and not answer.close and not self._drop(link, body):
             answer.close = True
-        if answer.close and (link.held or (lazy is not None and lazy.left)):
+        if answer.close and (link.held or body.left):
             link.linger()
         return not answer.close
 
-    def _drop(self, link: Connection, lazy: LengthBody) -> bool:
-        count, lazy.left = lazy.left, 0
-        if link.discard(count):
-            return True
-        lazy.left = count
-        return False
+    @staticmethod
+    def _drop(link: Connection, body: LengthBody) -> bool:
+        if not link.discard(body.left):
+            return False
+        body.left = 0
+        return True
 
     def _count(self, head: Head) -> bool:
         """Note one more request; whether the connection ends with it."""
@@ -208,21 +221,11 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             self.alive = False
         return head.close or not self.alive or not self.cfg.keepalive
 
-    def _read_body(self, link: Connection, rest: bytes, length: int) -> bytes:
-        pieces, have = [rest], len(rest)
-        while have < length:
-            piece = link.recv_body(length - have)
-            if not piece:
-                raise StopIteration
-            pieces.append(piece)
-            have += len(piece)
-        return b"".join(pieces)
-
-    def _run(self, env: Environ, answer: Answer, lazy: LengthBody | None) -> None:
+    def _run(self, env: Environ, answer: Answer, body: LengthBody) -> None:
         result: Any = None
         try:
             result = self.wsgi(env, answer.start)
-            if lazy is not None and lazy.left > 1_048_576:
+            if body.left > _DROPPED:
                 answer.close = True  # it is too much to be thrown away, and the client should know before it sends on
             answer.finish(result)
         except (OSError, StopIteration, gevent.GreenletExit):
@@ -264,10 +267,11 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         if not self._stock(parser, link, name, addr, {}):
             return False
         link.state = conn.APP
-        if not parser.finish_body(max_bytes=1_048_576):
-            return False
-        link.held = parser.rest() + link.held
-        return True
+        with gevent.Timeout(1.0, False):
+            if parser.finish_body(max_bytes=_DROPPED):
+                link.held = parser.rest() + link.held
+                return True
+        return False
 
     def _whole(self, link: Connection, name: Any, addr: Any) -> None:
         """A connection that gunicorn's own path serves from first to last byte."""
@@ -278,6 +282,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
 
     def _stock(self, parser: StrictParser, link: Connection, name: Any, addr: Any, info: dict[str, Any]) -> bool:
         request = None
+        link.request()
         try:
             request = next(parser)
             if request.proxy_protocol_info:

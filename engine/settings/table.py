@@ -88,12 +88,21 @@ class Settings:
         "GATEWRIGHT_HEAD_TIMEOUT", 15, kinds.POSITIVE, "Seconds in which a request's head must be complete."
     )
     body_timeout: int = _HTTP(
-        "GATEWRIGHT_BODY_TIMEOUT", 60, kinds.POSITIVE, "Longest silence while a request's body is read."
+        "GATEWRIGHT_BODY_TIMEOUT",
+        60,
+        kinds.POSITIVE,
+        "Seconds in which a request's body must be there, and a second more for each 32 KB of it that came.",
     )
     keepalive: int = _HTTP(
         "GATEWRIGHT_KEEPALIVE", 75, kinds.COUNT, "Seconds a connection may idle between requests; 0 = none."
     )
     max_connections: int = _HTTP("GATEWRIGHT_MAX_CONNECTIONS", 10_000, kinds.POSITIVE, "Open connections per worker.")
+    connections_per_address: int = _HTTP(
+        "GATEWRIGHT_CONNECTIONS_PER_ADDRESS",
+        0,
+        kinds.COUNT,
+        "Open connections per worker and address, but for `TRUSTED_PROXIES`; 0 = a quarter of all.",
+    )
     max_requests: int = _HTTP(
         "GATEWRIGHT_MAX_REQUESTS", 0, kinds.COUNT, "Requests after which a worker is replaced; 0 = never."
     )
