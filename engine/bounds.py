@@ -42,6 +42,8 @@ MODEL_NAME = Bound("a model's name", 255, "characters", "the longest that a chan
 ADDRESS = Bound("an address", 8_192, "characters", "the longest request line that servers commonly take")
 ID = Bound("an id", 1_024, "characters", "the longest that providers are known to give have some hundred")
 KEY = Bound("an API key", 512, "characters", "the longest that is made here has 48")
+FETCHES = Bound("a request", 32, "files to be fetched", "each is up to a minute of waiting and a file in memory")
+COUNTED = Bound("a text to be counted", 2_097_152, "characters", "half a second; of longer ones parts stand for all")
 
 REQUEST_LINE = Bound("the request line", 8_190, "bytes", "what common proxies take")
 HEADER = Bound("a header", 16_382, "bytes", "what common proxies take; keys and ids are far shorter")
@@ -53,6 +55,8 @@ TABLE: tuple[Bound, ...] = (
     ADDRESS,
     ID,
     KEY,
+    FETCHES,
+    COUNTED,
     REQUEST_LINE,
     HEADER,
     HEADERS,

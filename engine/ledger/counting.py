@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.bounds import Kept
+from engine.bounds import COUNTED, FETCHES, Kept
 from engine.errors import GatewrightError
 from engine.filters.patterns import pattern
 from engine.ledger import pictures, vocabularies
@@ -36,9 +36,9 @@ _MEDIA = ("image", "audio", "video", "file")
 _OPAQUE_LENGTH = 1_024
 _BASE64 = re.compile(r"^(data:[^,]{0,100},)?[A-Za-z0-9+/_=-]{256}")
 
-Fetch = Callable[[str], tuple[str, bytes]]
-Look = Callable[[Mapping[str, Any]], tuple[int, int] | None]
-"""Gives the width and height of a picture by its source, if they can be had."""
+Fetch = Callable[[list[str]], Mapping[str, tuple[str, bytes] | GatewrightError]]
+"""addresses -> (mime, bytes) of each, or why it can't be had."""
+Size = tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,11 @@ class _Content:
     texts: list[str] = field(default_factory=list)
     media: list[dict[str, Any]] = field(default_factory=list)
     pieces: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def countable(self) -> bool:
+        """Whether its texts are short enough to be counted from first to last letter."""
+        return sum(map(len, self.texts)) <= COUNTED.most
 
     def note(self, piece: str) -> None:
         self.pieces[piece] = self.pieces.get(piece, 0) + 1
@@ -82,12 +87,15 @@ class _Rule:
         self.how = "counted" if self.encoding is not None and self.factor == 1 else "estimated"
 
     def tokens(self, text: str) -> float:
-        """Tokens of a text, in slices."""
-        slices = (text[at : at + SLICE] for at in range(0, len(text), SLICE))
+        """Tokens of a text, in slices; of one that is too long to be counted every so many slices stand for all."""
+        step = SLICE * math.ceil(len(text) / COUNTED.most)
+        slices = [text[at : at + SLICE] for at in range(0, len(text), max(step, SLICE))]
         if self.encoding is None:
-            return sum(weigh(one, self.weights) for one in slices)
-        encode = self.encoding.encode_ordinary
-        return self.factor * sum(len(encode(one)) for one in slices)
+            found = sum(weigh(one, self.weights) for one in slices)
+        else:
+            encode = self.encoding.encode_ordinary
+            found = self.factor * sum(len(encode(one)) for one in slices)
+        return found if step <= SLICE else found * len(text) / sum(map(len, slices))
 
 
 class Counter:
@@ -122,12 +130,10 @@ class Counter:
         ``hasty``: none is fetched, and of long texts a part stands for the whole.
         """
         rule, content = self._rule(model), _asked(hub)
-        look = self._inline if hasty else self._read
-        told = [
-            (one["type"], *self._medium(rule, one, look if stream in self._media else None)) for one in content.media
-        ]
+        sizes = ({} if hasty else self._fetched(rule, content.media)) if stream in self._media else None
+        told = [(one["type"], *_medium(rule, one, sizes)) for one in content.media]
         media = sum(tokens for _, tokens, _ in told)
-        sure = all(read for _, _, read in told)
+        sure = all(read for _, _, read in told) and content.countable
         text = self._text(rule, content.texts, _PART if hasty else None)
         total = math.ceil(text) + _sum(rule.pieces, content) + media
         return Count(
@@ -147,7 +153,7 @@ class Counter:
         _gather(parts, content)
         drawn = rule.answer.get("image", 0) * sum(one["type"] == "image" for one in content.media)
         total = math.ceil(self._text(rule, content.texts)) + _sum(rule.answer, content) + drawn
-        return Count(total, "estimated" if content.media else rule.how, image=drawn)
+        return Count(total, "estimated" if content.media or not content.countable else rule.how, image=drawn)
 
     def _rule(self, model: str) -> _Rule:
         known = self._rules.get(model)
@@ -160,32 +166,44 @@ class Counter:
         pool = _one_thread() if len(text) > _POOLED else None
         return rule.tokens(text) if pool is None else float(pool.apply(rule.tokens, (text,)))
 
-    def _medium(self, rule: _Rule, part: Mapping[str, Any], look: Look | None) -> tuple[int, bool]:
-        """Tokens of a picture, sound, film or file, and whether they are sure: worked out from its size."""
-        said = rule.media[part["type"]]
-        if not isinstance(said, Mapping):
-            return said, False
-        if part.get("detail") == "low" and "patch" not in said:
-            return said["base"], True
-        measured = look(part["source"]) if look else None
-        return pictures.tokens(said, measured), measured is not None
-
-    @staticmethod
-    def _inline(source: Mapping[str, Any]) -> tuple[int, int] | None:
-        return _size(source["data"]) if isinstance(source.get("data"), str) else None
-
-    def _read(self, source: Mapping[str, Any]) -> tuple[int, int] | None:
-        if isinstance(source.get("data"), str):
-            return self._inline(source)
-        if self._fetch is None or not isinstance(source.get("url"), str):
-            return None
-        try:
-            return pictures.size(self._fetch(source["url"])[1])
-        except GatewrightError:
-            return None
+    def _fetched(self, rule: _Rule, media: Iterable[Mapping[str, Any]]) -> dict[str, Size]:
+        """The sizes of pictures that stand at an address and have to be looked at: each once, the first of many."""
+        wanted = dict.fromkeys(one["source"]["url"] for one in media if _looked_at(rule, one) and _address(one))
+        if self._fetch is None or not wanted:
+            return {}
+        files = self._fetch(list(wanted)[: FETCHES.most])
+        return {
+            url: None if isinstance(file, GatewrightError) else pictures.size(file[1]) for url, file in files.items()
+        }
 
 
-def _size(data: str) -> tuple[int, int] | None:
+def _looked_at(rule: _Rule, part: Mapping[str, Any]) -> bool:
+    """Whether a medium's tokens depend on its size."""
+    said = rule.media[part["type"]]
+    return isinstance(said, Mapping) and (part.get("detail") != "low" or "patch" in said)
+
+
+def _address(part: Mapping[str, Any]) -> bool:
+    return not isinstance(part["source"].get("data"), str) and isinstance(part["source"].get("url"), str)
+
+
+def _medium(rule: _Rule, part: Mapping[str, Any], sizes: Mapping[str, Size] | None) -> tuple[int, bool]:
+    """Tokens of a picture, sound, film or file, and whether they are sure: worked out from its size, if that is asked.
+
+    ``sizes`` are those of files at addresses; None: no medium is looked at.
+    """
+    said = rule.media[part["type"]]
+    if not isinstance(said, Mapping):
+        return said, False
+    if not _looked_at(rule, part):
+        return said["base"], True
+    source, size = part["source"], None
+    if sizes is not None:
+        size = _size(source["data"]) if isinstance(source.get("data"), str) else sizes.get(source.get("url"))
+    return pictures.tokens(said, size), size is not None
+
+
+def _size(data: str) -> Size:
     """The size of a picture in base64; its head is enough for most."""
     try:
         head = data[: pictures.HEAD * 4]

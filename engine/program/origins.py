@@ -154,7 +154,7 @@ def own_path(body: Json, read: Json, path: Path) -> Path:
         if at is None:
             return (*spelled, step)
         members = _members(body)
-        spelled.append(members[at][0] if len(members) == len(there) else step)
+        spelled.append((members if len(members) == len(there) else there)[at][0])
         body, read = _twins(read, body)[at][1], there[at][1]
     return tuple(spelled)
 

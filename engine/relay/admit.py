@@ -18,6 +18,7 @@ from engine.relay.tally import alone, sent
 if TYPE_CHECKING:
     from engine.ledger.budgets import Held
     from engine.ledger.reserve import Reservation
+    from engine.ledger.terms import Terms
     from engine.relay.call import Call
     from engine.relay.state import RelayState
     from engine.storage.accounts import Account
@@ -26,12 +27,17 @@ _BYTES_PER_TOKEN = 4
 _ADDRESS, _ESCAPED = b"://", rb":\/\/"
 
 
-def admit(state: RelayState, call: Call, account: Account, groups: Sequence[str]) -> Reservation:
-    """Hold what the call may cost in the dearest of the groups that may serve it."""
-    if not account.unlimited and account.remain_quota <= 0 and state.terms.enforce:
+def check_quota(account: Account, terms: Terms) -> None:
+    """Refuse a key that has no quota left."""
+    if terms.enforce and not account.spendable:
         raise CallError(
             "quota", "this API key has no quota left; ask for more, or use another key", code="insufficient_quota"
         )
+
+
+def admit(state: RelayState, call: Call, account: Account, groups: Sequence[str]) -> Reservation:
+    """Hold what the call may cost in the dearest of the groups that may serve it."""
+    check_quota(account, state.terms)
     if not state.ledger.ready():
         raise CallError("unavailable", "the gateway's journal can't be written; its operator has to make room", wait=30)
     output = most_output(call.format.asks, call.body, state.terms.max_tokens)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
 from engine.relay import ingress
+from engine.relay.admit import check_quota
 from engine.relay.call import Call, Reply
 from engine.relay.dialect import JSON
 from engine.relay.identify import identify
@@ -49,6 +50,7 @@ def count_tokens(state: RelayState, call: Call, environ: dict[str, Any]) -> Repl
     ingress.take(call, environ, state.settings.max_request_body)
     take_up(call, state.answers, state.settings.max_request_body)
     reading, _ = resolve(call, state.table, state.choices.groups(call.account))
+    check_quota(call.account, state.terms)
     speaker = call.format
     if speaker.count_encode is None:
         raise CallError("not_found", f"{speaker.name} has no counting of tokens")

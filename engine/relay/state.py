@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 _TRIES = 3
 _PING_EVERY = 15.0
 _FETCHED_AT_ONCE = 8
+_FETCHED_WITHIN = 60.0
 _PATIENCE = 1.0
 _SAID_EVERY = 60.0
 
@@ -199,7 +200,7 @@ class RelayState:
             tuple((policy.get("counting") or {}).values()),
             count_input=self.settings.count_token,
             media=measured if self.settings.get_media_token else (),
-            fetch=self.fetch,
+            fetch=self.fetch_all,
         )
 
     def _priced(self, program: Program) -> Book:
@@ -238,9 +239,12 @@ class RelayState:
         return kind, data
 
     def fetch_all(self, urls: list[str]) -> dict[str, tuple[str, bytes] | CallError]:
-        """The same of several, together: for each what it is, or why it can't be had."""
+        """The same of several, together: for each what it is, or why it can't be had. None begins when time is over."""
+        end = time.monotonic() + _FETCHED_WITHIN
 
         def one(url: str) -> tuple[str, bytes] | CallError:
+            if time.monotonic() > end:
+                return CallError("bad_request", f"{url[:200]} can't be fetched in time; send the file's bytes instead")
             try:
                 return self.fetch(url)
             except CallError as ex:

@@ -6,6 +6,8 @@ times are bounded. Sends no credential but the headers it is given, and those on
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from urllib.parse import urljoin
 
 from engine.transport.faults import TransportError
@@ -23,8 +25,11 @@ def fetch(
 ) -> tuple[bytes, str]:
     """Body and content type of a 2xx answer; raises ``TransportError``, kind protocol for any other status."""
     origin = parse_url(url)
+    end = time.monotonic() + timeouts.total
     for _ in range(redirects + 1):
         target = parse_url(url)
+        if timeouts.total:
+            timeouts = replace(timeouts, total=max(end - time.monotonic(), 0.001))
         same = (target.scheme, target.host, target.port) == (origin.scheme, origin.host, origin.port)
         with pool.send("GET", target, headers if same else (), b"", timeouts) as answer:
             place = answer.headers.get("location")

@@ -218,11 +218,10 @@ def test_a_picture_that_is_looked_at_coarsely_or_not_at_all(shipped):
 def test_a_picture_at_an_address_is_fetched_only_where_its_size_matters(shipped):
     asked: list[str] = []
 
-    def fetch(url: str) -> tuple[str, bytes]:
-        asked.append(url)
-        if url.endswith("gone"):
-            raise CallError("bad_request", "gone")
-        return "image/png", png(1024, 1024)
+    def fetch(urls: list[str]) -> dict[str, tuple[str, bytes] | CallError]:
+        asked.extend(urls)
+        gone = CallError("bad_request", "gone")
+        return {url: gone if url.endswith("gone") else ("image/png", png(1024, 1024)) for url in urls}
 
     def at(url: str) -> dict[str, Any]:
         return asks({"type": "image", "source": {"url": url}})
@@ -234,6 +233,35 @@ def test_a_picture_at_an_address_is_fetched_only_where_its_size_matters(shipped)
     counter.request("gpt-4o", at("https://x/2"), stream=False)
     counter.request("gemini-2.5-flash", at("https://x/3"))
     assert len(asked) == 2
+
+
+def test_no_more_files_are_fetched_than_for_a_conversion_and_each_once(shipped):
+    asked: list[str] = []
+
+    def fetch(urls: list[str]) -> dict[str, tuple[str, bytes] | CallError]:
+        asked.extend(urls)
+        return {url: ("image/png", png(1024, 1024)) for url in urls}
+
+    counter = Counter(NOWHERE, shipped, fetch=fetch, media={True})
+    several = [{"type": "image", "source": {"url": f"https://x/{number % 100}"}} for number in range(2000)]
+    found = counter.request("gpt-4o", asks(*several))
+    assert len(asked) == 32
+    assert len(set(asked)) == 32
+    assert found.how == "estimated"
+    asked.clear()
+    assert counter.request("gpt-4o", asks(*several[:1] * 5)).image == 5 * (85 + 4 * 170)
+    assert asked == ["https://x/0"]
+
+
+def test_of_a_long_text_parts_stand_for_all_and_it_says_so(vocabulary):
+    counter = Counter(vocabulary, PLAIN)
+    text = "some words and more of them, " * 60_000
+    short = counter.request("m", asks(*says(text)))
+    assert short.how == "counted"
+    long = counter.request("m", asks(*says(text * 6)))
+    assert long.how == "estimated"
+    assert long.tokens == pytest.approx(6 * short.tokens, rel=0.02)
+    assert counter.answer("m", says(text * 6)).how == "estimated"
 
 
 def test_a_request_is_counted_and_not_estimated_only_where_all_of_it_was_measured(vocabulary):

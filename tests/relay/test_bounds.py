@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 import requests
 
@@ -13,6 +18,7 @@ from engine.ledger.counting import Counter
 from engine.relay.table import LiveChannel, Table
 from engine.transport import url
 from engine.transport.faults import TransportError
+from tests.support import ROOT
 
 PATHS = {
     "openai.chat": "/v1/chat/completions",
@@ -125,7 +131,44 @@ def test_a_cache_has_no_more_entries_and_bytes_than_it_says():
     assert len(kept) == 5
 
 
+@pytest.fixture(scope="module")
+def empty(running):
+    """A key without quota."""
+    env = {**os.environ, "GATEWRIGHT_DATA": str(running.data)}
+    command = [sys.executable, "-m", "engine.cli", "key", "create", "empty", "--quota", "0", "--json"]
+    made = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(made.stdout)["key"]
+
+
+def test_nothing_that_costs_is_done_for_a_key_without_quota(gateway, one, empty):
+    pictures = [{"type": "image", "source": {"type": "url", "url": f"{one.base}/{number}"}} for number in range(50)]
+    body = {"model": "gpt-5-base", "messages": [{"role": "user", "content": pictures}]}
+    headers = {"authorization": f"Bearer {empty}"}
+    answer = requests.post(f"{gateway.base}/v1/messages/count_tokens", json=body, headers=headers, timeout=20)
+    assert answer.status_code == 402
+    assert not one.got
+    body = {"model": "chat-modle", "messages": []}
+    answer = requests.post(gateway.base + PATHS["openai.chat"], json=body, headers=headers, timeout=20)
+    assert answer.status_code == 404
+    assert "did you mean" not in answer.text
+
+
 def test_the_hint_costs_only_who_may_spend(gateway):
     answer = gateway.post(PATHS["openai.chat"], {"model": "chat-modle", "messages": []})
     assert answer.status_code == 404
     assert "did you mean" in answer.text
+
+
+DIGITS = [
+    (PATHS["openai.chat"], {"logit_bias": {"2": "b"}, "messages": [{"role": "user", "content": "x"}]}, "logit_bias.2"),
+    (PATHS["openai.chat"], {"metadata": {"0": []}, "messages": [{"role": "user", "content": "x"}]}, "metadata.0"),
+    (PATHS["openai.responses"], {"metadata": {"10": {"a": 1}}, "input": "x"}, "metadata.10"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "place"), DIGITS)
+def test_a_name_of_digits_is_no_position(gateway, path, body, place):
+    answer = gateway.post(path, {"model": "claude-model", **body})
+    assert answer.status_code in (200, 400, 502)
+    if answer.status_code == 400:
+        assert place in answer.text

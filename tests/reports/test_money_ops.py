@@ -18,7 +18,6 @@ RED: dict[str, str] = {
     "channel-row-proxy": "ops",
     "connections-more-than-set": "ops",
     "input-told-as-zero": "metering",
-    "large-body-stalls-a-worker": "bounds",
     "later-zero-erases-input": "metering",
     "picture-held-as-text": "metering",
     "search-pages-opened-are-no-searches": "metering",

@@ -19,17 +19,10 @@ from tests.reports.upstream import ReportUpstream
 
 RED: dict[str, str] = {
     "background-is-free": "metering",
-    "bodies-awaited-before-the-key": "bounds",
-    "chunk-size-is-no-number": "secrets",
     "continuation-reserved-by-its-last-line": "metering",
-    "counting-fetches-without-end": "bounds",
-    "digits-as-a-name": "bounds",
     "flex-without-the-upstreams-word": "metering",
     "item-of-another-key": "secrets",
-    "long-model-name": "bounds",
     "max-tokens-as-a-float": "metering",
-    "model-in-another-case": "metering",
-    "model-names-kept": "bounds",
     "n-in-metadata": "metering",
     "negative-searches": "metering",
     "tool-call-id-is-a-list": "metering",

@@ -10,11 +10,12 @@ import binascii
 from base64 import b64decode, b64encode
 from typing import Any
 
+from engine.bounds import FETCHES
 from engine.errors import CallError, Refusal
 from engine.hub.shape.work import Work
 from engine.hub.types import Part
 
-MOST_FETCHED = 32
+MOST_FETCHED = FETCHES.most
 _KINDS = frozenset({"image", "audio", "video", "file"})
 _MAGIC = (
     (b"\x89PNG", "image/png"),
