@@ -42,6 +42,16 @@ MODEL_NAME = Bound("a model's name", 255, "characters", "the longest that a chan
 ADDRESS = Bound("an address", 8_192, "characters", "the longest request line that servers commonly take")
 ID = Bound("an id", 1_024, "characters", "the longest that providers are known to give have some hundred")
 KEY = Bound("an API key", 512, "characters", "the longest that is made here has 48")
+HERE = Bound("a body that a worker serves itself", 4_194_304, "bytes", "longer ones are served by a process beside")
+VALUES_HERE = Bound(
+    "a body that a worker serves itself",
+    10_000,
+    "commas and brackets",
+    "checking and mapping them takes 20 ms at a time",
+)
+HEAVY = Bound("a worker", 16, "large requests at once in the process beside", "each may take ten times its size there")
+VALUES = Bound("a body", 1_000_000, "values", "each takes some hundred bytes of memory once it is read")
+ITEMS = Bound("a conversation in another format", 20_000, "items in its lists", "mapping each takes some 35 µs")
 FETCHES = Bound("a request", 32, "files to be fetched", "each is up to a minute of waiting and a file in memory")
 COUNTED = Bound("a text to be counted", 2_097_152, "characters", "half a second; of longer ones parts stand for all")
 
@@ -55,6 +65,11 @@ TABLE: tuple[Bound, ...] = (
     ADDRESS,
     ID,
     KEY,
+    HERE,
+    VALUES_HERE,
+    HEAVY,
+    VALUES,
+    ITEMS,
     FETCHES,
     COUNTED,
     REQUEST_LINE,

@@ -7,13 +7,22 @@ anywhere else it does nothing. Knows no server and imports none.
 from __future__ import annotations
 
 import sys
+import time
+
+_WHILE = 0.005
+"""Seconds for which one piece of work may go on alone."""
+_LEAST = 0.0001
 
 
 def give_way() -> None:
-    """Let whoever waits in this thread's hub go on first; a microsecond where nobody does."""
+    """Let whoever waits in this thread's hub go on first, if its loop did not turn for a while. PERF: else 0.3 us.
+
+    A sleep of no time would not do: the hub runs up to fifty of its callbacks before it looks at sockets again.
+    """
     gevent = sys.modules.get("gevent")
     if gevent is None:
         return
     hub = gevent._hub_local.get_hub_if_exists()
-    if hub is not None and gevent.getcurrent() is not hub:
-        gevent.sleep(0)
+    if hub is None or gevent.getcurrent() is hub or time.time() - hub.loop.now() < _WHILE:
+        return
+    gevent.sleep(_LEAST)

@@ -102,7 +102,10 @@ class Running:
 
 
 class Gateway(Running):
-    """``gatewright serve`` on a free port. ``specs`` are documents by file name."""
+    """``gatewright serve`` on a free port. ``specs`` are documents by file name.
+
+    A gateway in which one piece of work held up a worker fails its tests at the end, unless ``may_stall``.
+    """
 
     def __init__(
         self,
@@ -115,8 +118,10 @@ class Gateway(Running):
         env: Mapping[str, str] | None = None,
         port: int | None = None,
         cwd: Path = ROOT,
+        may_stall: bool = False,
     ) -> None:
         self.data = data
+        self.may_stall = may_stall
         self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         for name, text in (specs or {}).items():
@@ -142,6 +147,13 @@ class Gateway(Running):
             raise AssertionError(f"not ready in time:\n{self.output}")
         self.key = (self.data / "first.key").read_text().strip()
         return self
+
+    def stop(self, sig: int = signal.SIGTERM, timeout: float = 15.0) -> int:
+        """End it and return its exit code."""
+        code = super().stop(sig, timeout)
+        stalls = [line for line in self.lines if "held up this worker" in line]
+        assert self.may_stall or not stalls, "\n".join(stalls)
+        return code
 
     def write_spec(self, name: str, text: str) -> None:
         """Write a document into the gateway's own spec directory, whole at once."""

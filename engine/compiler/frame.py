@@ -28,7 +28,7 @@ from engine.compiler.code import (
 )
 from engine.compiler.diagnostics import path_text
 from engine.compiler.scope import Path, Scope, Where
-from engine.filters.operations import DEPTH, MODULE, STEPS
+from engine.filters.operations import DEPTH, MODULE, SLICE, STEPS
 
 Node = TypeVar("Node", bound=ast.AST)
 
@@ -195,7 +195,7 @@ class Frame:
         self.counts_steps = True
         left = ast.Subscript(name("_n"), const(0), ast.Load())
         self.add(ast.AugAssign(ast.Subscript(name("_n"), const(0), ast.Store()), ast.Sub(), amount))
-        self.add(when(ast.Compare(left, [ast.Lt()], [const(0)]), [ast.Expr(call("o_spent"))]))
+        self.add(when(ast.Compare(left, [ast.Lt()], [const(0)]), [ast.Expr(call("o_spent", name("_n")))]))
 
     # -- the end
 
@@ -220,7 +220,7 @@ class Frame:
         error = ast.ExceptHandler(
             name("Exception"), "error", [ast.Raise(call("o_located", name("error")), name("error"))]
         )
-        budget = [assign("_n", literal([STEPS]))] if self.counts_steps else []
+        budget = [assign("_n", literal([SLICE, STEPS - SLICE]))] if self.counts_steps else []
         return [*budget, ast.Try(body, [error], [], [])]
 
     @property

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn
 
 from engine.errors import GatewrightError, MappingError, Refusal
+from engine.turns import give_way
 
 
 class Null:
@@ -33,6 +34,8 @@ GROWTH = 1 << 20
 LARGEST = 1 << 128
 STEPS = 1_000_000
 """How many turns of inner loops and uses of fragments one mapping may take."""
+SLICE = 1_000
+"""After so many of them (3 ms) others that share the thread have their turn."""
 PUT = 6
 """Bits of how many characters that are put in time and again count for one step."""
 DEPTH = 64
@@ -158,7 +161,7 @@ def work(budget: list[int], cost: int, function: Any, value: Any, *arguments: An
     if steps:
         budget[0] -= steps * cost
         if budget[0] < 0:
-            spent()
+            spent(budget)
     return result
 
 
@@ -168,13 +171,13 @@ def put(budget: list[int], value: Any) -> Any:
     if kind is str:
         size = len(value)
     elif kind is list or kind is dict:
-        size = _written(value, budget[0] << PUT)
+        size = _written(value, (budget[0] + budget[1]) << PUT)
     else:
         return value
     if size >> PUT:
         budget[0] -= size >> PUT
         if budget[0] < 0:
-            spent()
+            spent(budget)
     return value
 
 
@@ -206,7 +209,7 @@ def add(budget: list[int], left: Any, right: Any) -> Any:
     if type(left) is list and type(right) is list:
         budget[0] -= steps_of(left) + steps_of(right)
         if budget[0] < 0:
-            spent()
+            spent(budget)
         return left + right if len(left) + len(right) <= GROWTH else fail("the list grows too long")
     return bounded(left + right) if _numbers(left, right, "add") else None
 
@@ -276,7 +279,7 @@ def concat(budget: list[int], *values: Any) -> str | None:
     if len(text) > GROWTH >> 10:
         budget[0] -= len(text) >> 8
         if budget[0] < 0:
-            spent()
+            spent(budget)
         if len(text) - max(map(len, pieces)) > GROWTH:
             fail("the text grows too long")
     return text
@@ -372,9 +375,18 @@ def too_deep() -> NoReturn:
     raise Refusal("request", f"nested too deep (more than {DEPTH} levels)")
 
 
-def spent() -> NoReturn:
-    """A mapping took more steps than any honest request needs."""
-    raise MappingError("", f"takes more than {STEPS} steps; the data or the mapping nests too many loops")
+def spent(budget: list[int]) -> None:
+    """A slice of a mapping's steps is used up: what is left for it gives the next, and others go on first.
+
+    Raises when it took more steps than any honest request needs. ``budget`` is the slice, and what is left behind it.
+    """
+    while budget[0] < 0:
+        if not budget[1]:
+            raise MappingError("", f"takes more than {STEPS} steps; the data or the mapping nests too many loops")
+        share = min(SLICE, budget[1])
+        budget[0] += share
+        budget[1] -= share
+    give_way()
 
 
 def _variables(frame: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from engine.program.places import Places
 from engine.program.refusals import ErrorMap, ErrorRule, ErrorRules
 from engine.program.untold import Answers
 
-VERSION = 4
+VERSION = 5
 PYTHON = importlib.util.MAGIC_NUMBER
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 

@@ -20,6 +20,7 @@ from engine.relay import dialect, keeping, models, pipeline
 from engine.relay.call import Call, Reply
 from engine.relay.identify import is_operator
 from engine.relay.ids import fresh_id
+from engine.relay.lane import REQUEST_ID
 from engine.storage.database import StorageError
 from engine.transport.watch import Watch
 
@@ -102,7 +103,7 @@ class Gateway:
         reader = self._state.reader
         sock = environ.get("gunicorn.socket")
         return Call(
-            request_id=fresh_id(),
+            request_id=environ.get(REQUEST_ID) or fresh_id(),
             started=time.monotonic(),
             now=int(time.time()),
             reader=reader,
@@ -240,6 +241,8 @@ class Ready(Health):
             "database": "unreachable" if not reachable else "takes no commits" if silent else "ok",
             "waiting": state.ledger.waiting,
             "documents": "refused; the last good release is running" if refused else "ok",
+            "large": {"open": state.lane.open, "served": state.lane.served} if state.lane is not None else "here",
+            "stalls": _stalls(req.env.get("gatewright.stalls")),
         }
         if self._asked_by_operator(req):
             resp.media |= {
@@ -257,6 +260,11 @@ class Ready(Health):
         trusted = self._state.settings.trusted_proxies
         ip = client_ip(req.env.get("REMOTE_ADDR", ""), req.get_header("X-Forwarded-For"), trusted)
         return is_operator(self._state.keys, sent.rpartition(" ")[2], ip, int(time.time()))
+
+
+def _stalls(seen: Any) -> dict[str, int]:
+    """How often one piece of work held up this worker, and for how long at most; nothing where nobody looks."""
+    return {"count": seen.count, "longest_ms": seen.longest_ms} if seen is not None else {}
 
 
 def _fault_in_words(fault: dict[str, Any]) -> str:

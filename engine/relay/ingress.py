@@ -5,6 +5,7 @@ Refuses with 400, 413, 415. Knows nothing of accounts or channels.
 
 from __future__ import annotations
 
+import gc
 import json
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,13 +13,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 
 from engine import bounds
+from engine.bounds import VALUES
 from engine.errors import CallError
 from engine.relay import twins
+from engine.relay.lane import is_heavy
 from engine.transport import coding
+from engine.turns import give_way
 
 if TYPE_CHECKING:
     from engine.program import Endpoint
-    from engine.relay.call import Call
+    from engine.relay.call import Call, Reply
+    from engine.relay.lane import Lane
+    from engine.relay.state import RelayState
 
 
 def read_body(environ: dict[str, Any], limit: int) -> bytes:
@@ -53,19 +59,58 @@ def too_large(limit: int) -> CallError:
     )
 
 
-def parse(raw: bytes) -> dict[str, Any]:
-    """Return the JSON object that ``raw`` holds; half characters, which no other format can carry, become U+FFFD."""
+def _parse(raw: bytes, lane: Lane | None) -> dict[str, Any] | None:
+    """The JSON object that ``raw`` holds; nothing where reading it would take others' time and ``lane`` can do it.
+
+    Half characters, which no other format can carry, become U+FFFD.
+    """
     if not raw:
         raise CallError("bad_request", "the request body is empty; send a JSON object")
+    if lane is not None and is_heavy(raw):
+        return None
+    if len(raw) > VALUES.most:
+        VALUES.check(values(raw), "the request body")
     try:
-        body = orjson.loads(raw)
+        body = _loads(raw)
     except ValueError:
+        if lane is not None and len(raw) > _LENIENT:
+            return None
         body = _parse_leniently(raw)  # lone surrogates, which clients do send; else it words the fault
     if not isinstance(body, dict):
         raise CallError("bad_request", f"the request body must be a JSON object, found {_kind(body)}")
     return body
 
 
+def _loads(raw: bytes) -> Any:
+    """PERF: of many values the collector would look at all again and again while they are made, and find nothing."""
+    if len(raw) <= _SMALL or not gc.isenabled():
+        return orjson.loads(raw)
+    gc.disable()
+    try:
+        return orjson.loads(raw)
+    finally:
+        gc.enable()
+
+
+def values(raw: bytes) -> int:
+    """How many values stand in JSON text, roughly; commas and brackets within texts don't count."""
+    if len(raw.translate(None, _REST)) <= VALUES.most:
+        return 0
+    count, inside = 0, 0
+    for start in range(0, len(raw), _STEP):
+        piece = raw[start : start + _STEP]
+        pieces = piece.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        count += len(b"".join(pieces[inside::2]).translate(None, _REST))
+        inside ^= not len(pieces) % 2
+        give_way()
+    return count
+
+
+_SMALL = 65_536
+_LENIENT = 262_144
+"""Bytes up to which what is no plain JSON is read by the slow parser on the spot."""
+_STEP = 1 << 20
+_REST = bytes(set(range(256)) - set(b",[{"))
 _DIGITS = 40
 
 
@@ -108,10 +153,13 @@ def _kind(value: Any) -> str:
     return names[type(value)]
 
 
-def take(call: Call, environ: dict[str, Any], limit: int) -> None:
-    """Read, parse and fill ``call``: raw, body, asked, stream, framing."""
-    call.raw = read_body(environ, limit)
-    call.body = parse(call.raw)
+def take(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply | None:
+    """Read, parse and fill ``call``: raw, body, asked, stream, framing; or give the reply from elsewhere."""
+    raw = read_body(environ, state.settings.max_request_body)
+    body = _parse(raw, state.lane)
+    if body is None and state.lane is not None:
+        return state.lane.serve(state.live, call, environ, raw)
+    call.raw, call.body = raw, body
     endpoint = call.endpoint
     twins.check(call.raw, call.body, call.reader.names[call.format.name])
     call.asked = asked_model(call, endpoint)
@@ -120,6 +168,7 @@ def take(call: Call, environ: dict[str, Any], limit: int) -> None:
         bounds.ID.check(len(previous), stored.field)
     call.stream = _stream(call, endpoint)
     call.framing = framing(call)
+    return None
 
 
 def asked_model(call: Call, endpoint: Endpoint) -> str:

@@ -47,7 +47,9 @@ def get_model(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
 def count_tokens(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
     """Answer with the request's input tokens as they are counted here, and say where that is an estimate."""
     call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
-    ingress.take(call, environ, state.settings.max_request_body)
+    elsewhere = ingress.take(state, call, environ)
+    if elsewhere is not None:
+        return elsewhere
     take_up(call, state.answers, state.settings.max_request_body)
     reading, _ = resolve(call, state.table, state.choices.groups(call.account))
     check_quota(call.account, state.terms)

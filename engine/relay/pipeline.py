@@ -50,7 +50,9 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
     """Serve a generating call: the stages in order."""
     with settled(state, call):
         call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
-        take(call, environ, state.settings.max_request_body)
+        elsewhere = take(state, call, environ)
+        if elsewhere is not None:
+            return elsewhere
         take_up(call, state.answers, state.settings.max_request_body)
         reading, serving = resolve(call, state.table, state.choices.groups(call.account))
         groups = serving if call.account.cross_group_retry else serving[:1]

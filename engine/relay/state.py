@@ -28,6 +28,7 @@ from engine.relay import channels as relay_channels
 from engine.relay import cutshort, stored
 from engine.relay.choices import Choices
 from engine.relay.identify import KeyCache
+from engine.relay.lane import Lane
 from engine.relay.live import Live
 from engine.relay.remember import Memory
 from engine.relay.resolve import Reader
@@ -110,6 +111,8 @@ class RelayState:
             total=settings.relay_timeout,
         )
         self.live = Live()
+        self.lane: Lane | None = None
+        """Where large requests are served; here, if there is none."""
         self.router = ProgramRouter()
         self.answers = stored.opened(settings.data, program.policy, None)
         self._memory_space = self.store.space("thought")
@@ -252,6 +255,10 @@ class RelayState:
 
         with ThreadPoolExecutor(_FETCHED_AT_ONCE) as pool:
             return dict(zip(urls, pool.map(one, urls), strict=True))
+
+    def hand_on_to(self, path: str) -> None:
+        """Have large requests served by the process behind a socket."""
+        self.lane = Lane(path)
 
     def drain(self) -> None:
         """End what is still open, with a word to each caller; the worker's time is over."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from engine.bounds import ITEMS
 from engine.errors import CallError, MappingError, Refusal
 from engine.hub import shape
 from engine.hub.fold import fold_keys
@@ -123,6 +124,7 @@ def request_hub(call: Call) -> dict[str, Any]:
     if source.decode_request is None:
         raise CallError("bad_request", f"{source.name} requests can't be carried to another format")
     body = _read(call)
+    _count(body)
     _validate(call, body)
     _leftovers(call, body)
     try:
@@ -132,6 +134,16 @@ def request_hub(call: Call) -> dict[str, Any]:
     hub["stream"] = call.stream
     call.hub = hub
     return hub
+
+
+def _count(body: dict[str, Any]) -> None:
+    """Refuse more items than can be mapped in a time that one caller may take: those of lists, and of lists in them."""
+    for name, value in body.items():
+        if isinstance(value, list):
+            ITEMS.check(len(value), name)
+            parts = (part for item in value if type(item) is dict for part in item.values() if type(part) is list)
+            inner = sum(map(len, parts))
+            ITEMS.check(inner, f"{name}[]")
 
 
 def _read(call: Call) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import gevent
 from gunicorn.app.base import BaseApplication
 
 from engine import paths, program
+from engine.server import lane
 from engine.server.arbiter import SpecArbiter
 from engine.server.children import Child
 from engine.server.config import gunicorn_settings
@@ -44,7 +45,7 @@ class Gateway(BaseApplication):  # type: ignore[misc]
     """The application. ``directories`` are layers of documents, ``build`` makes a worker's state and app.
 
     ``beside`` are further processes to keep running, ``meanwhile`` is done while the first compile runs, ``announce``
-    once the port is bound.
+    once the port is bound. ``heavy``: a process beside the workers serves large requests.
     """
 
     def __init__(
@@ -56,12 +57,18 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         beside: Sequence[Child] = (),
         meanwhile: Callable[[], None] = lambda: None,
         announce: Callable[[], None] = lambda: None,
+        heavy: bool = False,
     ) -> None:
         self.settings = settings
         self.releases = Releases(settings.program_directory)
         self.build = build
         self.announce = announce
         self.meanwhile = meanwhile
+        self.heavy = heavy
+        self.lane: Child | None = None
+        self.lane_path = ""
+        self.is_lane = False
+        """Whether this process is the one for large requests."""
         self.master = os.getpid()
         self.log = logging.getLogger("gunicorn.error")
         watcher = Watcher(directories, settings.program_directory, self.log, [paths.TEMPLATES / "fragments"])
@@ -95,6 +102,13 @@ class Gateway(BaseApplication):  # type: ignore[misc]
             self.callable = self.load()
         return self.callable
 
+    def start_lane(self, listeners: Iterable[Any], log: Any) -> None:
+        """In the master, before the workers are forked: the process to which they hand large requests."""
+        if self.heavy:
+            self.lane_path, self.lane = lane.child(self, self.settings.data, listeners, log)
+            self.children.append(self.lane)
+            self.lane.start()
+
     def prepare(self) -> None:
         """Wait for the first compile and load the Program that workers will share."""
         self.releases.prepare()
@@ -115,6 +129,8 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         if self.program is None:
             raise StartError("no program was prepared")
         self.state, app = self.build(self.settings, self.program, self.releases.status)
+        if self.lane_path and not self.is_lane:
+            self.state.hand_on_to(self.lane_path)
         follower = Follower(self.releases, self.program.hash, self.state.swap, self.log)
         follower.follow()
         gevent.spawn(follower.run)

@@ -24,6 +24,7 @@ class SpecArbiter(Arbiter):  # type: ignore[misc]
         super().start()
         gc.collect()
         gc.freeze()
+        self.app.start_lane(self.LISTENERS, self.log)
         self.app.announce()
 
     def handle_hup(self) -> None:
@@ -41,6 +42,8 @@ class SpecArbiter(Arbiter):  # type: ignore[misc]
     def stop(self, graceful: bool = True) -> None:
         """Stop the watcher, then the workers, then what their open streams may still need."""
         self.app.watcher.stop()
+        if self.app.lane is not None:  # its time begins with that of the workers, who may still hand on to it
+            self.app.lane.signal(signal.SIGTERM)
         # workers end their streams at the timeout; the master kills only those that then still have not written out
         self.cfg.set("graceful_timeout", self.cfg.graceful_timeout + _GRACE)
         super().stop(graceful)

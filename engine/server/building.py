@@ -24,6 +24,9 @@ class State(Protocol):
     def refresh(self) -> None:
         """Read what the database says again."""
 
+    def hand_on_to(self, path: str) -> None:
+        """Have large requests served by the process behind a socket."""
+
     def drain(self) -> None:
         """End the calls that are still open, with a word to their callers."""
 

@@ -18,7 +18,6 @@ IDLE, HEAD, BODY, APP, SEND = range(5)
 LEAST_RATE = 32_768
 """Bytes a second at which a body must come when its time is over."""
 _RECV = 65_536
-_TURN = 65_536
 _READ = 1
 
 
@@ -78,8 +77,7 @@ class Connection:
         self.state = BODY
         self.deadline = min(tick, self._begun + self._got // LEAST_RATE) + self.body_timeout + 1
         data: bytes = self.sock.recv(min(size, 262_144))
-        if self._got // _TURN != (self._got + len(data)) // _TURN:
-            give_way()
+        give_way()
         self._got += len(data)
         self.deadline = 0
         self.state = APP

@@ -59,6 +59,7 @@ def serve(settings: Settings, *, with_demo: bool = False) -> None:
         beside=beside,
         meanwhile=lambda: before_fork(settings, first),
         announce=lambda: announce(settings, first, with_demo),
+        heavy=True,
     ).run()
 
 

@@ -28,17 +28,24 @@ from engine.server.head import Environ, Head
 from engine.server.logs import access_line
 from engine.server.rules import HeadError
 from engine.server.slowpath import Named, StrictParser
+from engine.server.watchdog import Watchdog
 
-_LAST_WORDS = 3
-"""Seconds before the end of a stopping worker in which open streams are told so."""
 _DROPPED = 262_144
 """Bytes of a body that nobody wanted which are read all the same, so that the connection can go on."""
+STALLS = "gatewright.stalls"
+"""The environ key of what the watchdog saw."""
 _QUIET = frozenset((errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF, errno.ESHUTDOWN))
 
 
 class ShortWorker(GeventWorker):  # type: ignore[misc]
     """A gevent worker whose usual request takes a short way."""
 
+    last_words = 3
+    """Seconds before the end of a stopping worker in which open streams are told so."""
+    most_stall = 100
+    """Milliseconds of the processor's time that a piece of work may take alone; more is told. 0 = nobody looks."""
+    cuts_idle = True
+    """Whether connections on which nothing is asked are closed as soon as it is to stop."""
     head_timeout = 15
     body_timeout = 60
     send_timeout = 300
@@ -53,17 +60,26 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         """Serve until told to stop; a greenlet keeps the seconds."""
         self.clock = Clock()
         beat = gevent.spawn(self._beat)
+        watchdog = Watchdog(self.log, self.most_stall)
+        self.template[STALLS] = watchdog.stalls
+        if self.most_stall:
+            watchdog.start()
         try:
-            super().run()
+            self.serve()
         finally:
+            watchdog.stop()
             beat.kill()
+
+    def serve(self) -> None:
+        """Take connections until told to stop, then wait for what is open."""
+        super().run()
 
     def _beat(self) -> None:
         stopped = 0
-        last_words = max(self.cfg.graceful_timeout - _LAST_WORDS, 0)
+        last_words = max(self.cfg.graceful_timeout - self.last_words, 0)
         while True:
             gevent.sleep(1.0)
-            self.clock.draining = not self.alive
+            self.clock.draining = self.cuts_idle and not self.alive
             self.clock.beat()
             stopped = 0 if self.alive else stopped + 1
             if stopped > last_words and hasattr(self.app, "drain"):

@@ -14,6 +14,7 @@ import brotli
 import zstandard
 
 from engine.errors import CallError
+from engine.turns import give_way
 
 _STEP = 65_536
 _IN_STEP = 16_384
@@ -200,6 +201,7 @@ def decode_body(encoding: str | None, raw: bytes | Readable, limit: int) -> byte
                 if size > limit:
                     raise _too_large(limit)
                 out.append(piece)
+            give_way()
         inflater.finish()
     except CodingError as ex:
         raise CallError("bad_request", f"content-encoding {encoding!r}: {ex}") from None

@@ -1,0 +1,125 @@
+"""The lane: heavy requests are served by one process beside the workers, so that nobody waits for them here.
+
+That process is this program once more, behind a socket that only this user can open. A worker that has read a body
+which is long, or holds very many values, hands the request on whole, and passes the answer back as it comes. Knows no
+format; what is served there is served as by any worker.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from engine.bounds import HEAVY, HERE, VALUES_HERE
+from engine.errors import CallError
+from engine.relay.call import Reply
+from engine.transport import local
+from engine.transport.connection import Handle
+from engine.transport.faults import TransportError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.relay.call import Call
+    from engine.relay.live import Live
+    from engine.transport.answer import LegAnswer
+
+log = logging.getLogger(__name__)
+PEER = "HTTP_X_GATEWRIGHT_PEER"
+REQUEST = "HTTP_X_GATEWRIGHT_REQUEST"
+"""Environ keys of what the worker knows of the caller. Believed on the private socket and nowhere else."""
+REQUEST_ID = "gatewright.request_id"
+_NOT_ON = frozenset(
+    f"HTTP_{name}"
+    for name in (
+        "CONNECTION", "CONTENT_ENCODING", "EXPECT", "HTTP2_SETTINGS", "KEEP_ALIVE", "PROXY_CONNECTION", "TE", "TRAILER",
+        "TRANSFER_ENCODING", "UPGRADE",
+    )
+) | {PEER, REQUEST}  # fmt: skip
+_NOT_BACK = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
+_NAME = "heavy.sock"
+_LIGHT = 65_536
+_ANSWER = 1 << 30
+_STRUCTURE = bytes(set(range(256)) - set(b",[{"))
+
+
+def is_heavy(raw: bytes) -> bool:
+    """Whether a body takes longer than others should wait. PERF: one look at the length of most."""
+    size = len(raw)
+    return size > _LIGHT and (size > HERE.most or len(raw.translate(None, _STRUCTURE)) > VALUES_HERE.most)
+
+
+def opened(data: Path) -> tuple[str, Any]:
+    """The path by which workers find the lane, and the socket on which it listens, below the data directory."""
+    path = local.socket_path(data / _NAME)
+    return path, local.listen(path)
+
+
+class Lane:
+    """A worker's door to the process for heavy requests, behind the socket at ``path``."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.open = 0
+        """Requests that are served there now."""
+        self.served = 0
+
+    def serve(self, live: Live, call: Call, environ: dict[str, Any], raw: bytes) -> Reply:
+        """Hand a request on with its decoded body; the reply's stream is the other process's answer as it comes."""
+        if self.open >= HEAVY.most:
+            raise CallError("overloaded", "too many large requests are being served; try again soon", wait=5)
+        handle = Handle()
+        self.open += 1
+        ended = live.enter(handle, call.watch(handle.abort) if call.watch else _nothing)
+
+        def leave() -> None:
+            self.open -= 1
+            ended()
+
+        try:
+            answer = local.send(self.path, _head(call, environ, len(raw)), raw, handle)
+            headers = [(name, value) for name, value in answer.header_list if name.lower() not in _NOT_BACK]
+            self.served += 1
+            if "content-length" in answer.headers:
+                body = answer.read(_ANSWER)
+                leave()
+                return Reply(answer.status, headers, body)
+        except TransportError as ex:
+            leave()
+            log.warning("call %s: the process for large requests: %s", call.request_id, ex)
+            raise CallError("unavailable", "large requests can't be served just now; try again soon", wait=2) from None
+        except BaseException:
+            leave()
+            raise
+        return Reply(answer.status, headers, stream=_pieces(answer, leave))
+
+
+def _nothing() -> None:
+    """Ends no watch."""
+
+
+def _pieces(answer: LegAnswer, leave: Callable[[], None]) -> Iterator[bytes]:
+    try:
+        yield from answer.pieces()
+    except TransportError as ex:
+        raise ConnectionError(f"the process for large requests: {ex}") from None
+    finally:
+        leave()
+
+
+def _head(call: Call, environ: dict[str, Any], length: int) -> bytes:
+    """The request's head as it came, but for the framing of its body and with what is known of the caller."""
+    target = environ.get("RAW_URI") or ""
+    if not target.startswith("/"):
+        query = environ.get("QUERY_STRING", "")
+        target = quote(environ["PATH_INFO"].encode("latin-1")) + (f"?{query}" if query else "")
+    headers = {key[5:]: value for key, value in environ.items() if key.startswith("HTTP_") and key not in _NOT_ON}
+    headers.setdefault("HOST", "gatewright")
+    if environ.get("CONTENT_TYPE"):
+        headers["CONTENT_TYPE"] = environ["CONTENT_TYPE"]
+    headers |= {"CONTENT_LENGTH": str(length), "CONNECTION": "close"}
+    headers |= {PEER[5:]: environ.get("REMOTE_ADDR", ""), REQUEST[5:]: call.request_id}
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([f"{environ['REQUEST_METHOD']} {target} HTTP/1.1", *lines, "", ""]).encode("latin-1")
