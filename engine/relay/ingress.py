@@ -17,8 +17,8 @@ from engine.bounds import VALUES
 from engine.errors import CallError
 from engine.relay import twins
 from engine.relay.lane import is_heavy
+from engine.relay.structure import at_most, values
 from engine.transport import coding
-from engine.turns import give_way
 
 if TYPE_CHECKING:
     from engine.program import Endpoint
@@ -68,7 +68,7 @@ def _parse(raw: bytes, lane: Lane | None) -> dict[str, Any] | None:
         raise CallError("bad_request", "the request body is empty; send a JSON object")
     if lane is not None and is_heavy(raw):
         return None
-    if len(raw) > VALUES.most:
+    if len(raw) > VALUES.most and at_most(raw) > VALUES.most:
         VALUES.check(values(raw), "the request body")
     try:
         body = _loads(raw)
@@ -92,25 +92,9 @@ def _loads(raw: bytes) -> Any:
         gc.enable()
 
 
-def values(raw: bytes) -> int:
-    """How many values stand in JSON text, roughly; commas and brackets within texts don't count."""
-    if len(raw.translate(None, _REST)) <= VALUES.most:
-        return 0
-    count, inside = 0, 0
-    for start in range(0, len(raw), _STEP):
-        piece = raw[start : start + _STEP]
-        pieces = piece.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-        count += len(b"".join(pieces[inside::2]).translate(None, _REST))
-        inside ^= not len(pieces) % 2
-        give_way()
-    return count
-
-
 _SMALL = 65_536
 _LENIENT = 262_144
 """Bytes up to which what is no plain JSON is read by the slow parser on the spot."""
-_STEP = 1 << 20
-_REST = bytes(set(range(256)) - set(b",[{"))
 _DIGITS = 40
 
 

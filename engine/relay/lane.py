@@ -15,6 +15,7 @@ from urllib.parse import quote
 from engine.bounds import HEAVY, HERE, VALUES_HERE
 from engine.errors import CallError
 from engine.relay.call import Reply
+from engine.relay.structure import at_most
 from engine.transport import local
 from engine.transport.connection import Handle
 from engine.transport.faults import TransportError
@@ -42,13 +43,12 @@ _NOT_BACK = frozenset({"connection", "content-length", "date", "keep-alive", "tr
 _NAME = "heavy.sock"
 _LIGHT = 65_536
 _ANSWER = 1 << 30
-_STRUCTURE = bytes(set(range(256)) - set(b",[{"))
 
 
 def is_heavy(raw: bytes) -> bool:
     """Whether a body takes longer than others should wait. PERF: one look at the length of most."""
     size = len(raw)
-    return size > _LIGHT and (size > HERE.most or len(raw.translate(None, _STRUCTURE)) > VALUES_HERE.most)
+    return size > _LIGHT and (size > HERE.most or at_most(raw) > VALUES_HERE.most)
 
 
 def opened(data: Path) -> tuple[str, Any]:

@@ -12,15 +12,13 @@ from typing import Any
 
 import orjson
 
-from engine.turns import give_way
+from engine.relay.structure import Outside
 
 # A string whole, or one structural character. Everything between them is of no interest here.
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]', re.DOTALL)
 _PLAIN = re.compile(r"[ !#-\[\]-~]*")
 _COLON = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 _SPACE = b" \t\r\n"
-_STEP = 1 << 20
-"""Bytes that are looked at in one go."""
 _TAIL = 1 << 17
 
 Span = tuple[int, int, int]
@@ -153,45 +151,27 @@ def _quoted(name: str) -> bytes:
 
 
 class _Walk:
-    """Goes through the bytes once, by steps of the library: where names stand, and how deep.
-
-    PERF: 1 to 10 ms per MB, as long or short texts stand in it; token by token takes 10 to 150.
-    """
+    """Goes through the bytes once: where names stand, and how deep."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
-        self._at = 0
+        self._outside = Outside(raw)
         self._depth = 0
-        self._inside = False
 
     def to(self, name: str) -> tuple[int, int] | None:
         """Go on to a top-level name; gives where it and its value begin, None where there is none so spelt."""
-        text = _quoted(name)
-        place = self._raw.find(text, self._at) if text else -1
+        text, outside = _quoted(name), self._outside
+        place = self._raw.find(text, outside.at) if text else -1
         while place >= 0:
-            self._go(place)
-            if self._at == place and not self._inside and self._depth == 1:
+            while outside.at < place:
+                found = outside.step(place)
+                self._depth += found.count(b"{") + found.count(b"[") - found.count(b"}") - found.count(b"]")
+            if outside.at == place and not outside.inside and self._depth == 1:
                 colon = _COLON.match(self._raw, place + len(text))
                 if colon is not None:
                     return place, colon.end()
             place = self._raw.find(text, place + 1)
         return None
-
-    def _go(self, end: int) -> None:
-        """To a place, or one behind it where a backslash stands before it."""
-        while self._at < end:
-            piece = self._raw[self._at : min(end, self._at + _STEP)]
-            if piece.endswith(b"\\") and (len(piece) - len(piece.rstrip(b"\\"))) % 2:
-                piece = self._raw[self._at : self._at + len(piece) + 1]
-            self._at += len(piece)
-            if b"\\" in piece:  # escapes are painted over, so that every quote is the end of a string
-                piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
-            pieces = piece.split(b'"')
-            outside = b"".join(pieces[self._inside :: 2])
-            self._depth += outside.count(b"{") + outside.count(b"[") - outside.count(b"}") - outside.count(b"]")
-            self._inside ^= not len(pieces) % 2
-            if self._at < end:
-                give_way()
 
 
 def _tokens(raw: bytes, wanted: Iterable[str]) -> dict[str, Span] | None:

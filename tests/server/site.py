@@ -21,8 +21,9 @@ from gunicorn.app.base import BaseApplication  # noqa: E402
 from gunicorn.workers.ggevent import GeventWorker  # noqa: E402
 
 from engine.server.config import gunicorn_settings  # noqa: E402
-from engine.server.worker import ShortWorker  # noqa: E402
+from engine.server.worker import STALLS, ShortWorker  # noqa: E402
 from engine.settings import Settings  # noqa: E402
+from engine.turns import give_way  # noqa: E402
 
 
 class WholeWorker(ShortWorker):
@@ -64,6 +65,16 @@ def ticks(count: int, pause: float) -> Any:
         time.sleep(pause)
 
 
+def busy(milliseconds: int, turns: int) -> bytes:
+    """Use the processor for so long, so many times, giving way between."""
+    for _ in range(turns):
+        begun = time.thread_time()
+        while time.thread_time() - begun < milliseconds / 1000:
+            pass
+        give_way()
+    return b"done"
+
+
 def broken() -> Any:
     yield b"half"
     raise RuntimeError("in the middle")
@@ -84,6 +95,13 @@ def app(env: dict[str, Any], start: Any) -> Any:
     if path == "/slow":
         start("200 OK", plain)
         return Items(ticks(30, 0.1))
+    if path == "/busy":
+        start("200 OK", plain)
+        milliseconds, turns = map(int, env["QUERY_STRING"].split(","))
+        return [busy(milliseconds, turns)]
+    if path == "/stalls":
+        start("200 OK", plain)
+        return [b"%d %d" % (env[STALLS].count, env[STALLS].longest_ms)]
     if path == "/nothing":
         start("204 No Content", [("Content-Length", "0")])
         return []
