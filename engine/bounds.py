@@ -46,10 +46,15 @@ HERE = Bound("a body that a worker serves itself", 4_194_304, "bytes", "longer o
 VALUES_HERE = Bound(
     "a body that a worker serves itself",
     10_000,
-    "commas and brackets",
+    "values",
     "checking and mapping them takes 20 ms at a time",
 )
-HEAVY = Bound("a worker", 16, "large requests at once in the process beside", "each may take ten times its size there")
+HEAVY = Bound(
+    "a worker",
+    134_217_728,
+    "bytes of large requests at once in the process beside",
+    "each may take ten times its size there",
+)
 VALUES = Bound("a body", 1_000_000, "values", "each takes some hundred bytes of memory once it is read")
 ITEMS = Bound("a conversation in another format", 20_000, "items in its lists", "mapping each takes some 35 µs")
 FETCHES = Bound("a request", 32, "files to be fetched", "each is up to a minute of waiting and a file in memory")
