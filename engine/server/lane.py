@@ -18,7 +18,6 @@ import gevent
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from engine.bounds import HEAVY
 from engine.relay.lane import PEER, REQUEST, REQUEST_ID, opened
 from engine.server.children import Child
 from engine.server.connection import Connection
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from engine.server.application import Gateway
 
 _LOOK = 0.2
+_CONNECTIONS = 2_048
 
 
 class LaneWorker(ShortWorker):
@@ -50,7 +50,7 @@ class LaneWorker(ShortWorker):
     def serve(self) -> None:
         """Take connections until both are over: the time, and what is open."""
         sock = self.sockets[0]
-        server = StreamServer(sock, handle=partial(self.handle, sock), spawn=Pool(HEAVY.most * 16))
+        server = StreamServer(sock, handle=partial(self.handle, sock), spawn=Pool(_CONNECTIONS))
         server.start()
         waited = 0.0
         while self.told < 2 and waited <= self.cfg.graceful_timeout:
