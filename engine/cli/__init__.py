@@ -7,6 +7,7 @@ A command is a module of this package whose name does not begin with an undersco
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from pathlib import Path
 
@@ -55,3 +56,4 @@ def _words(path: Path) -> str:
 @click.version_option(__version__, prog_name="gatewright")
 def main() -> None:
     """Gatewright: an LLM gateway compiled from YAML specs."""
+    os.umask(0o077)  # whatever is written, names, amounts and keys stand in it: it is for its owner alone

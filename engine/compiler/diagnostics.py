@@ -15,6 +15,7 @@ CODES: dict[str, str] = {
     "yaml-syntax": "the text is not YAML",
     "unquoted": "YAML cut an expression that has to be quoted",
     "not-utf8": "the file is not UTF-8",
+    "outside": "the file is a link out of its directory",
     "duplicate-key": "a key stands twice in one map",
     "too-large": "the document has more nodes, or nests deeper, than is allowed",
     "wrong-type": "the value has another type than the field takes",

@@ -59,7 +59,10 @@ class Document:
 
 
 def read(directory: FilePath, layer: int = 0, shown: str | None = None) -> tuple[list[Source], list[Fault]]:
-    """Every YAML file below a directory (or one file), in the order of their names."""
+    """Every YAML file below a directory (or one file), in the order of their names.
+
+    A link that leads out of the directory is a fault, and nothing of what it leads to is read.
+    """
     if directory.is_file():
         files = [directory]
     else:
@@ -69,6 +72,11 @@ def read(directory: FilePath, layer: int = 0, shown: str | None = None) -> tuple
     faults: list[Fault] = []
     for path in files:
         name = str(path) if shown is None else str(FilePath(shown) / path.relative_to(directory))
+        if path is not directory and not path.resolve().is_relative_to(directory.resolve()):
+            faults.append(
+                Fault("outside", "the file is a link out of the directory; put the file itself here", Place(name))
+            )
+            continue
         try:
             sources.append(Source(name, path.read_bytes().decode("utf-8"), layer))
         except UnicodeDecodeError as error:

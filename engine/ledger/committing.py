@@ -8,6 +8,7 @@ aside in a file beside the journals. Knows neither tables nor money.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -166,6 +167,7 @@ class Committer:
         _logger.error("call %s can't be written into %s and was set aside: %s", entry.request_id, self.what, error)
         self.refused.add(entry.request_id)
         with (self._directory / REFUSED).open("ab") as file:
+            os.fchmod(file.fileno(), 0o600)
             file.write(journal.sound(entry)[1])
 
 

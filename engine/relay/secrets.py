@@ -104,8 +104,9 @@ class Secrets:
                 f"if that is meant, remove its line from {self._bindings}"
             )
         if len(known) != len(self._known()):
-            self._bindings.parent.mkdir(parents=True, exist_ok=True)
+            self._bindings.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             temporary = self._bindings.with_suffix(f".{os.getpid()}")
+            temporary.touch(mode=0o600)
             temporary.write_text(json.dumps(known, indent=1, sort_keys=True), "utf-8")
             temporary.replace(self._bindings)
 

@@ -24,6 +24,8 @@ from engine.storage.logdb import open_logs
 from engine.storage.people import first_start
 
 KEY_FILE = "first.key"
+LOGIN_FILE = "first.login"
+"""Name and password of the administrator, where no terminal was there to show them."""
 
 
 @dataclass
@@ -119,17 +121,28 @@ def bring_up(settings: Settings, first: First) -> None:
         raise StartError(f"the database can't be used: {error}") from None
     if made:
         first.username, first.password, first.key = made
-        path = settings.data / KEY_FILE
-        path.touch(mode=0o600)
-        path.write_text(first.key + "\n", encoding="ascii")
+        _write(settings.data / KEY_FILE, first.key)
+        if not sys.stdout.isatty():
+            _write(settings.data / LOGIN_FILE, f"{first.username} {first.password}")
+
+
+def _write(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text + "\n", encoding="ascii")
 
 
 def announce(settings: Settings, first: First, with_demo: bool) -> None:
-    """Say on stdout where the server is, the first login, and what to try."""
+    """Say on stdout where the server is, the first login, and what to try.
+
+    Login and key are shown where somebody looks; what a supervisor keeps gets the paths of their files alone.
+    """
+    watched = sys.stdout.isatty()
     host = "127.0.0.1" if settings.bind in ("0.0.0.0", "::") else settings.bind  # noqa: S104
     base = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
     lines = [f"gatewright {__version__} at {base}, data in {settings.data}"]
-    if first.key:
+    if first.key and not watched:
+        lines += ["", f"first start: the login is in {settings.data / LOGIN_FILE}, a key in {settings.data / KEY_FILE}"]
+    elif first.key:
         lines += [
             "",
             "first start: these are shown once",
@@ -137,7 +150,7 @@ def announce(settings: Settings, first: First, with_demo: bool) -> None:
             f"  password       {first.password}",
             f"  key            {first.key}",
         ]
-    tries = demo.lines_to_try(base, first.key or kept_key(settings.data)) if with_demo else []
+    tries = demo.lines_to_try(base, (watched and first.key) or kept_key(settings.data)) if with_demo else []
     if tries:
         lines += ["", "try it:", *tries]
     sys.stdout.write("\n".join(lines) + "\n\n")

@@ -39,7 +39,7 @@ def _walk(directory: str, found: list[tuple[str, int, int, int]]) -> None:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if entry.is_dir(follow_symlinks=False):
                     _walk(entry.path, found)
                 elif entry.name.endswith((".yaml", ".yml")):
                     state = entry.stat()

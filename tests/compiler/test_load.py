@@ -140,3 +140,25 @@ def test_a_directory_is_read_in_the_order_of_names_and_bad_bytes_are_a_fault(tmp
     sources, faults = load.read(tmp_path, layer=3)
     assert [(Path(source.name).name, source.layer) for source in sources] == [("b.yaml", 3), ("a.yml", 3)]
     assert [fault.code for fault in faults] == ["not-utf8"]
+
+
+@pytest.mark.parametrize("name", ["stolen.yaml", "stolen.yml"])
+def test_a_link_out_of_the_directory_is_a_fault_and_nothing_of_it_is_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("root:x:0:INNER-WORDS")
+    inside = tmp_path / "specs"
+    (inside / "deep").mkdir(parents=True)
+    (inside / "deep" / name).symlink_to(tmp_path / "secret")
+    sources, faults = load.read(inside)
+    assert not sources
+    assert [fault.code for fault in faults] == ["outside"]
+    assert "INNER" not in faults[0].as_text() + str(faults[0].as_json())
+
+
+def test_a_link_within_the_directory_is_followed(tmp_path: Path) -> None:
+    """As container platforms mount their files."""
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "a.yaml").write_text("a: 1")
+    (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
+    sources, faults = load.read(tmp_path)
+    assert not faults
+    assert "a: 1" in [source.text for source in sources]

@@ -68,7 +68,19 @@ def test_directory_of_own_documents_is_made(tmp_path):
     assert (tmp_path / "a" / "data" / "specs").is_dir()
 
 
-def test_first_start_shows_login_and_key_once_and_three_calls_to_try(tmp_path, capsys):
+def test_where_nobody_looks_the_first_login_is_in_a_file(tmp_path, capsys):
+    (tmp_path / starting.KEY_FILE).write_text("sk-key\n")
+    starting.announce(Settings(data=tmp_path, port=3333), starting.First("root", "pass-word", "sk-key"), True)
+    out = capsys.readouterr().out
+    assert "pass-word" not in out
+    assert "sk-key" not in out
+    assert str(tmp_path / starting.LOGIN_FILE) in out
+    assert str(tmp_path / starting.KEY_FILE) in out
+    assert sum(line.startswith("curl ") for line in out.splitlines()) == 3
+
+
+def test_first_start_shows_login_and_key_once_and_three_calls_to_try(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     first = starting.First("root", "pass-word", "sk-key")
     starting.announce(Settings(data=tmp_path, port=3333), first, True)
     out = capsys.readouterr().out
