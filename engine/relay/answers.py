@@ -26,13 +26,13 @@ class Answered:
     __slots__ = (
         "_counter",
         "_ctx",
-        "_limit",
         "_live",
         "_memory",
         "attempt",
         "call",
         "complete",
         "headers",
+        "limit",
         "original",
         "out",
         "outcome",
@@ -59,7 +59,7 @@ class Answered:
         self.plan = attempt.channel.plan(attempt.format)
         self._memory = state.memory
         self._live = state.live
-        self._limit = state.stream_bytes
+        self.limit = state.stream_bytes
         self.original: dict[str, Any] | None = None
         """The error that the upstream told inside its stream, in its own words, for the log and for retry."""
         self.own_id = thread.own_id(call, attempt)
@@ -101,7 +101,7 @@ class Answered:
             self.call.format.stream,
             plan=self.plan,
             native=self.native,
-            limit_bytes=self._limit,
+            limit_bytes=self.limit,
             known=known,
         )
 

@@ -168,7 +168,9 @@ class Across:
         self._decode = source.decode if source else None
         self._given = (answered.headers, answered.request, answered.ctx)
         self._repeats = Repeats(source.texts if source else frozenset(), self._decoded)
-        self._decoder = framing.decoder({**(source.framing if source else {}), "type": kind}) if kind else None
+        self._decoder = (
+            framing.decoder({**(source.framing if source else {}), "type": kind}, answered.limit) if kind else None
+        )
         self._assembler: Assembler = answered.assembler(source if kind else None)
         self._restorer = answered.restorer()
         self._turner = answered.turner()

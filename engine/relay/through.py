@@ -141,7 +141,7 @@ class Through:
         return bounds
 
     def _decoder(self) -> framing.Decoder:
-        return framing.decoder(self._framing_here)
+        return framing.decoder(self._framing_here, self._answered.limit)
 
     def _last_held(self, pieces: Iterator[bytes | None]) -> Iterator[bytes | None]:
         held = b""
@@ -172,7 +172,7 @@ class Through:
             self._seen.append(piece)
 
     def _passed(self) -> Iterator[bytes | None]:
-        splitter = framing.splitter(self._kind)
+        splitter = framing.splitter(self._kind, self._answered.limit)
         for piece in self._pump:
             if piece is None:
                 yield None

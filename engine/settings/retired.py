@@ -40,6 +40,7 @@ LATER: frozenset[str] = frozenset(
         "NODE_TYPE",
         "FRONTEND_BASE_URL",
         "LOG_SQL_CLICKHOUSE_TTL_DAYS",
+        "SESSION_SECRET",
         "SESSION_COOKIE_SECURE",
         "SESSION_COOKIE_TRUSTED_URL",
         "USER_SESSION_ACTIVE_LIMIT",

@@ -55,7 +55,7 @@ def _group(group: str) -> Callable[..., Any]:
 
 
 _HTTP, _FILES, _DATA = _group("Process and HTTP"), _group("Specs and secrets"), _group("Database")
-_LEG, _KEYS = _group("Relay"), _group("Secrets of sessions")
+_LEG, _KEYS = _group("Relay"), _group("Secrets in the database")
 
 _LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
@@ -239,7 +239,10 @@ class Settings:
         "RELAY_MAX_IDLE_CONNS_PER_HOST", 100, kinds.POSITIVE, "Idle upstream connections per worker and host."
     )
     stream_scanner_max_buffer_mb: int = _LEG(
-        "STREAM_SCANNER_MAX_BUFFER_MB", 16, kinds.POSITIVE, "Longest event of a stream."
+        "STREAM_SCANNER_MAX_BUFFER_MB",
+        64,
+        kinds.POSITIVE,
+        "Longest event of a stream, and what one may hold in memory.",
     )
     max_file_download_mb: int = _LEG("MAX_FILE_DOWNLOAD_MB", 20, kinds.POSITIVE, "Largest file fetched for a request.")
     force_stream_option: bool = _LEG(
@@ -253,9 +256,6 @@ class Settings:
         caution="upstreams' certificates are NOT checked: whoever stands on the way can read every key and every call",
     )
 
-    session_secret: str = _KEYS(
-        "SESSION_SECRET", "", kinds.SECRET, "Key of sessions; empty = a random one at each start.", secret=True
-    )
     crypto_secret: str = _KEYS(
         "CRYPTO_SECRET",
         "",

@@ -87,15 +87,15 @@ def test_all_faults_are_told_at_once(load):
 
 def test_secret_of_the_sample_file_is_refused_without_being_shown(load):
     with pytest.raises(settings.SettingsError, match="a secret of your own"):
-        load({"SESSION_SECRET": "random_string"})
+        load({"CRYPTO_SECRET": "random_string"})
 
 
 def test_secret_may_come_from_a_file(load, tmp_path):
     (tmp_path / "secret").write_text("from a file\n")
-    chosen = load({"SESSION_SECRET_FILE": str(tmp_path / "secret")})
-    assert chosen.session_secret == "from a file"
-    with pytest.raises(settings.SettingsError, match="SESSION_SECRET_FILE"):
-        load({"SESSION_SECRET_FILE": str(tmp_path / "missing")})
+    chosen = load({"CRYPTO_SECRET_FILE": str(tmp_path / "secret")})
+    assert chosen.crypto_secret == "from a file"
+    with pytest.raises(settings.SettingsError, match="CRYPTO_SECRET_FILE"):
+        load({"CRYPTO_SECRET_FILE": str(tmp_path / "missing")})
 
 
 def test_lists_and_networks_are_read(load):
@@ -154,7 +154,7 @@ def test_no_name_is_both_read_and_retired():
 
 
 def test_list_of_settings_masks_secrets(load):
-    chosen = load({"SQL_DSN": "postgres://u:hunter2@h/d", "SESSION_SECRET": "hunter2", "PORT": "1"})
+    chosen = load({"SQL_DSN": "postgres://u:hunter2@h/d", "CRYPTO_SECRET": "hunter2", "PORT": "1"})
     rows = {row["name"]: row for row in settings.describe(chosen)}
     assert "hunter2" not in json.dumps(rows)
     assert rows["SQL_DSN"]["value"] == "********"

@@ -1,0 +1,58 @@
+"""Which test shows the effect of each setting: the file below tests/ and the function."""
+
+from __future__ import annotations
+
+_HERE = "settings/test_effects.py"
+EFFECTS: dict[str, str] = {
+    "PORT": "server/test_starting.py::test_port_in_use_is_told_before_anything_is_compiled",
+    "GATEWRIGHT_BIND": f"{_HERE}::test_the_server_is_told_its_settings",
+    "GATEWRIGHT_WORKERS": f"{_HERE}::test_the_server_is_told_its_settings",
+    "TZ": f"{_HERE}::test_days_begin_in_the_zone_of_the_env_file",
+    "DEBUG": f"{_HERE}::test_the_server_is_told_its_settings",
+    "GATEWRIGHT_ACCESS_LOG": f"{_HERE}::test_answers_are_logged_where_that_is_asked_for",
+    "SHUTDOWN_TIMEOUT_SECONDS": "relay/test_stopping.py"
+    "::test_open_streams_are_told_that_the_gateway_stops_and_it_does_in_time",
+    "TRUSTED_PROXIES": f"{_HERE}::test_who_is_no_trusted_proxy_can_not_name_an_address",
+    "MAX_REQUEST_BODY_MB": "relay/test_passing.py"
+    "::test_compressed_bodies_are_read_and_the_limit_holds_after_decompression",
+    "GATEWRIGHT_HEAD_TIMEOUT": "server/test_heads.py::test_a_slow_head_is_timed_out",
+    "GATEWRIGHT_BODY_TIMEOUT": "server/test_worker.py::test_body_that_stops_coming_ends_the_connection",
+    "GATEWRIGHT_KEEPALIVE": "server/test_heads.py::test_an_idle_connection_is_closed_without_a_word",
+    "GATEWRIGHT_MAX_CONNECTIONS": f"{_HERE}::test_the_server_is_told_its_settings",
+    "GATEWRIGHT_MAX_REQUESTS": f"{_HERE}::test_a_worker_is_replaced_after_its_requests",
+    "GATEWRIGHT_WORKER_TIMEOUT": f"{_HERE}::test_the_server_is_told_its_settings",
+    "GATEWRIGHT_DATA": "server/test_starting.py::test_data_directory_that_is_a_file_is_told",
+    "GATEWRIGHT_SPECS": "server/test_starting.py::test_spec_directory_that_is_none_is_told",
+    "GATEWRIGHT_EGRESS_ALLOW": "relay/test_passing.py::test_private_addresses_are_refused_unless_opened",
+    "GATEWRIGHT_SECRET_ENV": f"{_HERE}::test_secrets_are_read_where_the_operator_opened_them",
+    "GATEWRIGHT_SECRET_DIR": f"{_HERE}::test_secrets_are_read_where_the_operator_opened_them",
+    "SQL_DSN": "storage/test_pool.py::test_a_gateway_whose_workers_have_one_connection_each_books_every_call",
+    "LOG_SQL_DSN": "ledger/test_log_database.py::test_rows_are_written_once_though_both_answers_are_lost",
+    "SQLITE_PATH": "settings/test_settings.py::test_directories_follow_from_data",
+    "SQL_MAX_IDLE_CONNS": "storage/test_pool.py::test_idle_connections_are_kept_as_set_and_none_is_left_behind",
+    "SQL_MAX_OPEN_CONNS": "storage/test_pool.py::test_with_one_connection_all_goes_on",
+    "SQL_MAX_LIFETIME": "storage/test_pool.py::test_a_connection_is_replaced_after_its_lifetime",
+    "SQL_CONNECT_TIMEOUT": "ledger/test_hang.py::test_calls_go_on_while_a_database_is_silent",
+    "SQL_READ_TIMEOUT": "ledger/test_hang.py::test_calls_go_on_while_a_database_is_silent",
+    "SQL_WRITE_TIMEOUT": "ledger/test_hang.py::test_a_commit_that_hangs_counts_as_away",
+    "SQL_SLOW_THRESHOLD_MS": f"{_HERE}::test_statements_that_take_long_are_told_without_their_values",
+    "SYNC_FREQUENCY": "ledger/test_unlogged.py::test_a_running_gateway_takes_up_the_option_and_its_books_agree",
+    "GATEWRIGHT_JOURNAL_SYNC": f"{_HERE}::test_a_journal_waits_for_the_disk_where_that_is_asked_for",
+    "ERROR_LOG_ENABLED": f"{_HERE}::test_who_is_no_trusted_proxy_can_not_name_an_address",
+    "CountToken": f"{_HERE}::test_usage_is_asked_for_and_counted_only_where_that_is_wished",
+    "GET_MEDIA_TOKEN": f"{_HERE}::test_pictures_are_measured_as_set",
+    "GET_MEDIA_TOKEN_NOT_STREAM": f"{_HERE}::test_pictures_are_measured_as_set",
+    "RELAY_TIMEOUT": f"{_HERE}::test_time_limits_hold_with_the_shipped_documents",
+    "GATEWRIGHT_CONNECT_TIMEOUT": f"{_HERE}::test_time_limits_hold_with_the_shipped_documents",
+    "GATEWRIGHT_FIRST_BYTE_TIMEOUT": f"{_HERE}::test_time_limits_hold_with_the_shipped_documents",
+    "STREAMING_TIMEOUT": f"{_HERE}::test_time_limits_hold_with_the_shipped_documents",
+    "RELAY_IDLE_CONN_TIMEOUT": f"{_HERE}::test_upstream_connections_are_kept_as_set",
+    "RELAY_MAX_IDLE_CONNS": f"{_HERE}::test_upstream_connections_are_kept_as_set",
+    "RELAY_MAX_IDLE_CONNS_PER_HOST": f"{_HERE}::test_upstream_connections_are_kept_as_set",
+    "STREAM_SCANNER_MAX_BUFFER_MB": f"{_HERE}::test_an_event_that_is_too_long_ends_the_stream",
+    "MAX_FILE_DOWNLOAD_MB": f"{_HERE}::test_a_file_that_is_too_large_is_not_fetched",
+    "FORCE_STREAM_OPTION": f"{_HERE}::test_usage_is_asked_for_and_counted_only_where_that_is_wished",
+    "TLS_INSECURE_SKIP_VERIFY": f"{_HERE}::test_certificates_are_not_checked_only_where_that_is_asked_for_and_told",
+    "CRYPTO_SECRET": "storage/test_secrets.py"
+    "::test_without_the_right_secret_nothing_is_changed_and_one_row_does_not_take_the_others",
+}
