@@ -14,15 +14,10 @@ from tests.support import missing
 RED: dict[str, str] = {
     "cached-beside-the-prompt": "metering",
     "cached-under-another-name": "metering",
-    "channel-row-organization": "ops",
-    "channel-row-proxy": "ops",
-    "connections-more-than-set": "ops",
     "input-told-as-zero": "metering",
     "later-zero-erases-input": "metering",
     "picture-held-as-text": "metering",
     "search-pages-opened-are-no-searches": "metering",
-    "setting-first-byte-timeout": "ops",
-    "setting-streaming-timeout": "ops",
 }
 """Cases that fail as yet, each with the part of the work that it belongs to."""
 CASES = files("money-ops", "yaml")

@@ -24,6 +24,7 @@ EFFECTS: dict[str, str] = {
     "GATEWRIGHT_DATA": "server/test_starting.py::test_data_directory_that_is_a_file_is_told",
     "GATEWRIGHT_SPECS": "server/test_starting.py::test_spec_directory_that_is_none_is_told",
     "GATEWRIGHT_EGRESS_ALLOW": "relay/test_passing.py::test_private_addresses_are_refused_unless_opened",
+    "GATEWRIGHT_FETCH_ALLOW": "relay/test_fetching.py::test_what_is_open_to_upstreams_is_not_open_to_callers",
     "GATEWRIGHT_SECRET_ENV": f"{_HERE}::test_secrets_are_read_where_the_operator_opened_them",
     "GATEWRIGHT_SECRET_DIR": f"{_HERE}::test_secrets_are_read_where_the_operator_opened_them",
     "SQL_DSN": "storage/test_pool.py::test_a_gateway_whose_workers_have_one_connection_each_books_every_call",

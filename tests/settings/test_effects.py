@@ -90,7 +90,7 @@ def shipped() -> program.Program:
 
 @contextlib.contextmanager
 def state_of(data: Path, made: program.Program, **settings: Any) -> Iterator[RelayState]:
-    chosen = Settings(data=data, egress_allow=("127.0.0.1",), **settings)
+    chosen = Settings(data=data, egress_allow=("127.0.0.1",), fetch_allow=("127.0.0.1",), **settings)
     open_database(chosen).close()
     state = RelayState(chosen, open_database(chosen, migrate=False), made, dict)
     try:
@@ -271,7 +271,7 @@ def script(say: Say) -> None:
     body = say.arrived.json
     wish = body["messages"][0]["content"]
     if wish == "late head":
-        time.sleep(4)
+        time.sleep(20)
     if not body.get("stream"):
         say.whole(ANSWER)
         return
@@ -282,7 +282,7 @@ def script(say: Say) -> None:
         event = {**CHUNK, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
         say.chunk(f"data: {json.dumps(event)}\n\n".encode())
         if number == 0 and wish == "silence":
-            time.sleep(4)
+            time.sleep(20)
     event = {**CHUNK, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     say.chunk(f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode())
     say.end()
@@ -302,11 +302,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
     mute = Raw(lambda peer: peer.gone_within(30))
     (data / "keys").mkdir()
     (data / "keys" / "acme.key").write_text("file-key\n")
-    (data / ".env").write_text("TZ=Asia/Kathmandu\nSTREAMING_TIMEOUT=1\n")
+    (data / ".env").write_text("TZ=Asia/Kathmandu\nSTREAMING_TIMEOUT=4\n")
     env = {
         "GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port},127.0.0.1:{mute.port}",
-        "GATEWRIGHT_FIRST_BYTE_TIMEOUT": "1",
-        "GATEWRIGHT_CONNECT_TIMEOUT": "1",
+        "GATEWRIGHT_FIRST_BYTE_TIMEOUT": "4",
+        "GATEWRIGHT_CONNECT_TIMEOUT": "4",
         "STREAM_SCANNER_MAX_BUFFER_MB": "1",
         "FORCE_STREAM_OPTION": "false",
         "CountToken": "false",
@@ -349,7 +349,7 @@ def test_time_limits_hold_with_the_shipped_documents(
 
 def test_the_whole_calls_limit_holds(tmp_path: Path, upstream: Upstream) -> None:
     specs = PROVIDERS.replace("UPSTREAM", upstream.base).replace("SECURE", "https://127.0.0.1:9")
-    env = {"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}", "RELAY_TIMEOUT": "1"}
+    env = {"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}", "RELAY_TIMEOUT": "4"}
     gateway = Gateway(tmp_path, specs={"own.yaml": specs}, env=env)
     try:
         assert ask(gateway.ready(), "late head").status_code == 504
