@@ -184,12 +184,13 @@ def judged(cell: Cell, had: Told, rows: list[dict[str, Any]]) -> str | None:
     """What is wrong with a cell, or nothing."""
     fault = FAULTS[cell.fault]
     right = fault.stream if cell.stream else fault.whole
-    elsewhere = cell.channels == 2 and fault.elsewhere and ERROR in right
+    second = cell.channels == 2 and fault.elsewhere  # of a stream that broke only if no word had left
+    elsewhere = second and ERROR in right
     whose = _whose(had.text)
     outcome = ANSWER if had.error is None else PART if had.text else ERROR
     faults = [*_of_error(cell, fault, had, outcome), *_of_charge(outcome, whose, rows, fault)]
     if outcome == ANSWER and whose == "b":
-        faults += [] if elsewhere and had.text == "".join(OTHER) else ["the second channel's answer, or not all of it"]
+        faults += [] if second and had.text == "".join(OTHER) else ["the second channel's answer, or not all of it"]
     elif outcome == ANSWER and had.text != ("" if fault.name == "empty answer" else "".join(WORDS)):
         faults.append(f"not all words: {had.text[:100]!r}")
     elif outcome not in right:

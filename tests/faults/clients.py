@@ -35,7 +35,7 @@ class TruncatedError(Exception):
 
 
 class FailedError(Exception):
-    """The stream's last event says that the answer failed: Responses' own way."""
+    """An event says that the answer failed: Responses' own way, which its SDK hands to the program as it is."""
 
 
 @dataclass
@@ -104,8 +104,8 @@ def _responses(client: Any, model: str, stream: bool) -> Generator[str, None, No
         for event in answer:
             if event.type == "response.output_text.delta":
                 yield event.delta
-            if event.type == "response.failed":
-                raise FailedError(event.response.error)
+            if event.type in ("response.failed", "error"):
+                raise FailedError(event)
             ended = ended or event.type == "response.completed"
     if not ended:
         raise TruncatedError

@@ -119,7 +119,7 @@ def _before(end: Callable[[Say], None]) -> Play:
 
 def _ends_early(say: Say, fmt: str, stream: bool) -> None:
     if stream:
-        say.events(*_begin(fmt), pause=0.02)
+        say.events(*_begin(fmt), pause=0.03)
     else:
         say.whole(_body(fmt)[:-40])
 
@@ -130,9 +130,11 @@ def _garbage(say: Say, fmt: str, stream: bool) -> None:
         return
     say.head(200, "text/event-stream")
     begun = _begin(fmt)
-    for event in [*begun, b'data: {"id": "c1", "choices": [{"delta": {"con\n\n', *_events(fmt)[len(begun) :]]:
+    for event in begun:
         say.chunk(event)
-        time.sleep(0.02)
+    time.sleep(0.3)
+    for event in (b'data: {"id": "c1", "choices": [{"delta": {"con\n\n', *_events(fmt)[len(begun) :]):
+        say.chunk(event)
     say.end()
 
 

@@ -11,6 +11,10 @@ from typing import Any
 
 INPUT, OUTPUT = 10, 5
 FORMATS = ("openai.chat", "openai.responses", "anthropic.messages", "gemini.generateContent")
+_GOOGLE = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
+}  # fmt: skip
 Event = tuple[str, Any]
 """The event's name (empty: none) and its data."""
 
@@ -119,7 +123,7 @@ def error(fmt: str, message: str = "All servers are busy", status: int = 503) ->
         kind = {529: "overloaded_error", 429: "rate_limit_error", 401: "authentication_error"}.get(status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": message}}
     if fmt == "gemini.generateContent":
-        word = {429: "RESOURCE_EXHAUSTED", 400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED"}.get(status, "UNAVAILABLE")
+        word = _GOOGLE.get(status, "UNKNOWN")
         return {"error": {"code": status, "message": message, "status": word}}
     return {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
 

@@ -30,6 +30,7 @@ from engine.storage.keys import create_key
 from engine.storage.logdb import open_logs
 from engine.storage.people import create_user
 from engine.storage.posting import posted
+from tests.relay.scripted import Upstream
 from tests.soak.upstream import INPUT, CountingUpstream
 from tests.support import Gateway, free_port
 
@@ -81,12 +82,15 @@ class Seen:
 class Site:
     """Upstream, database, gateway; the gateway can be killed and comes back on its port."""
 
+    spec = SPEC
+    upstream_kind: type[Upstream] = CountingUpstream
+
     def __init__(
         self, directory: Path, *, dsn: str = "", log_dsn: str = "", workers: int = 2, quota: int = 10**12,
         env: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.directory = directory
-        self.upstream = CountingUpstream()
+        self.upstream = self.upstream_kind()
         self.settings = Settings(data=directory / "data", sql_dsn=dsn, log_sql_dsn=log_dsn)
         self.env = {
             "GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{self.upstream.port}",
@@ -104,6 +108,8 @@ class Site:
         self._said: list[str] = []
         self.gateway = self._start()
         self.kills: Counter[str] = Counter()
+        self.killed_at: list[tuple[float, float]] = []
+        """When processes were killed, and when they served again."""
 
     def payer(self, name: str, quota: int) -> None:
         """Make a user with a key, by which calls are sent from now on."""
@@ -114,8 +120,8 @@ class Site:
         if hasattr(self, "gateway"):
             self._said.append(self.gateway.output)
         gateway = Gateway(
-            self.directory / "data", specs={"counted.yaml": SPEC.format(base=self.upstream.base)}, workers=self.workers,
-            env=self.env, port=self.port,
+            self.directory / "data", specs={"counted.yaml": self.spec.format(base=self.upstream.base)},
+            workers=self.workers, env=self.env, port=self.port,
         )  # fmt: skip
         end = time.monotonic() + 120
         while time.monotonic() < end:
@@ -144,25 +150,28 @@ class Site:
 
     def kill_worker(self, chance: random.Random) -> None:
         """Kill one worker; the master makes another."""
-        pids = self.worker_pids()
+        pids, begin = self.worker_pids(), time.monotonic()
         if pids:
             self.kills["worker"] += 1
             try:
                 os.kill(chance.choice(pids), signal.SIGKILL)
             except ProcessLookupError:
                 pass
+            self.killed_at.append((begin, time.monotonic()))
 
     def kill_all(self) -> None:
         """Kill master and workers together, and start anew."""
         self.kills["master and workers"] += 1
+        begin = time.monotonic()
         os.killpg(self.gateway.process.pid, signal.SIGKILL)
         self.gateway.process.wait()
         self.gateway = self._start()
+        self.killed_at.append((begin, time.monotonic()))
 
     def kill_master(self) -> None:
         """Kill the master alone; its workers end what they serve, then another gateway takes the port."""
         self.kills["master"] += 1
-        pids = self.worker_pids()
+        pids, begin = self.worker_pids(), time.monotonic()
         self.gateway.process.kill()
         self.gateway.process.wait()
         end = time.monotonic() + 10
@@ -173,6 +182,7 @@ class Site:
         except ProcessLookupError:
             pass
         self.gateway = self._start()
+        self.killed_at.append((begin, time.monotonic()))
 
     def send(self, number: int, mode: str, seen: Seen) -> None:
         """One request, to its end or not; what came is noted."""
