@@ -124,10 +124,15 @@ class LastKnown:
 
 
 class EmbeddedStore:
-    """The file and its connections: one per process and thread, since SQLite's don't survive a fork."""
+    """``durable``: each write outlives a power cut, for what must not be lost; nothing of it gives way either.
 
-    def __init__(self, path: Path, *, limit_bytes: int = 64 * 1024 * 1024, clock: Clock = time.time) -> None:
+    The file and its connections: one per process and thread, since SQLite's don't survive a fork."""
+
+    def __init__(
+        self, path: Path, *, limit_bytes: int = 64 * 1024 * 1024, clock: Clock = time.time, durable: bool = False
+    ) -> None:
         self.clock = clock
+        self._durable = durable
         self._path = path
         self._limit = limit_bytes
         self._process = os.getpid()
@@ -182,14 +187,16 @@ class EmbeddedStore:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                return _connect(self._path)
+                return _connect(self._path, self._durable)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
+                if self._durable:
+                    raise
                 # not synced, so a power cut may ruin it; nothing in it is worth more than starting
                 for end in ("", "-wal", "-shm"):
                     Path(f"{self._path}{end}").unlink(missing_ok=True)
-                return _connect(self._path)
+                return _connect(self._path, self._durable)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"shared state {self._path}: {error}") from error
 
@@ -203,7 +210,7 @@ class EmbeddedStore:
         if now - self._swept >= _SWEEP_EVERY:
             self._swept = now
             self._patiently(_SWEEP, (now,))
-        while self._used() > self._limit:
+        while not self._durable and self._used() > self._limit:
             total = self._patiently("SELECT count(*) FROM entries", ())[0][0]
             if not total:
                 return
@@ -217,12 +224,12 @@ class EmbeddedStore:
 _SIZES = ("page_count", "freelist_count", "page_size")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, durable: bool) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(str(path), timeout=5.0, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
         connection.executescript(_SCHEMA)
     except BaseException:
         connection.close()

@@ -81,10 +81,13 @@ class Budgets:
                 self._set = budgets.load(self._db)
             except StorageError as error:
                 _logger.warning("budgets are those of before: %s", error)
-        found = self._set
-        if not found:
+        if not self._set:
             return ()
-        return (*found.get((KEY, account.token_id), ()), *found.get((USER, account.user_id), ()))
+        return self.binding(account.token_id, account.user_id)
+
+    def binding(self, token_id: int, user_id: int) -> Sequence[Budget]:
+        """The budgets of a key and its user, as they were read last."""
+        return (*self._set.get((KEY, token_id), ()), *self._set.get((USER, user_id), ()))
 
     def check(self, account: Account, *, quota: int, tokens: int, now: float) -> Held:
         """Hold what a call may use, of every budget or of none."""

@@ -112,6 +112,12 @@ class Reserves:
             self._insist(user_id, token_id, amount, terms)
         return Reservation(self._holds, user_id, token_id, amount)
 
+    def adopt(self, user_id: int, token_id: int, amount: int) -> Reservation:
+        """Hold for a call that was let in before, whatever the balance is by now."""
+        wants = (Want(user_key(user_id)), Want(token_key(token_id)))
+        held = amount if self._holds.take(user_id, wants, amount) is None else 0
+        return Reservation(self._holds, user_id, token_id, held)
+
     def _take(self, user_id: int, token_id: int, amount: int, balance: Balance, terms: Terms) -> int | None:
         first, second = balance.marks
         enforced = terms.enforce

@@ -22,6 +22,10 @@ class Terms:
     """A caller who leaves pays for what was produced until then."""
     left_early_pays: bool = True
     """A caller who leaves before anything came pays for the input, once it went up."""
+    background_seconds: int = 86_400
+    """How long an answer made in the background is followed; 0: none may be asked for."""
+    unknown_end_pays: bool = True
+    """One whose end nobody saw costs what was held for it, else nothing."""
     failed_pays: bool = False
     """A call whose upstream failed before any output is charged what the upstream said."""
 
@@ -30,6 +34,7 @@ def terms(policy: Mapping[str, Any]) -> Terms:
     """The terms of a merged policy."""
     said = policy.get("ledger") or {}
     away = said.get("databaseAway") or {}
+    background = said.get("background") or {}
     return Terms(
         enforce=said.get("balance", "enforce") == "enforce",
         max_tokens=int(said.get("maxTokens", 4096)),
@@ -39,5 +44,7 @@ def terms(policy: Mapping[str, Any]) -> Terms:
         away_seconds=int(away.get("seconds", 900)),
         left_pays=said.get("callerLeft", "produced") == "produced",
         left_early_pays=said.get("callerLeftEarly", "input") == "input",
+        background_seconds=int(background.get("seconds", 86_400)),
+        unknown_end_pays=background.get("unknownEnd", "held") == "held",
         failed_pays=said.get("failedBeforeOutput", "free") != "free",
     )

@@ -23,8 +23,8 @@ position:
                 usage: {at: fn, counts, running}, error: {decode: fn, encode: fn, status, rules: [rule]},
                 asks: {most: [dotted], choices: [dotted], kept: [dotted | {path, match}]}, models: {list: fn, get: fn},
                 countTokens: {decode: fn, encode: fn},
-                stored: {field, keep, input, output, id, prefix, paging, replay, items: fn, carry: fn, reference: fn,
-                         final: fn, pending: fn, cancellable: fn, listed: fn, page: fn, deleted: fn}}
+                stored: {field, background, keep, input, output, id, prefix, paging, replay, items: fn, carry: fn,
+                         reference: fn, final: fn, pending: fn, cancellable: fn, listed: fn, page: fn, deleted: fn}}
     rule       {status: [429, "5xx"] | None, when: fn, meaning, fee}
     provider   {name, baseUrl, formats: {format: {path, stream, countTokensPath, headers}}, auth, headers, usage, calls,
                 models, requestPatches: [patch], errors: [rule], errorBody: fn, credential, groups, timeouts, discover,

@@ -221,6 +221,7 @@ class _Builder:
             listed=self.functions[data["listed"]],
             page=self.functions[data["page"]],
             deleted=self.functions[data["deleted"]],
+            background=data.get("background") or "",
         )
 
     def error(self, data: Mapping[str, Any]) -> ErrorRules:

@@ -147,6 +147,8 @@ class Stored:
     """(_r, items, first, last, more)"""
     deleted: Function
     """(_r, id)"""
+    background: str = ""
+    """The request's field that asks for an answer to be made in the background."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,12 @@ class Answered:
         return self._ctx
 
     @property
+    def goes_on(self) -> bool:
+        """Whether an answer in the background goes on although its stream is over, as no end of it was told."""
+        thread = self.call.thread
+        return thread is not None and thread.background and not self.complete and self.original is None
+
+    @property
     def stopping(self) -> bool:
         """Whether the worker has to stop, and ended the call for that."""
         return self._live.stopping
@@ -155,6 +161,8 @@ class Answered:
     def count_missing(self, said: tally.Said) -> None:
         """What the upstream did not tell of the usage is counted here, and calls of functions that have a price."""
         tally.missing(self._counter, self, said)
+        if self.call.thread is not None and self.out.same:
+            self.outcome.pending = said.pending()
         if self.call.rule is not None and self.call.rule.functions:
             tally.functions(self.outcome, self.call.rule.functions, said)
 
@@ -174,6 +182,13 @@ class Whole:
     def parts(self) -> list[dict[str, Any]]:
         """All that the answer says."""
         return self._read().get("parts") or []
+
+    def pending(self) -> str:
+        """See ``tally.Said``."""
+        rules = self._answered.call.format.stored
+        if rules is None or rules.pending is None or not rules.pending([], self._body):
+            return ""
+        return str(self._body.get(rules.id) or "")
 
     def _read(self) -> dict[str, Any]:
         """The hub answer; an empty one where nothing reads it."""

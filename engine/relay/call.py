@@ -104,6 +104,8 @@ class Outcome:
     """Nothing was said in an answer, as far as its content had to be looked at."""
     delivered: bool = False
     """The caller was given bytes of this answer: no other attempt may follow."""
+    pending: str = ""
+    """The id of an answer that the provider goes on to make: it is settled when its end is known."""
     booked: bool = False
     """What it cost is in the journal."""
 

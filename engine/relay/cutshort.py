@@ -11,7 +11,7 @@ from engine.storage.log_rows import CONSUME, LogRow
 from engine.storage.posting import Entry
 
 if TYPE_CHECKING:
-    from engine.ledger.pricing import Book
+    from engine.ledger.pricing import Book, Charge
     from engine.relay.call import Attempt, Call
 
 _BYTES_PER_TOKEN = 4
@@ -42,38 +42,52 @@ def note(call: Call, attempt: Attempt) -> dict[str, Any]:
 def entry(book: Book, noted: dict[str, Any], *, logged: bool) -> Entry:
     """The entry of a noted call, by the prices of today."""
     usage = {"input_fresh": noted["input"], "input_total": noted["input"], "total": noted["input"]}
-    text = {key: str(noted.get(key, "")) for key in ("group", "model", "rule", "user_group", "channel_name")}
-    rule = book.find(text["model"], text["rule"] or text["model"], noted["at"])
-    charge = book.charge(
+    more = {"stream_status": {"status": "error", "end_reason": _ENDED}}
+    made = charged(book, noted, usage, {})
+    return booked(noted, usage, made, source="estimated", more=more, logged=logged)
+
+
+def charged(book: Book, noted: dict[str, Any], usage: dict[str, Any], request: dict[str, Any]) -> Charge:
+    """What a noted call costs; ``request`` are the fields that conditions of prices may look at."""
+    rule = book.find(_text(noted, "model"), _text(noted, "rule") or _text(noted, "model"), noted["at"])
+    return book.charge(
         rule,
         usage,
-        group=text["group"],
-        user_group=text["user_group"],
-        channel=text["channel_name"],
-        request={},
+        group=_text(noted, "group"),
+        user_group=_text(noted, "user_group"),
+        channel=_text(noted, "channel_name"),
+        request=request,
         now=noted["at"],
     )
+
+
+def booked(
+    noted: dict[str, Any], usage: dict[str, Any], charge: Charge, *, source: str, more: dict[str, Any], logged: bool
+) -> Entry:
+    """The entry of a noted call with its charge; ``more`` goes into the log row's ``other``."""
+    shown = {key: value for key, value in usage.items() if value and key != "raw"}
     row = LogRow(
         user_id=noted["user"],
-        username=str(noted.get("username", "")),
+        username=_text(noted, "username"),
         token_id=noted["token"],
-        token_name=str(noted.get("token_name", "")),
-        model_name=text["model"],
+        token_name=_text(noted, "token_name"),
+        model_name=_text(noted, "model"),
         channel_id=noted["channel"],
         type=CONSUME,
         quota=charge.quota,
-        prompt_tokens=noted["input"],
-        is_stream=True,
-        group=text["group"],
+        prompt_tokens=usage.get("input_total", 0),
+        completion_tokens=usage.get("output_total", 0),
+        is_stream=bool(noted.get("stream", True)),
+        group=_text(noted, "group"),
         request_id=noted["request_id"],
-        upstream_request_id=str(noted.get("upstream", "")),
+        upstream_request_id=_text(noted, "upstream"),
         created_at=noted["at"],
         other={
             **charge.other(),
-            "channel": text["channel_name"],
-            "usage": usage,
-            "usage_source": "estimated",
-            "stream_status": {"status": "error", "end_reason": _ENDED},
+            "channel": _text(noted, "channel_name"),
+            "usage": shown,
+            "usage_source": source,
+            **more,
         },
     )
     return Entry(
@@ -84,7 +98,11 @@ def entry(book: Book, noted: dict[str, Any], *, logged: bool) -> Entry:
         channel_id=noted["channel"],
         quota=charge.quota,
         counted=True,
-        source="estimated",
+        source=source,
         row=row,
         logged=logged,
     )
+
+
+def _text(noted: dict[str, Any], key: str) -> str:
+    return str(noted.get(key, ""))

@@ -11,18 +11,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
-from engine.relay.call import Attempt, Reply
+from engine.relay.background import LIMIT, maker, shown, told_by
+from engine.relay.call import Reply
 from engine.relay.dialect import JSON
 from engine.relay.identify import identify
 from engine.relay.ingress import path_id
 from engine.relay.losses import loss_header
 from engine.relay.retelling import retell, wanted
-from engine.relay.route import format_for
 from engine.relay.send import ask
 from engine.relay.stored import Record
-from engine.relay.thread import channel_name
 from engine.relay.translate import dumps
-from engine.relay.upstream import UpstreamFailure, parse
+from engine.relay.upstream import UpstreamFailure
 
 if TYPE_CHECKING:
     from engine.program import Stored
@@ -37,7 +36,7 @@ _ORDERS = ("asc", "desc")
 def get_stored(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
     """Answer with a kept answer, whole or as a stream."""
     rules, record = _found(state, call)
-    if rules.pending is not None and rules.pending([], record.answer):
+    if _pending(rules, record.answer):
         record = _asked(state, call, rules, record, "GET", "")
     reply = retell(call, rules, record) if wanted(call, rules) else _json(record.answer)
     more = rules.replay.get("include")
@@ -47,13 +46,18 @@ def get_stored(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
 
 
 def delete_stored(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
-    """Forget an answer, here and at the provider that holds it."""
+    """Forget an answer, here and at the provider that holds it. One that is still being made is ended before."""
     rules, record = _found(state, call)
+    for method, below in (("GET", ""), ("POST", "/cancel")):
+        if _pending(rules, record.answer):
+            record = _asked(state, call, rules, record, method, below)
+    if _pending(rules, record.answer):
+        raise CallError("bad_request", "this response is still being made; cancel it first, or wait for its end")
     state.answers.delete(_owner(call), record.id)
-    attempt = _maker(state, call, record) if record.held else None
+    attempt = maker(state, call.format, record.channel) if record.held else None
     if attempt is not None:
         try:
-            ask(state, call, attempt, "DELETE", f"/{record.id}").read(_LIMIT)
+            ask(state, call, attempt, "DELETE", f"/{record.id}").read(LIMIT)
         except UpstreamFailure as ex:
             log.info("call %s: %s did not delete %s: %s", call.request_id, attempt.name, record.id, ex)
     return _json(rules.deleted([], record.id))
@@ -66,7 +70,7 @@ def cancel_stored(state: RelayState, call: Call, environ: dict[str, Any]) -> Rep
         raise CallError(
             "bad_request", "this response was not made in the background; only those that are can be cancelled"
         )
-    if rules.pending is not None and rules.pending([], record.answer):
+    if _pending(rules, record.answer):
         record = _asked(state, call, rules, record, "POST", "/cancel")
     return _json(record.answer)
 
@@ -91,9 +95,6 @@ def list_stored_items(state: RelayState, call: Call, environ: dict[str, Any]) ->
     page = items[begin : begin + size]
     shown = ids[begin : begin + size] or [None]
     return _json(rules.page([], page, shown[0], shown[-1], begin + size < len(items)))
-
-
-_LIMIT = 8 * 1024 * 1024
 
 
 def _owner(call: Call) -> int:
@@ -130,29 +131,21 @@ def _page_asked(rules: Stored, query: dict[str, str]) -> tuple[int, str, str]:
     return size, order, query.get(names.get("after", ""), "")
 
 
-def _maker(state: RelayState, call: Call, record: Record) -> Attempt | None:
-    """The channel that made an answer, if it is still there and speaks the caller's format."""
-    for channel in state.table.channels:
-        if channel_name(channel) == record.channel:
-            spoken = format_for(call.program, channel, call.format)
-            if spoken.passthrough_as == call.format.passthrough_as:
-                return Attempt(channel, spoken, "", None, {}, "")
-    return None
-
-
 def _asked(state: RelayState, call: Call, rules: Stored, record: Record, method: str, below: str) -> Record:
-    """The record with what the provider says of the answer now; it is kept anew."""
-    attempt = _maker(state, call, record)
+    """The record with what the provider says of the answer now; it is kept anew, and settled if that is its end."""
+    attempt = maker(state, call.format, record.channel)
     if attempt is None:
         raise CallError("unavailable", "the channel that makes this answer is not there any more")
     call.attempts.append(attempt)
-    answer = parse(ask(state, call, attempt, method, f"/{record.id}{below}").read(_LIMIT))
-    if not isinstance(answer, dict):
-        raise UpstreamFailure({"meaning": "unknown", "message": "the provider answered with no JSON object"})
-    shown = {path[0]: record.answer[path[0]] for path in call.format.model_at if path[0] in record.answer}
-    fresh = replace(record, answer={**answer, **shown})
-    state.answers.keep(_owner(call), fresh, [])
-    return fresh
+    answer = told_by(state, call, attempt, method, record.id, below)
+    shown(state, _owner(call), record.id, call.format, answer)
+    if not _pending(rules, answer):
+        state.background.ended(state, _owner(call), record.id, answer, attempt)
+    return state.answers.find(_owner(call), record.id) or replace(record, answer=answer)
+
+
+def _pending(rules: Stored, answer: dict[str, Any]) -> bool:
+    return rules.pending is not None and bool(rules.pending([], answer))
 
 
 def _json(body: Any) -> Reply:

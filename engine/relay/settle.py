@@ -36,6 +36,9 @@ def settle(state: RelayState, call: Call) -> None:
     call.settled = True
     attempt = call.attempt
     outcome = attempt.outcome if attempt is not None else Outcome()
+    if attempt is not None and outcome.pending and state.background.hand_over(state, call, attempt):
+        outcome.booked = True
+        return
     error = call.error or outcome.error
     failed = error is not None and (not outcome.delivered or not outcome.usage or outcome.barren)
     charge = _charge(state, call, outcome, failed)

@@ -26,6 +26,7 @@ from engine.ledger.terms import terms
 from engine.observe import Once
 from engine.relay import channels as relay_channels
 from engine.relay import cutshort, stored
+from engine.relay.background import Background
 from engine.relay.choices import Choices
 from engine.relay.identify import KeyCache
 from engine.relay.lane import Lane
@@ -113,6 +114,7 @@ class RelayState:
         self.live = Live()
         self.lane: Lane | None = None
         """Where large requests are served; here, if there is none."""
+        self.background = Background(settings.data / "background.db")
         self.router = ProgramRouter()
         self.answers = stored.opened(settings.data, program.policy, None)
         self._memory_space = self.store.space("thought")
@@ -183,6 +185,10 @@ class RelayState:
         self.table = self._tabled(self.program)
         if self.options != self.book.source:
             self.book = self._priced(self.program)
+
+    def follow_background(self) -> None:
+        """Ask for answers that are made in the background; called every second."""
+        self.background.follow(self)
 
     def follow_secrets(self) -> None:
         """Rebuild the table if a file of a secret has changed; called every few seconds."""

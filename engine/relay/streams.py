@@ -65,6 +65,10 @@ class Stream(Protocol):
         """All that the answer said so far."""
         ...
 
+    def pending(self) -> str:
+        """See ``tally.Said``: of an answer in the background, that its stream broke off is no end."""
+        ...
+
 
 class Encoder:
     """The caller's side: hub events to bytes, pings, and what ends a stream properly or not."""
@@ -224,6 +228,10 @@ class Across:
     def parts(self) -> list[dict[str, Any]]:
         """What the answer said so far."""
         return self._assembler.so_far()
+
+    def pending(self) -> str:
+        """See ``tally.Said``."""
+        return str(self._assembler.message.get("id") or "") if self._answered.goes_on else ""
 
     def _keep(self) -> None:
         """Keep the answer, before the caller hears that it is complete and may go on from it."""

@@ -34,6 +34,10 @@ class Said(Protocol):
         """All that it says."""
         ...
 
+    def pending(self) -> str:
+        """The id of an answer that its provider goes on to make; nothing for one that has come to its end."""
+        ...
+
 
 def sent(counter: Counter, call: Call, model: str, *, hasty: bool = False) -> Count:
     """Return the tokens of a request; of one that no conversation can be made of, those of all that it says.

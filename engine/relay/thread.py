@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
 from engine.hub.usage import EMPTY, Plan
+from engine.ledger.terms import terms
 from engine.relay.asks import refuse_kept, shared
 from engine.relay.stored import Answers, Chain, Record
 
@@ -32,6 +33,8 @@ class Thread:
     owner: int
     shared: bool = True
     """Whether many people share the provider's account, so that what is not known as the owner's may be another's."""
+    background: bool = False
+    """The answer is asked to be made in the background."""
     previous: str | None = None
     chain: Chain = field(default_factory=lambda: Chain([]))
 
@@ -65,6 +68,13 @@ def take_up(call: Call, answers: Answers, limit: int) -> None:
     if keep is not None and not isinstance(keep, bool):
         raise CallError("bad_request", f"{rules.keep} must be true or false", param=rules.keep)
     call.thread = thread = Thread(answers, call.account.token_id, many)
+    thread.background = bool(rules.background and call.body.get(rules.background))
+    if thread.background and not terms(call.program.policy).background_seconds:
+        raise CallError(
+            "bad_request",
+            f"{rules.background}: answers are not made in the background here; leave it out",
+            param=rules.background,
+        )
     if previous is None:
         return
     if not isinstance(previous, str):

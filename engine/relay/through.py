@@ -122,6 +122,13 @@ class Through:
 
     def parts(self) -> list[dict[str, Any]]:
         """What the events said, read only now; of a long answer its beginning stands for all."""
+        return self._read_again().so_far()
+
+    def pending(self) -> str:
+        """See ``tally.Said``."""
+        return str(self._read_again().message.get("id") or "") if self._answered.goes_on else ""
+
+    def _read_again(self) -> Assembler:
         answered = self._answered
         assembler, decoder = Assembler(answered.attempt.format.stream), self._decoder()
         for name, raw in decoder.feed(b"".join(self._seen)) + decoder.finish():
@@ -131,7 +138,7 @@ class Through:
                 continue
             if given.not_events(said or []) is None:
                 assembler.feed(said or [])
-        return assembler.so_far()
+        return assembler
 
     def _finished(self) -> Bounds:
         """What was said of the end; by it a stream without its end mark is whole or not, on every way to the caller."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Build = Callable[[Settings, program.Program, Callable[[], dict[str, Any]]], "tuple[State, Any]"]
 
 _FIRST_COMPILE = 120.0
+_BACKGROUND = 1.0
 _SECRETS = 2.0
 """Seconds between looks at the files of secrets."""
 
@@ -136,6 +137,7 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         gevent.spawn(follower.run)
         gevent.spawn(self._again, self.settings.sync_frequency, self.state.refresh, "channels and options")
         gevent.spawn(self._again, _SECRETS, self.state.follow_secrets, "secrets")
+        gevent.spawn(self._again, _BACKGROUND, self.state.follow_background, "answers in the background")
         return app
 
     def _again(self, seconds: float, read: Callable[[], None], what: str) -> None:

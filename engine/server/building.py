@@ -18,6 +18,9 @@ class State(Protocol):
     def swap(self, program: Program) -> None:
         """Make this the program of new requests."""
 
+    def follow_background(self) -> None:
+        """Ask for answers that are made in the background."""
+
     def follow_secrets(self) -> None:
         """Read secrets again whose files have changed."""
 
