@@ -136,6 +136,8 @@ class Background:
             note = _note(raw)
             mine = note.worker == self._worker
             if not mine and note.lease > now and _lives(note.worker):
+                if not note.settling:  # its worker holds it: twice is too much
+                    self._let_go(state, key)
                 continue
             if not mine or note.lease - now < _LEASE / 2:
                 note = replace(note, worker=self._worker, lease=now + _LEASE, settling=False)
