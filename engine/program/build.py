@@ -19,6 +19,7 @@ from engine.program import prices, refusals
 from engine.program.parts import (
     Alias,
     Asks,
+    Branch,
     Channel,
     Endpoint,
     Foreign,
@@ -300,13 +301,23 @@ class _Builder:
 
 def _asks(data: Mapping[str, Any]) -> Asks:
     most, choices = (tuple(_path(path) for path in data.get(name) or ()) for name in ("most", "choices"))
-    return Asks(most, choices, tuple(_kept(item) for item in data.get("kept") or ()))
+    kept = tuple(_kept(item) for item in data.get("kept") or ())
+    return Asks(most, choices, kept, _tree(kept))
+
+
+def _tree(kept: tuple[Kept, ...]) -> Branch:
+    root = Branch()
+    for one in kept:
+        branch = root
+        for name in one.path.replace("[*]", "").split("."):
+            branch = branch.below.setdefault(name, Branch())
+        branch.kept = one
+    return root
 
 
 def _kept(item: str | dict[str, str]) -> Kept:
     path = item if isinstance(item, str) else item["path"]
-    last = path.rpartition(".")[2].partition("[")[0]
-    return Kept(path, f'"{last}"'.encode(), None if isinstance(item, str) else pattern(item["match"]).compiled)
+    return Kept(path, None if isinstance(item, str) else pattern(item["match"]).compiled)
 
 
 def _channel(data: dict[str, Any]) -> Channel:

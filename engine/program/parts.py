@@ -98,10 +98,16 @@ class Kept:
     """Where a request names a thing that is kept in the provider's account."""
 
     path: str
-    mark: bytes
-    """The last name of the path as it stands in a body."""
     match: Any = None
     """A compiled pattern, where not every text there is such a name."""
+
+
+@dataclass(slots=True)
+class Branch:
+    """Paths by their names, one below the other; entries of lists are looked at wherever there are some."""
+
+    kept: Kept | None = None
+    below: dict[str, Branch] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,8 @@ class Asks:
     """How many answers it wants."""
     kept: tuple[Kept, ...] = ()
     """Where it names what is kept in the provider's account."""
+    tree: Branch = field(default_factory=Branch)
+    """The same, for looking."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
-from engine.hub import paths
 
 if TYPE_CHECKING:
-    from engine.program import Asks
+    from engine.program import Asks, Branch, Kept
     from engine.relay.call import Call
 
-_ESCAPE = rb"\u"
 _MOST = 1 << 50
 """Nobody asks for more: a larger number counts as this one, which no balance can hold."""
 
@@ -35,19 +33,39 @@ def most_output(asks: Asks, body: Mapping[str, Any], default: int) -> int:
 
 def refuse_kept(call: Call) -> None:
     """Refuse a request that names what is kept in the provider's account, which many share."""
-    raw = call.raw
-    for kept in call.format.asks.kept:
-        # PERF: a body without the name has none to look for; an escaped name may be any
-        if kept.mark in raw or _ESCAPE in raw:
-            for value in paths.values(call.body, kept.path):
-                if isinstance(value, str) and (kept.match is None or kept.match.fullmatch(value)):
-                    raise CallError(
-                        "bad_request",
-                        f"{kept.path} names {value[:100]!r}, which is not known here as this key's own; send what it"
-                        " stands for in the request itself",
-                        param=kept.path,
-                        code="not_this_keys_own",
-                    )
+    asks = call.format.asks
+    found = _named(call.body, asks.tree) if asks.kept else None
+    if found is not None:
+        kept, name = found
+        raise CallError(
+            "bad_request",
+            f"{kept.path} names {name[:100]!r}, which is not known here as this key's own; send what it stands for in"
+            " the request itself",
+            param=kept.path,
+            code="not_this_keys_own",
+        )
+
+
+def _named(value: Any, tree: Branch) -> tuple[Kept, str] | None:
+    """The first thing that a value names. PERF: only members that a path leads to are looked at, and most are texts."""
+    if isinstance(value, list):
+        for one in value:
+            if isinstance(one, dict | list) or tree.kept is not None:
+                found = _named(one, tree)
+                if found is not None:
+                    return found
+    elif isinstance(value, dict):
+        for name, below in tree.below.items():
+            inner = value.get(name)
+            if inner is not None and (below.kept is not None or not isinstance(inner, str)):
+                found = _named(inner, below)
+                if found is not None:
+                    return found
+    elif isinstance(value, str) and tree.kept is not None:
+        kept = tree.kept
+        if kept.match is None or kept.match.fullmatch(value):
+            return kept, value
+    return None
 
 
 def shared(call: Call) -> bool:
