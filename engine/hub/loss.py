@@ -151,4 +151,10 @@ def _takes(path: str, hub_reads: Collection[str]) -> bool:
 
 
 def _reads(path: str, hub_reads: Collection[str]) -> bool:
-    return path in hub_reads or any(read.startswith(path + ".") for read in hub_reads)
+    return path in hub_reads or path in _holders(frozenset(hub_reads))
+
+
+@lru_cache(maxsize=256)
+def _holders(hub_reads: frozenset[str]) -> frozenset[str]:
+    """What holds something that is read. PERF: a caller's map may have any number of names."""
+    return frozenset(path[:end] for path in hub_reads for end, char in enumerate(path) if char == ".")
