@@ -226,8 +226,8 @@ class Ready(Health):
 
         A database that does not answer is told within ``SQL_READ_TIMEOUT`` seconds (``SQL_CONNECT_TIMEOUT``, if no
         connection was idle), for every question as long as it is away; ``waiting`` are finished calls of this worker
-        that it has not taken yet. Strangers get words alone; release, version and the places of faults are for those
-        who send an administrator's key as a bearer token.
+        that it has not taken yet. Strangers get words alone; release, version, stalls and the places of faults are for
+        those who send an administrator's key as a bearer token.
         """
         state = self._state
         last = state.status()
@@ -241,13 +241,13 @@ class Ready(Health):
             "database": "unreachable" if not reachable else "takes no commits" if silent else "ok",
             "waiting": state.ledger.waiting,
             "documents": "refused; the last good release is running" if refused else "ok",
-            "large": {"open": state.lane.open, "served": state.lane.served} if state.lane is not None else "here",
-            "stalls": _stalls(req.env.get("gatewright.stalls")),
         }
         if self._asked_by_operator(req):
             resp.media |= {
                 "release": state.program.hash,
                 "version": __version__,
+                "large": {"open": state.lane.open, "served": state.lane.served} if state.lane is not None else "here",
+                "stalls": _stalls(req.env.get("gatewright.stalls")),
                 "faults": [_fault_in_words(fault) for fault in last.get("faults", [])[:20]],
             }
 

@@ -76,7 +76,8 @@ def post(gateway, data, path=CHAT, **headers):
 
 
 def large(gateway):
-    return requests.get(f"{gateway.base}/readyz", timeout=20).json()["large"]
+    headers = {"authorization": f"Bearer {gateway.key}"}
+    return requests.get(f"{gateway.base}/readyz", headers=headers, timeout=20).json()["large"]
 
 
 def children(gateway):
