@@ -19,6 +19,8 @@ EFFECTS: dict[str, str] = {
     "GATEWRIGHT_BODY_TIMEOUT": "server/test_worker.py::test_body_that_stops_coming_ends_the_connection",
     "GATEWRIGHT_KEEPALIVE": "server/test_heads.py::test_an_idle_connection_is_closed_without_a_word",
     "GATEWRIGHT_MAX_CONNECTIONS": f"{_HERE}::test_the_server_is_told_its_settings",
+    "GATEWRIGHT_CONNECTIONS_PER_ADDRESS": "server/test_bodies.py"
+    "::test_one_address_has_its_share_of_connections_and_a_proxy_all",
     "GATEWRIGHT_MAX_REQUESTS": f"{_HERE}::test_a_worker_is_replaced_after_its_requests",
     "GATEWRIGHT_WORKER_TIMEOUT": f"{_HERE}::test_the_server_is_told_its_settings",
     "GATEWRIGHT_DATA": "server/test_starting.py::test_data_directory_that_is_a_file_is_told",
