@@ -1,7 +1,7 @@
 """The process beside the workers that serves heavy requests: a worker of its own, behind a private socket.
 
-Built and brought up to date as any worker is. What it takes from its callers, who are the workers, is what they know of
-theirs: address and request id. Its stalls hold up no worker.
+Built when the first of them comes, and brought up to date as any worker is. What it takes from its callers, who are
+the workers, is what they know of theirs: address and request id. Its stalls hold up no worker.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from gevent.monkey import get_original
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from engine.server.application import Gateway
 
 _LOOK = 0.2
+_readable: Callable[..., Any] = get_original("select", "select")
 _CONNECTIONS = 2_048
 
 
@@ -46,6 +48,15 @@ class LaneWorker(ShortWorker):
         """The first time: what is open goes on for its time, and the workers may still send more."""
         self.told += 1
         self.alive = False
+
+    def wait_for_first(self) -> bool:
+        """Wait for the first large request; until then nothing is built, and no connection opened. False when told."""
+        waited, sock = 0.0, self.sockets[0]
+        while not _readable([sock], [], [], _LOOK)[0]:
+            waited += 0 if self.alive else _LOOK
+            if self.told > 1 or waited > self.cfg.graceful_timeout or os.getppid() != self.ppid:
+                return False
+        return True
 
     def serve(self) -> None:
         """Take connections until both are over: the time, and what is open."""
@@ -80,6 +91,9 @@ def child(app: Gateway, data: Path, listeners: Iterable[Any], log: Any) -> tuple
         worker.pid = os.getpid()
         worker.max_requests = sys.maxsize
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, worker.handle_exit)
+        if not worker.wait_for_first():
+            return
         try:
             worker.init_process()
         except SystemExit:

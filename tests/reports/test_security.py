@@ -12,22 +12,11 @@ from typing import Any
 import pytest
 
 from tests.reports import public
-from tests.reports.cases import files, marked
+from tests.reports.cases import files
 from tests.reports.gateways import Site
 from tests.reports.security import SECRET, Bench, documents, run
 from tests.reports.upstream import ReportUpstream
 
-RED: dict[str, str] = {
-    "background-is-free": "metering",
-    "continuation-reserved-by-its-last-line": "metering",
-    "flex-without-the-upstreams-word": "metering",
-    "item-of-another-key": "secrets",
-    "max-tokens-as-a-float": "metering",
-    "n-in-metadata": "metering",
-    "negative-searches": "metering",
-    "tool-call-id-is-a-list": "metering",
-}
-"""Cases that fail as yet, each with the part of the work that it belongs to."""
 CASES = files("security", "json")
 _numbers = count(1)
 
@@ -58,7 +47,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[s
         yield get
 
 
-@pytest.mark.parametrize("path", marked(CASES, RED))
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_what_was_found_by_trial_holds(path: Path, bench: Callable[[dict[str, Any]], Bench]) -> None:
     case = json.loads(path.read_text(encoding="utf-8"))
     wrong = run(bench(case), case, next(_numbers))
