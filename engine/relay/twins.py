@@ -135,7 +135,7 @@ def written_twice(raw: bytes, body: dict[str, Any]) -> str | None:
         same = orjson.dumps(body).count(b":") == raw.count(b":")
     except (TypeError, ValueError):  # nested deeper than the serialiser goes, or half characters
         same = False
-    if same and not any(colon in raw for colon in _ESCAPED_COLON):
+    if same and (b"\\" not in raw or not any(colon in raw for colon in _ESCAPED_COLON)):
         return None
     found: list[_Twice] = []
     _walk(json.loads(raw, object_pairs_hook=partial(_members, found)), [], found)
