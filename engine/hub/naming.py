@@ -95,7 +95,7 @@ class _Way:
     def make(self, seed: str, told: str, most: int) -> str:
         """The text; the word is cut to leave room for the mark."""
         mark = self.gap + short_hash(seed, self.length, self.alphabet)
-        word = self._spelt(told) if self.word is None else self.word
+        word = self._spelt(told[: most * 4]) if self.word is None else self.word
         return word[: max(most - len(mark), 0)] + mark
 
     def _spelt(self, told: str) -> str:

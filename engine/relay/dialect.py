@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from engine.relay.call import Call
 
 JSON = "application/json"
+_MESSAGE, _PARAM = 2_000, 200
+"""Characters of an error's words, and of the name of the field at fault."""
 FAILED: dict[str, Any] = {
     "meaning": "internal",
     "message": "the gateway failed; quote the request id to its operator",
@@ -26,12 +28,17 @@ def error_of(ex: CallError) -> dict[str, Any]:
     """Return the hub error that an exception of ours stands for."""
     return {
         "meaning": ex.meaning,
-        "message": ex.message,
+        "message": _short(ex.message, _MESSAGE),
         "code": ex.code,
-        "param": ex.param,
+        "param": _short(ex.param, _PARAM) if ex.param else ex.param,
         "status": ex.status,
         "wait": ex.wait,
     }
+
+
+def _short(text: str, most: int) -> str:
+    """A caller's own names stand in what is told, and may be of any length: the middle of a long text is left out."""
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
 
 
 def error_body(speaker: Format, error: dict[str, Any], ctx: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 import requests
@@ -172,3 +173,25 @@ def test_a_name_of_digits_is_no_position(gateway, path, body, place):
     assert answer.status_code in (200, 400, 502)
     if answer.status_code == 400:
         assert place in answer.text
+
+
+@pytest.mark.parametrize("place", ["unknown", "role", "stop"])
+def test_a_long_name_is_not_told_in_full(gateway, place):
+    long = "n" * 500_000
+    body = {"model": "claude-model", "messages": [{"role": "user", "content": "x"}]}
+    more = {
+        "unknown": {long: 1},
+        "role": {"messages": [{"role": long, "content": "x"}]},
+        "stop": {"stop": {long: long}},
+    }[place]
+    answer = gateway.post(PATHS["openai.chat"], {**body, **more})
+    assert answer.status_code == 400
+    assert len(answer.content) < 5_000
+
+
+def test_a_long_name_of_a_tool_is_spelt_anew_from_its_beginning():
+    began = time.thread_time()
+    names = {naming.made_name("é.-'" * 500_000 + end, "[a-zA-Z0-9_-]{1,64}", 64) for end in "ab"}
+    assert len(names) == 2
+    assert max(map(len, names)) <= 64
+    assert time.thread_time() - began < 0.1
