@@ -331,7 +331,7 @@ def test_an_empty_answer_is_another_channels_matter_and_passes_where_there_is_no
 
     answer, row = scene.call(dialect, way, streamed=streamed, both=False)
     assert answer.status_code == 200
-    assert row.output == 0
+    assert row.output <= 1  # Claude's first event tells one, and a later 0 erases nothing
     answer, row = scene.call(dialect, way, streamed=streamed, both=True)
     assert "Hello" in answer.text
     assert (row.quota, row.input, row.output) == (PRICED, 100, 40)

@@ -248,6 +248,29 @@ def test_flex_needs_the_upstreams_word(call):
     assert row.quota == 3000
 
 
+def test_of_a_stream_that_is_left_the_running_count_is_charged(running, one):
+    """Gemini tells with each event what was made until then: no count of the words goes before it."""
+
+    def answers(say: Any) -> None:
+        say.head(200, "text/event-stream")
+        for number in (5, 12):
+            part = {"candidates": [{"index": 0, "content": {"role": "model", "parts": [{"text": "word " * 40}]}}]}
+            counts = {"promptTokenCount": 100, "candidatesTokenCount": number, "totalTokenCount": 100 + number}
+            say.chunk(f"data: {json.dumps({**part, 'usageMetadata': counts})}\n\n".encode())
+            time.sleep(0.2)
+        say.wait_until_left(20)
+
+    one.script = answers
+    path = f"{running.base}/v1beta/models/gemini-3-m:streamGenerateContent?alt=sse"
+    body = {"contents": [{"role": "user", "parts": [{"text": "x"}]}]}
+    with requests.post(path, json=body, headers=bearer(running.key), stream=True, timeout=30) as got:
+        for piece in got.iter_content(None):
+            if b'"candidatesTokenCount": 12' in piece or b'"candidatesTokenCount":12' in piece:
+                break
+    row = Row(running, got.headers["x-request-id"])
+    assert (row.input, row.output, row.source) == (100, 12, "upstream")
+
+
 # -- what requests ask for
 
 
