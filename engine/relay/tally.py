@@ -76,10 +76,17 @@ def says_something(parts: Iterable[dict[str, Any]]) -> bool:
 
 
 def nothing_said(answer: dict[str, Any]) -> bool:
-    """Whether a whole hub answer stopped by itself with no content, and no output that only its usage tells of."""
+    """Whether a whole hub answer stopped by itself with no content, and no output that only its usage tells of.
+
+    One token is none: it ends an answer, and formats that tell usage at the start tell one before anything was made.
+    """
     reason = (answer.get("finish") or {}).get("reason")
     used = answer.get("usage") or {}
-    return reason in (None, "stop") and not used.get("output_total") and not says_something(answer.get("parts") or ())
+    return (
+        reason in (None, "stop")
+        and (used.get("output_total") or 0) <= 1
+        and not says_something(answer.get("parts") or ())
+    )
 
 
 def left(counter: Counter, call: Call, attempt: Attempt) -> None:
