@@ -3,8 +3,8 @@
 Each call is judged alone: what its caller had, what the upstream counted for it, and what is booked. Due, by the
 default Policy: a whole answer as the upstream counted it, at the price of the channel that gave it; words before a
 failure or before the caller left, as the upstream told or as they are counted here; the input of a caller who left
-before the first byte; nothing for what failed before a word. A call whose process was killed meanwhile may be charged
-less, never more and never twice.
+before the first byte; nothing for what failed before a word. A call whose process was killed meanwhile may be missing
+or charged its input, never twice.
 """
 
 from __future__ import annotations
@@ -80,14 +80,15 @@ class FireSite(Site):
         call.end = time.monotonic()
         return call
 
-    def _body(self, call: Call) -> dict[str, object]:
+    def body(self, call: Call) -> dict[str, object]:
+        """The request of a call."""
         text = f"n={call.number:06d} {call.mode}{' told' if call.told else ''}"
         return {"model": f"counted-{call.number}", "messages": [{"role": "user", "content": text}],
                 "max_tokens": 20_000, "stream": call.stream}  # fmt: skip
 
     def _ask(self, call: Call) -> None:
         headers = {"authorization": f"Bearer {self.key}"}
-        with self._post(self._body(call), headers, call.stream) as answer:
+        with self._post(self.body(call), headers, call.stream) as answer:
             if answer.status_code != 200:
                 call.outcome = "refused"
             elif not call.stream:
@@ -113,7 +114,7 @@ class FireSite(Site):
 
     def _early(self, call: Call) -> None:
         """Leave while the upstream works, before it has said a byte."""
-        body = json.dumps(self._body(call)).encode()
+        body = json.dumps(self.body(call)).encode()
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {self.key}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -214,6 +215,7 @@ def due(site: FireSite, call: Call, quiet: dict[str, int]) -> tuple[int, int]:
         return quiet["early"], quiet["early"]
     if call.mode in INSIDE:
         exact = INPUT + PER_WORD * SPOKEN if call.told else quiet[call.mode]
+        exact *= DEAR if attempts and attempts[-1].channel == "b" else 1  # the first failed before its words had left
         return exact, exact
     if call.mode in ("leave", "last"):
         least = INPUT + PER_WORD * call.words if call.told else INPUT
@@ -229,6 +231,7 @@ def check(site: FireSite, calls: list[Call], quiet: dict[str, int]) -> str:
     sums: Counter[str] = Counter()
     for call in calls:
         mine = rows.get(call.number, [])
+        died = DEAR * len(json.dumps(site.body(call))) // 4  # a call that died is charged its input, by its bytes
         least, most = due(site, call, quiet)
         charged = sum(row.quota for row in mine)
         killed = any(begin - 0.5 < call.end + LATE and call.begin < end + 0.5 for begin, end in site.killed_at)
@@ -237,7 +240,7 @@ def check(site: FireSite, calls: list[Call], quiet: dict[str, int]) -> str:
             faults.append(f"{call} is charged {len(mine)} times: {mine}")
         elif call.outcome == "done" and charged != least:
             faults.append(f"{call} is charged {charged}, the upstream counted {least}: {mine}")
-        elif not least <= charged <= most and not (killed and call.outcome != "done" and charged <= most):
+        elif not least <= charged <= most and not (killed and call.outcome != "done" and charged <= max(most, died)):
             faults.append(f"{call} is charged {charged}, due are {least} to {most}: {mine}")
         if call.outcome == "done":
             sums["upstreams"] += least
