@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from engine.relay.state import RelayState
 
 log = logging.getLogger(__name__)
-LIMIT = 8 * 1024 * 1024
-"""Bytes of an answer that is asked for."""
 _LEASE = 15.0
 _FIRST, _LONGEST = 2.0, 60.0
 _GONE = 600.0
@@ -250,7 +248,7 @@ def maker(state: RelayState, speaker: Format, channel: str, model: str = "") -> 
 
 def told_by(state: RelayState, call: Call, attempt: Attempt, method: str, answer_id: str, below: str) -> dict[str, Any]:
     """What the provider says of an answer now. Raises ``UpstreamFailure``."""
-    answer = parse(ask(state, call, attempt, method, f"/{answer_id}{below}").read(LIMIT))
+    answer = parse(ask(state, call, attempt, method, f"/{answer_id}{below}"))
     if not isinstance(answer, dict):
         raise UpstreamFailure({"meaning": "unknown", "message": "the provider answered with no JSON object"})
     return answer

@@ -224,7 +224,7 @@ def _given(state: RelayState, answered: Answered, status: int, raw: bytes, body:
     counts = at([], body, attempt.model) if at else None
     outcome.usage = answered.plan.normalise(counts) if counts else {}
     whole = Whole(answered, body)
-    if spare and not outcome.usage.get("output_total") and whole.empty:
+    if spare and outcome.usage.get("output_total", 0) <= 1 and whole.empty:
         raise UpstreamFailure(EMPTY)
     answered.count_missing(whole)
     if call.stream:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
-from engine.relay.background import LIMIT, maker, shown, told_by
+from engine.relay.background import maker, shown, told_by
 from engine.relay.call import Reply
 from engine.relay.dialect import JSON
 from engine.relay.identify import identify
@@ -57,7 +57,7 @@ def delete_stored(state: RelayState, call: Call, environ: dict[str, Any]) -> Rep
     attempt = maker(state, call.format, record.channel) if record.held else None
     if attempt is not None:
         try:
-            ask(state, call, attempt, "DELETE", f"/{record.id}").read(LIMIT)
+            ask(state, call, attempt, "DELETE", f"/{record.id}")
         except UpstreamFailure as ex:
             log.info("call %s: %s did not delete %s: %s", call.request_id, attempt.name, record.id, ex)
     return _json(rules.deleted([], record.id))

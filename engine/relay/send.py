@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ERROR_LIMIT = 1024 * 1024
+_ASKED_LIMIT = 8 * 1024 * 1024
 _ASKING = leg.Timeouts(connect=5, first_byte=15, idle=15, total=30)
 
 
@@ -44,7 +45,7 @@ def send(state: RelayState, call: Call, attempt: Attempt, out: Outbound, handle:
     return answer
 
 
-def ask(state: RelayState, call: Call, attempt: Attempt, method: str, below: str) -> leg.Answer:
+def ask(state: RelayState, call: Call, attempt: Attempt, method: str, below: str) -> bytes:
     """Return what the provider says of an answer that it holds; ``below`` follows the path where answers are made."""
     secret = attempt.channel.key()
     headers = _headers(call, attempt, way(state, call, attempt, same=True), secret)
@@ -55,9 +56,9 @@ def ask(state: RelayState, call: Call, attempt: Attempt, method: str, below: str
         answer = state.sender(attempt).send(method, url, headers, b"", timeouts=_ASKING, handle=leg.Handle())
         if answer.status >= 300:
             raise _refused(call, attempt, answer)
+        return answer.read(_ASKED_LIMIT)
     except faults.TransportError as ex:
         raise failure(ex) from None
-    return answer
 
 
 def failure(ex: faults.TransportError) -> UpstreamFailure:

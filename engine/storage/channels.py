@@ -184,8 +184,12 @@ def _multi(info: dict[str, Any]) -> MultiKey | None:
         return None
     listed = info.get("multi_key_status_list")
     states = listed.items() if isinstance(listed, dict) else ()
-    disabled = frozenset(int(index) for index, state in states if str(index).isdigit() and state != ENABLED)
+    disabled = frozenset(int(index) for index, state in states if _is_number(str(index)) and state != ENABLED)
     return MultiKey("polling" if info.get("multi_key_mode") == "polling" else "random", disabled)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def _keys(text: str, multi: MultiKey | None) -> tuple[str, ...]:
@@ -205,4 +209,4 @@ def _keys(text: str, multi: MultiKey | None) -> tuple[str, ...]:
 
 def _statuses(found: dict[str, Any]) -> dict[int, int]:
     whole = {str(a): str(b) for a, b in found.items()}
-    return {int(a): int(b) for a, b in whole.items() if a.isdigit() and b.isdigit()}
+    return {int(a): int(b) for a, b in whole.items() if _is_number(a) and _is_number(b)}
