@@ -6,15 +6,18 @@ unknown fields they are kept here, per key, and put back when the call comes bac
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from engine.cluster.store import StoreError
 from engine.hub import memory
 
 if TYPE_CHECKING:
     from engine.cluster.store import Space
 
+log = logging.getLogger(__name__)
 _KEPT_SECONDS = 86_400.0
 
 
@@ -29,8 +32,11 @@ class Memory:
         """Keep what the calls among an answer's parts must bring back; ``owner`` is the key's id."""
         if self._seconds <= 0 or not any(part.get("type") == "tool_call" for part in parts):
             return
-        for call_id, record in memory.remember(parts).items():
-            self._space.put(f"{owner}:{call_id}", orjson.dumps(record), self._seconds)
+        try:
+            for call_id, record in memory.remember(parts).items():
+                self._space.put(f"{owner}:{call_id}", orjson.dumps(record), self._seconds)
+        except StoreError as ex:  # the answer goes out all the same; what it would bring back is lost
+            log.error("what calls must bring back can't be kept: %s", ex)
 
     def recall(self, owner: int, request: dict[str, Any]) -> dict[str, Any]:
         """Return the hub request with what was kept of its calls; the same object if nothing was."""

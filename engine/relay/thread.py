@@ -6,11 +6,13 @@ the fields are called, and how an item goes to whom, the format says.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine.cluster.store import StoreError
 from engine.errors import CallError
 from engine.hub.usage import EMPTY, Plan
 from engine.ledger.terms import terms
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call, Report
     from engine.relay.table import LiveChannel
 
+log = logging.getLogger(__name__)
 _BYTES_PER_TOKEN = 4
 
 
@@ -207,5 +210,11 @@ def keep(call: Call, attempt: Attempt, answer: Any, same: bool, report: Report) 
     )
     output = answer.get(rules.output)
     ids = [item.get("id") for item in output if isinstance(item, dict)] if isinstance(output, list) else []
-    if not thread.answers.keep(thread.owner, record, [name for name in ids if isinstance(name, str)]):
+    try:
+        kept = thread.answers.keep(thread.owner, record, [name for name in ids if isinstance(name, str)])
+    except StoreError as ex:
+        log.error("call %s: its answer can't be kept: %s", call.request_id, ex)
+        report.append((rules.keep, "the answer could not be kept, and can't be gone on from"))
+        return
+    if not kept:
         report.append((rules.keep, "the answer is too large to be kept, and can't be gone on from"))

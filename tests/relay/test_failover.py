@@ -1,0 +1,95 @@
+"""A fault of the gateway itself, once the provider has answered: charged by what the provider told, and in a row."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engine.compiler import compile_set, read_set
+from engine.errors import CallError
+from engine.hub.usage import EMPTY
+from engine.ledger.terms import Terms
+from engine.paths import SPECS
+from engine.relay.failover import settled
+from engine.relay.upstream import UpstreamFailure
+from tests.ledger.books import book
+from tests.relay.inprocess import answered
+
+USED = {**EMPTY, "input_fresh": 100, "input_total": 100, "output_text": 40, "output_total": 40, "total": 140}
+PRICE = """
+apiVersion: gatewright/v1
+kind: Price
+metadata: {name: p}
+spec: {models: [{names: [m], tokens: {input: 2, output: 8}}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def program() -> Any:
+    """The shipped documents."""
+    sources, shared, _ = read_set([SPECS])
+    return compile_set(sources, shared).program()
+
+
+@pytest.fixture
+def state() -> Any:
+    """What settling needs of a worker; ``entries`` is what reached the ledger."""
+    entries: list[Any] = []
+    return SimpleNamespace(
+        entries=entries,
+        ledger=SimpleNamespace(put=entries.append),
+        terms=Terms(),
+        choices=SimpleNamespace(logged=True),
+        settings=SimpleNamespace(error_log_enabled=False),
+    )
+
+
+@pytest.fixture
+def call(program: Any) -> Any:
+    """A call whose attempt has an answer with a usage, of which the caller has nothing yet."""
+    began = answered(program, "openai.chat", "openai.chat")
+    call, attempt = began.call, began.attempt
+    attempt.channel.id, attempt.channel.name = 7, "c"
+    attempt.outcome.usage = USED
+    call.attempts.append(attempt)
+    call.book = book(PRICE, shipped=False)
+    call.rule = call.book.find("m")
+    call.account = SimpleNamespace(
+        user_id=1, username="u", token_id=2, token_name="t", user_group="default", logs_ip=False
+    )
+    return call
+
+
+def ends(state: Any, call: Any, error: BaseException) -> list[Any]:
+    with pytest.raises(type(error)), settled(state, call):
+        raise error
+    with pytest.raises(RuntimeError), settled(state, call):  # whatever comes after it changes nothing
+        raise RuntimeError
+    return state.entries
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("x"), KeyboardInterrupt(), CallError("internal", "x")])
+def test_a_fault_of_the_gateway_is_charged_by_what_was_told(state: Any, call: Any, fault: BaseException) -> None:
+    (entry,) = ends(state, call, fault)
+    assert (entry.quota, entry.counted, entry.channel_id) == (260, True, 7)
+    assert entry.row["other"]["error_type"] == "internal"
+    assert (entry.row["prompt_tokens"], entry.row["completion_tokens"]) == (100, 40)
+
+
+def test_a_fault_before_anything_was_told_is_free(state: Any, call: Any) -> None:
+    call.attempt.outcome.usage = {}
+    assert ends(state, call, RuntimeError("x")) == []
+
+
+def test_an_upstreams_fault_is_free_whatever_it_told(state: Any, call: Any) -> None:
+    call.attempt.outcome.error = {"meaning": "cut", "message": "x"}
+    assert ends(state, call, UpstreamFailure({"meaning": "cut", "message": "x"})) == []
+
+
+def test_a_price_that_cannot_be_worked_out_costs_what_was_held(state: Any, call: Any) -> None:
+    call.book = SimpleNamespace(charge=lambda *_, **__: 1 / 0)
+    call.reservation = SimpleNamespace(amount=99, settle=lambda spent: None)
+    (entry,) = ends(state, call, RuntimeError("x"))
+    assert entry.quota == 99
