@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -140,12 +141,17 @@ def test_who_asks_for_the_end_is_told_and_it_is_charged_once(start, site):
     assert fetch(gateway, made["id"]).json()["status"] == "queued"
     assert rows(gateway, seconds=1) == []
     site.status = "completed"
-    answers = [fetch(gateway, made["id"]) for _ in range(4)]
-    assert [one.json()["status"] for one in answers] == ["completed"] * 4
+    with ThreadPoolExecutor(12) as pool:  # at once, over both workers
+        answers = list(pool.map(lambda _: fetch(gateway, made["id"]), range(24)))
+    assert [one.json()["status"] for one in answers] == ["completed"] * 24
     assert [row[:3] for row in rows(gateway)] == [(COST, 1000, 500_000)]
     time.sleep(3)  # the gateway's own question comes after two seconds
     assert len(rows(gateway)) == 1
     assert balance(gateway) == before - COST
+    command = [*gateway.process.args[:3], "ledger", "verify"]
+    env = {**os.environ, "GATEWRIGHT_DATA": str(gateway.data)}
+    proof = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+    assert proof.returncode == 0, proof.stdout + proof.stderr
 
 
 def test_nobody_asks_and_it_is_charged_all_the_same(start, site):
