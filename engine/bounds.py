@@ -49,6 +49,12 @@ VALUES_HERE = Bound(
     "values",
     "checking and mapping them takes 20 ms at a time",
 )
+MARKS_HERE = Bound(
+    "a body that a worker serves itself",
+    400_000,
+    "commas and brackets, in its texts too",
+    "texts may hold JSON, which is read to be converted",
+)
 HEAVY = Bound(
     "a worker",
     134_217_728,
@@ -72,6 +78,7 @@ TABLE: tuple[Bound, ...] = (
     KEY,
     HERE,
     VALUES_HERE,
+    MARKS_HERE,
     HEAVY,
     VALUES,
     ITEMS,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from engine.bounds import HEAVY, HERE, VALUES_HERE
+from engine.bounds import HEAVY, HERE, MARKS_HERE, VALUES_HERE
 from engine.errors import CallError
 from engine.relay.call import Reply
 from engine.relay.structure import at_most, values
@@ -48,12 +48,16 @@ _ANSWER = 1 << 30
 def is_heavy(raw: bytes) -> bool:
     """Whether a body takes longer than others should wait. PERF: one look at the length of most.
 
-    Commas in texts are no values: where they may be many, they are told apart, in 1 to 10 ms per MB.
+    Commas in texts are no values: where they may be many, they are told apart, in 1 to 10 ms per MB. Where they are
+    very many, the texts may be JSON, which is read too when it is converted.
     """
     size = len(raw)
     if size <= _LIGHT:
         return False
-    return size > HERE.most or (at_most(raw) > VALUES_HERE.most and values(raw) > VALUES_HERE.most)
+    marks = 0 if size > HERE.most else at_most(raw)
+    if size > HERE.most or marks > MARKS_HERE.most:
+        return True
+    return marks > VALUES_HERE.most and values(raw) > VALUES_HERE.most
 
 
 def opened(data: Path) -> tuple[str, Any]:

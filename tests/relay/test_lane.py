@@ -13,7 +13,7 @@ import time
 import pytest
 import requests
 
-from engine.bounds import HERE, ITEMS, VALUES, VALUES_HERE
+from engine.bounds import HERE, ITEMS, MARKS_HERE, VALUES, VALUES_HERE
 from engine.errors import CallError
 from engine.relay import ingress, structure
 from engine.relay.lane import is_heavy
@@ -105,9 +105,19 @@ def test_a_large_request_is_served_as_any_other_and_told_by_the_same_id(gateway,
 def test_many_values_are_large_too_and_a_long_text_is_not(gateway, one):
     before = large(gateway)["served"]
     post(gateway, chat([{"type": "text", "text": "x"}] * (VALUES_HERE.most // 2)))
-    post(gateway, chat("x, " * 300_000))
     assert large(gateway)["served"] == before + 1
-    post(gateway, chat("word " * 150_000))
+    for text in ("word " * 150_000, "x, " * 300_000):
+        post(gateway, chat(text))
+        assert large(gateway)["served"] == before + 1
+
+
+def test_a_text_that_may_be_json_of_many_values_is_large(gateway, one):
+    before = large(gateway)["served"]
+    function = {"name": "f", "arguments": json.dumps({"a": [[]] * (MARKS_HERE.most // 2 + 1)})}
+    turns = [{"role": "assistant", "tool_calls": [{"id": "i", "type": "function", "function": function}]}]
+    turns.append({"role": "tool", "tool_call_id": "i", "content": "x"})
+    body = {"model": "claude-model", "messages": [{"role": "user", "content": "x"}, *turns]}
+    assert post(gateway, json.dumps(body).encode()).status_code == 200
     assert large(gateway)["served"] == before + 1
 
 
