@@ -60,6 +60,7 @@ docs: install-dev  ## Write the generated pages
 
 bench: install-dev  ## Measure speed
 	@for each in tests/bench/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+	@if command -v valgrind >/dev/null; then echo "== instructions"; $(BIN)/python tests/bench/count.py; fi
 
 agents: install-dev  ## Run real agents through the gateway (AGENTS='--agent claude'; needs node and npm)
 	$(BIN)/python -m tests.agents.run $(AGENTS)

@@ -1,7 +1,8 @@
 """Machine instructions of a fixed request and a fixed chunk, counted by valgrind: the same at every run, to a few in a
 thousand, whatever else the machine does.
 
-python tests/bench/count.py [--checkout DIR]; the last line is a JSON map. valgrind comes from a package of that name.
+python tests/bench/count.py [--checkout DIR] [--kind KIND ...]; some minutes for each kind. The last line is a JSON map.
+valgrind comes from a package of that name.
 
 A worker's own application is called in one process, as its server calls it, before an upstream in another process; what
 the program costs until it serves is subtracted by counting a short run and a long one.
@@ -22,7 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-SHORT, LONG = 20, 60
+SHORT, LONG = 10, 30
 """Requests, or streams of chunks, in the two runs whose difference is taken."""
 CHUNKS = 50
 KINDS = {
@@ -135,7 +136,7 @@ def counted(checkout: Path, data: Path, port: int, kind: str, times: int) -> int
     return int(summary[1])
 
 
-def count(checkout: Path) -> dict[str, float]:
+def count(checkout: Path, kinds: list[str]) -> dict[str, float]:
     """Instructions by what was counted."""
     found = {}
     root = Path(__file__).resolve().parents[2]
@@ -149,7 +150,8 @@ def count(checkout: Path) -> dict[str, float]:
     try:
         assert serving.stdout
         assert serving.stdout.readline() == b"ready\n"
-        for kind, (_, _, stream) in KINDS.items():
+        for kind in kinds:
+            stream = KINDS[kind][2]
             with tempfile.TemporaryDirectory(prefix="gatewright-count-") as text:
                 data = Path(text)
                 (data / "specs").mkdir()
@@ -168,6 +170,7 @@ def main() -> None:
     """Count, and print a map."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkout", type=Path, default=Path(__file__).resolve().parents[2])
+    parser.add_argument("--kind", action="append", choices=list(KINDS))
     for name, kind in (("--run", str), ("--times", int), ("--data", Path), ("--upstream", int)):
         parser.add_argument(name, type=kind)
     chosen = parser.parse_args()
@@ -178,7 +181,7 @@ def main() -> None:
     elif shutil.which("valgrind") is None:
         sys.exit("no valgrind on this machine: apt-get install valgrind")
     else:
-        print(json.dumps(count(chosen.checkout.resolve())))
+        print(json.dumps(count(chosen.checkout.resolve(), chosen.kind or list(KINDS))))
 
 
 if __name__ == "__main__":

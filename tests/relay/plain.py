@@ -71,7 +71,7 @@ def opening(fmt: str, used: tuple[int, int] = (INPUT, OUTPUT), ident: str = "1")
         ])  # fmt: skip
     if fmt == "anthropic.messages":
         message = {**whole(fmt, "", used, ident), "content": [], "stop_reason": None,
-                   "usage": {"input_tokens": used[0], "output_tokens": 1}}  # fmt: skip
+                   "usage": {"input_tokens": used[0], "output_tokens": min(1, used[1])}}  # fmt: skip
         block = {"type": "text", "text": ""}
         return _named([{"type": "message_start", "message": message},
                        {"type": "content_block_start", "index": 0, "content_block": block}])  # fmt: skip
