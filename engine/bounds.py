@@ -51,7 +51,7 @@ VALUES_HERE = Bound(
 )
 MARKS_HERE = Bound(
     "a body that a worker serves itself",
-    400_000,
+    150_000,
     "commas and brackets, in its texts too",
     "texts may hold JSON, which is read to be converted",
 )

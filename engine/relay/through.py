@@ -239,18 +239,18 @@ class Through:
         return data
 
     def _marked(self, event: bytes) -> bytes:
-        if any(mark in event for mark in self._ends):
-            self._complete()
+        # A mark is a hint: that it is the end, the event itself says.
+        may_end = self._unmarked or any(mark in event for mark in self._ends)
         decoder = self._decoder()
         pairs = decoder.feed(event) + decoder.finish()
-        if decoder.done and self._unmarked:
+        if decoder.done and may_end:
             self._complete()
         if not pairs:
             return b"" if self._reframed else event
         out = event if not self._reframed else b""
         for name, raw in pairs:
             data, before = _sound(raw), self._answered.original
-            self._read(name, data)
+            self._read(name, data, may_end)
             error = self._answered.original
             if error is before:
                 error, clean = None, data
@@ -275,8 +275,8 @@ class Through:
         self._ended = self._finishing = True
         self.ending = self.ending or not self._late
 
-    def _read(self, name: str | None, data: Any) -> None:
-        """Take usage and errors from one event; its end too, where no mark tells that."""
+    def _read(self, name: str | None, data: Any, may_end: bool) -> None:
+        """Take usage and errors from one event, and whether it ends the answer."""
         answered = self._answered
         events = self._decode([], name, data, answered.headers, answered.request, answered.ctx) or []
         why = given.not_events(events)
@@ -289,9 +289,9 @@ class Through:
                 self._failed(answered.failed(said, data))
             elif said["type"] == "finish":
                 self._finishes.append(said)
-                if self._unmarked:
+                if may_end:
                     self._complete()
-            elif said["type"] == "end" and self._unmarked:
+            elif said["type"] == "end" and may_end:
                 self._complete()
 
     def _failed(self, error: dict[str, Any]) -> None:

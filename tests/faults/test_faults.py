@@ -15,8 +15,6 @@ from tests.faults.cells import Cell, Table, cells
 from tests.faults.table import FAULTS
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
-RED: dict[str, str] = {}
-"""Faults that are wrong as yet, each with the part of the work that it belongs to."""
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +26,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Cell, str]]
         assert "Traceback" not in table.site.gateway.output, table.site.gateway.output[-5000:]
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(name, marks=[pytest.mark.xfail(reason=RED[name], strict=True)] if name in RED else [])
-        for name in FAULTS
-    ],
-)
+@pytest.mark.parametrize("fault", FAULTS)
 def test_what_callers_have_and_pay_when_an_upstream_fails(wrong: dict[Cell, str], fault: str) -> None:
     later = FAULTS[fault].later
     mine = {cell: why for cell, why in wrong.items() if cell.fault == fault}

@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from engine.hub.assembler import Assembler
-from engine.relay.streams import Encoder, transport_error
+from engine.relay.streams import encoder_of, transport_error
 from engine.relay.upstream import UpstreamFailure
 from engine.transport import framing
 from engine.transport.faults import TransportError
@@ -97,7 +97,7 @@ class Line:
         if line.complete:
             self._note(emitted)
             return b""
-        out = Encoder(self.answered).encode(emitted, line.message)
+        out = encoder_of(self.answered).encode(emitted, line.message)
         line.error, line.over, line.message["finish"] = None, False, before
         return out
 

@@ -37,14 +37,6 @@ ASKED: dict[str, Any] = {
     "anthropic.messages": {"max_tokens": 9, "messages": [{"role": "user", "content": "n=%d"}]},
     "gemini.generateContent": {"contents": [{"role": "user", "parts": [{"text": "n=%d"}]}]},
 }
-RED: dict[tuple[str, str, str], str] = {
-    (
-        "answers",
-        "gemini.generateContent-gemini.generateContent",
-        '"candidatess": [{"finishReason"',
-    ): "streams' wholeness",
-}
-"""What is known to be wrong (sort, pair, words of the fault), each with the part of the work that it belongs to."""
 Exchange = Callable[[], str | None]
 
 
@@ -149,12 +141,9 @@ def test_the_log_has_no_trace(site: Site, readings: list[float]) -> None:
 
 
 def conclude(faults: list[str], what: str, fmt: str, target: str) -> None:
-    """Fail for what is wrong, but for what is known to be; what is known and no longer there fails too."""
-    known = {words: owner for (sort, pair, words), owner in RED.items() if (sort, pair) == (what, f"{fmt}-{target}")}
-    new = [fault for fault in faults if not any(words in fault for words in known)]
-    gone = [words for words in known if not any(words in fault for fault in faults)]
-    assert not new, f"seed {SEED}, {what}, {fmt} and {target}: {len(new)} of {EACH}\n" + "\n".join(new[:5])
-    assert not gone or (SEED, COUNT) != (1, 2_000), f"no longer wrong, take it off the list: {gone}"
+    """Fail for what is wrong."""
+    told = f"seed {SEED}, {what}, {fmt} and {target}: {len(faults)} of {EACH}\n" + "\n".join(faults[:5])
+    assert not faults, told
 
 
 def _again(site: Site, exchange: Exchange, was: str) -> bool:
