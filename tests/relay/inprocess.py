@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from engine.hub.usage import Plan
 from engine.program.refusals import ErrorMap
 from engine.relay.answers import Answered
-from engine.relay.call import Call, Outcome
+from engine.relay.call import Attempt, Call
 from engine.relay.streams import Across
+from engine.relay.table import LiveChannel
 from engine.relay.through import Through
 
 STATE: Any = SimpleNamespace(
@@ -32,12 +32,11 @@ def answered(made: Any, caller: str, provider: str) -> Answered:
     reader: Any = SimpleNamespace(program=made)
     call = Call("id", 0.0, 0, reader, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
     call.framing = speaker.stream.framing
-    provided = SimpleNamespace(name="p", usage={}, headers={}, error_rules=ErrorMap(()))
-    sent: Any = {"keys": (), "headers": {}, "base_url": ""}
-    channel = SimpleNamespace(
-        provider=provided, name="c", thinking=None, plan=lambda spoken: Plan(spoken.usage, None), **sent
+    provided: Any = SimpleNamespace(
+        name="p", headers={}, patches=(), error_rules=ErrorMap(()), error_body=None, counts=lambda _: None
     )
-    attempt: Any = SimpleNamespace(channel=channel, format=upstream, model="m", group="", outcome=Outcome())
+    channel = LiveChannel(0, "c", provided, keys=(), models=frozenset(), groups=())
+    attempt = Attempt(channel, upstream, "m", None, {}, "")
     same = speaker.passthrough_as == upstream.passthrough_as
     out: Any = SimpleNamespace(hub={}, memo=None, same=same, usage_added=False)
     return Answered(STATE, call, attempt, out, {})

@@ -124,8 +124,6 @@ class Relay:
             body = {"model": "m", **body}
         call.body, call.raw = body, dumps(body)
         call.stream = False
-        attempt.alias, attempt.groups = None, {}
-        attempt.channel.provider.patches, attempt.channel.overrides = (), {}
         try:
             out = translate(call, attempt, _fetch, lambda hub: self.state.memory.recall(1, hub))
             json.loads(out.body)
@@ -208,7 +206,6 @@ class Relay:
         answered._memory, answered._counter = self.state.memory, self.state.counter
         channel = answered.attempt.channel
         channel.ways = SimpleNamespace(get=lambda _: _NO_HEADERS)
-        channel.provider.error_body = None
         return answered
 
 

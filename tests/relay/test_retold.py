@@ -154,7 +154,9 @@ def test_recorded_answer_is_told_again_to_its_last_word(exchange):
     if answer.get("status") not in ("completed", "incomplete"):
         pytest.skip(f"it is {answer.get('status')}")
     speaker = recorded.program().formats["openai.responses"]
-    call = SimpleNamespace(format=speaker, ctx=lambda: {"now": 1, "request_id": "r", "asked": "", "model": ""})
+    call = SimpleNamespace(
+        format=speaker, asked="", ctx=lambda: {"now": 1, "request_id": "r", "asked": "", "model": ""}
+    )
     told = _events(call, speaker.stored, SimpleNamespace(answer=answer, id=answer["id"]))
     assert told[-1]["response"] == answer
     exchange_of_stream = replace(exchange, stream="")
