@@ -71,7 +71,7 @@ def test_the_rule_is_told_with_file_line_and_source() -> None:
 
 
 def test_a_usage_in_the_callers_format_is_priced_by_bucket_and_factor(specs: Path) -> None:
-    (specs / "usage.json").write_text('{"usage": {"in": 1000, "out": 100, "cached": 500}}')
+    (specs / "usage.json").write_text('{"usage": {"in": 1000, "out": 100, "cached": 500}, "tier": "flex"}')
     (specs / "body.json").write_text('{"tier": "flex"}')
     charge = told("--model", "m-high", "--usage", "usage.json", "--body", "body.json", "--key", "vip")["charge"]
     assert [(line["bucket"], line["units"], line["amount"]) for line in charge["lines"]] == [

@@ -134,7 +134,7 @@ spec:
   retries:
     times: 2
     on: [auth, forbidden, quota, rate_limit, rate_limit_account, rate_limit_service, overloaded, unavailable, not_found,
-         upstream_auth, upstream_quota, cut, unknown, timeout]
+         upstream_auth, upstream_quota, cut, unknown, empty, timeout]
   timeouts: {connect: 2, firstByte: 3, idle: 2}"""])  # fmt: skip
 
     def _answer(self, say: Say) -> None:
@@ -191,14 +191,14 @@ def judged(cell: Cell, had: Told, rows: list[dict[str, Any]]) -> str | None:
     faults = [*_of_error(cell, fault, had, outcome), *_of_charge(outcome, whose, rows, fault)]
     if outcome == ANSWER and whose == "b":
         faults += [] if second and had.text == "".join(OTHER) else ["the second channel's answer, or not all of it"]
-    elif outcome == ANSWER and had.text != ("" if fault.name == "empty answer" else "".join(WORDS)):
+    elif outcome == ANSWER and had.text != ("" if fault.hollow else "".join(WORDS)):
         faults.append(f"not all words: {had.text[:100]!r}")
     elif outcome not in right:
         faults.append(f"{outcome}, not {' or '.join(sorted(right))}: {_shown(had)}")
     elif outcome == ERROR and elsewhere:
         faults.append(f"the second channel was due: {_shown(had)}")
-    if cell.column in fault.later and whose != "b":
-        faults.append(f"the second channel was due ({fault.later[cell.column]})")
+    if fault.hollow and second and whose != "b":
+        faults.append("the second channel was due")
     return "; ".join(faults) or None
 
 
@@ -284,8 +284,5 @@ def summary(wanted: list[Cell], wrong: dict[Cell, str]) -> list[str]:
         failed = [(cell, wrong[cell]) for cell in mine if cell in wrong]
         lines += [f"  {cell}: {why}" for cell, why in failed[:_SHOWN]]
         lines += [f"  ... and {len(failed) - _SHOWN} more"] if len(failed) > _SHOWN else []
-    later = sorted({f"{cell.fault}, {cell.column}: issue {FAULTS[cell.fault].later[cell.column]}" for cell in wrong
-                    if cell.column in FAULTS[cell.fault].later})  # fmt: skip
-    lines += [f"later: {each}" for each in later]
     right = len(names) - len({cell.fault for cell in wrong})
     return [*lines, f"faults: {right} of {len(names)}"]
