@@ -119,6 +119,7 @@ def _tried(state: RelayState, call: Call, attempts: list[Attempt]) -> Waiting[Re
                 raise
             log.info("call %s: channel %s failed (%s), trying another", call.request_id, attempt.channel.name, ex)
         except GeneratorExit:  # the caller left between two signs of life
+            handle.abort()
             _left(state, call, attempt, handle)
             raise
         else:

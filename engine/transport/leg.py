@@ -14,6 +14,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections import deque
+from functools import partial
 
 import certifi
 
@@ -23,7 +24,7 @@ from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
 from engine.transport.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
 from engine.transport.url import Url, parse_url
-from engine.transport.waiting import Waiting, outcome_of
+from engine.transport.waiting import Waiting, beside, outcome_of
 from engine.transport.wire import Headers, request_bytes
 
 __all__ = ["Answer", "Handle", "Limits", "Pool", "Timeouts", "Url", "default_tls", "parse_url"]
@@ -101,7 +102,8 @@ class Pool:
             except _StaleError:
                 pass
         tls = self._context() if url.secure else None
-        sock, address = dial(url, addresses, timeouts, deadline, handle, tls)
+        connect = partial(dial, url, addresses, timeouts, deadline, handle, tls)
+        sock, address = (yield from beside(connect, tick)) if tick else connect()
         connection = Connection(sock, (url.scheme, url.host, url.port, address), self._limits)
         return (yield from self._exchange(connection, method, data, timeouts, deadline, handle, tick))
 

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +29,7 @@ from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
 from engine.transport.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
 from engine.transport.url import Url, parse_url
-from engine.transport.waiting import Waiting, outcome_of
+from engine.transport.waiting import Waiting, beside, outcome_of
 from engine.transport.wire import Headers, request_bytes
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
@@ -108,7 +108,7 @@ class Sender:
 
         handle.reached = True
         try:
-            response = (yield from _beside(request, tick)) if tick else request()
+            response = (yield from beside(request, tick)) if tick else request()
         except requests.RequestException as ex:
             raise aborted() if handle.aborted else _fault(ex, url) from None
         return ProxiedAnswer(response, handle, timeouts.idle, deadline, bare=method == "HEAD")
@@ -254,28 +254,6 @@ def _ending(handle: Handle) -> Iterator[None]:
         raise aborted() from None
     finally:
         handle.ender = None
-
-
-def _beside(request: Callable[[], requests.Response], tick: float) -> Waiting[requests.Response]:
-    """The response to a request that a thread makes, giving way after each tick of silence."""
-    arrived: queue.Queue[requests.Response | Exception] = queue.Queue(maxsize=1)
-
-    def make() -> None:
-        try:
-            arrived.put(request())
-        except Exception as ex:
-            arrived.put(ex)
-
-    threading.Thread(target=make, daemon=True).start()
-    while True:
-        try:
-            response = arrived.get(timeout=tick)
-        except queue.Empty:
-            yield
-            continue
-        if isinstance(response, Exception):
-            raise response
-        return response
 
 
 def _ticking(answer: ProxiedAnswer, tick: float) -> Iterator[bytes]:

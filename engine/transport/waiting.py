@@ -5,7 +5,9 @@ Whoever runs one may do something in between (a sign of life for a caller), or g
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import queue
+import threading
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -20,3 +22,25 @@ def outcome_of(waiting: Waiting[T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+def beside(work: Callable[[], T], tick: float) -> Waiting[T]:
+    """What a function gives that can't be waited for in steps: a thread runs it, this gives way after each tick."""
+    arrived: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=1)
+
+    def run() -> None:
+        try:
+            arrived.put((work(), None))
+        except BaseException as ex:  # whatever it is, somebody waits for it
+            arrived.put((None, ex))
+
+    threading.Thread(target=run, daemon=True).start()
+    while True:
+        try:
+            result, error = arrived.get(timeout=tick)
+        except queue.Empty:
+            yield
+            continue
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]

@@ -1,6 +1,7 @@
 """Signs of life while an upstream is silent, and a word to every open stream when the gateway must stop."""
 
 import json
+import socket
 import threading
 import time
 
@@ -73,6 +74,33 @@ def test_silence_is_bridged_in_each_format_and_told_to_nobody_as_content(gateway
     assert len(json.loads(answers["array"])) >= 2
     for said in answers.values():
         assert b"lo" in said
+
+
+def test_silence_of_a_connection_that_is_not_taken_is_bridged_too(tmp_path):
+    # A listener whose queue is full answers nothing: neither yes nor no.
+    deaf = socket.socket()
+    deaf.bind(("127.0.0.1", 0))
+    deaf.listen(0)
+    port = deaf.getsockname()[1]
+    waiting = [socket.socket() for _ in range(3)]
+    for one in waiting:
+        one.setblocking(False)
+        one.connect_ex(("127.0.0.1", port))
+    more = "  timeouts: {connect: 4}\n"
+    documents = [provider("p", f"http://127.0.0.1:{port}", "openai.chat", "chat-model", more=more), POLICY]
+    env = {"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{port}"}
+    running = Gateway(tmp_path, specs={"test.yaml": "---".join(documents)}, env=env)
+    try:
+        running.ready()
+        answer = ask(running, "chat")
+        assert answer.status_code == 200
+        assert pings("chat", answer.content) >= 2
+        assert error_in("chat", events(answer))
+    finally:
+        running.stop()
+        for one in [deaf, *waiting]:
+            one.close()
+        assert "Traceback" not in running.output, running.output
 
 
 def pings(dialect, content):
