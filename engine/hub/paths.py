@@ -68,6 +68,8 @@ def reader(path: str | list[str], *, past_zeros: bool = False) -> Reader:
     that they don't use with zeros. PERF: most paths are a key or two; following them so costs a fifth of walking steps.
     """
     if not isinstance(path, str):
+        if not any(sign in one for one in path for sign in ".["):
+            return partial(_first_member, tuple(path), past_zeros)
         readers = [reader(one) for one in path]
         return partial(_first, readers, past_zeros)
     steps = compiled(path)
@@ -103,6 +105,20 @@ def reader_of_all(declared: Mapping[str, str | list[str]]) -> Callable[[Any], di
         return found
 
     return read_all
+
+
+def _first_member(names: tuple[str, ...], past_zeros: bool, data: Any) -> int | None:
+    """The same for members of the object itself. PERF: most lists are such."""
+    zero = None
+    if isinstance(data, dict):
+        for name in names:
+            value = data.get(name)
+            if value is not None:
+                number = value if type(value) is int else whole(value)
+                if number or (number is not None and not past_zeros):
+                    return number
+                zero = number if zero is None else zero
+    return zero
 
 
 def _first(readers: list[Reader], past_zeros: bool, data: Any) -> int | None:

@@ -302,7 +302,12 @@ class _Builder:
 def _asks(data: Mapping[str, Any]) -> Asks:
     most, choices = (tuple(_path(path) for path in data.get(name) or ()) for name in ("most", "choices"))
     kept = tuple(_kept(item) for item in data.get("kept") or ())
-    return Asks(most, choices, kept, _tree(kept))
+    return Asks(most, choices, kept, _tree(kept), tuple(dict.fromkeys(_mark(one.path) for one in kept)))
+
+
+def _mark(path: str) -> bytes:
+    """The longest name of a path: others may stand anywhere."""
+    return f'"{max(path.replace("[*]", "").split("."), key=len)}"'.encode()
 
 
 def _tree(kept: tuple[Kept, ...]) -> Branch:

@@ -122,6 +122,8 @@ class Asks:
     """Where it names what is kept in the provider's account."""
     tree: Branch = field(default_factory=Branch)
     """The same, for looking."""
+    marks: tuple[bytes, ...] = ()
+    """Names one of which stands in every body that holds such a thing, as JSON spells them without escapes."""
 
 
 @dataclass(frozen=True, slots=True)

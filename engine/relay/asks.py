@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from engine.program import Asks, Branch, Kept
     from engine.relay.call import Call
 
+_ESCAPE = b"\\u"
+"""Letters of a name may be written so; then its mark proves nothing."""
 _MOST = 1 << 50
 """Nobody asks for more: a larger number counts as this one, which no balance can hold."""
 
@@ -33,8 +35,12 @@ def most_output(asks: Asks, body: Mapping[str, Any], default: int) -> int:
 
 def refuse_kept(call: Call) -> None:
     """Refuse a request that names what is kept in the provider's account, which many share."""
-    asks = call.format.asks
-    found = _named(call.body, asks.tree) if asks.kept else None
+    asks, raw = call.format.asks, call.raw
+    found = None
+    for mark in (*asks.marks, _ESCAPE) if asks.marks else ():
+        if mark in raw:
+            found = _named(call.body, asks.tree)
+            break
     if found is not None:
         kept, name = found
         raise CallError(

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError, MappingError
 from engine.program.refused import for_caller
@@ -49,52 +48,48 @@ def answer(state: RelayState, call: Call, attempts: list[Attempt]) -> Reply:
     return Reply(200, headers, stream=_awake(state, call, loop, voice))
 
 
-@contextmanager
-def settled(state: RelayState, call: Call) -> Iterator[None]:
-    """Whatever ends the call within, it is settled and what was held for it is free; a reply that came whole too."""
-    try:
-        yield
-    except UpstreamFailure:
-        settle(state, call)
-        raise
-    except CallError as ex:
-        call.error = dialect.error_of(ex)
-        settle(state, call)
-        raise
-    except GeneratorExit:
-        raise  # the caller left; whoever gave it signs of life knows what is to be paid
-    except BaseException:
+def ended(state: RelayState, call: Call, by: BaseException) -> None:
+    """Settle a call that ended by an exception, whatever it was: what was held for it is free again."""
+    if isinstance(by, GeneratorExit):
+        return  # the caller left; whoever gave it signs of life knows what is to be paid
+    if isinstance(by, CallError):
+        call.error = dialect.error_of(by)
+    elif not isinstance(by, UpstreamFailure):
         call.error = dialect.FAILED
-        settle(state, call)
-        raise
+    settle(state, call)
 
 
 def _awake(state: RelayState, call: Call, loop: Waiting[Reply], voice: Encoder) -> Iterator[bytes]:
     """Signs of life until an attempt answers, then its answer; or an error event."""
     try:
-        with settled(state, call):
+        yield voice.ping()
+        while True:
+            try:
+                next(loop)
+            except StopIteration as end:
+                reply: Reply = end.value
+                break
             yield voice.ping()
-            while True:
-                try:
-                    next(loop)
-                except StopIteration as end:
-                    reply: Reply = end.value
-                    break
-                yield voice.ping()
-            if reply.stream is None:
-                yield reply.body
-            else:
-                yield from reply.stream
-    except UpstreamFailure as ex:
-        yield voice.error(for_caller(ex.error))
-    except CallError as ex:
-        yield voice.error(dialect.error_of(ex))
-    except Exception:
-        log.exception("call %s failed", call.request_id)
-        yield voice.error(dialect.FAILED)
+        if reply.stream is None:
+            yield reply.body
+        else:
+            yield from reply.stream
+    except Exception as ex:
+        ended(state, call, ex)
+        yield voice.error(_told(call, ex))
     finally:
         loop.close()
         settle(state, call)
+
+
+def _told(call: Call, ex: Exception) -> dict[str, Any]:
+    """The hub error that a caller is told of whatever ended its call."""
+    if isinstance(ex, UpstreamFailure):
+        return for_caller(ex.error)
+    if isinstance(ex, CallError):
+        return dialect.error_of(ex)
+    log.exception("call %s failed", call.request_id)
+    return dialect.FAILED
 
 
 def _tried(state: RelayState, call: Call, attempts: list[Attempt]) -> Waiting[Reply]:

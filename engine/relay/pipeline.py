@@ -11,7 +11,7 @@ from engine.program.refused import for_caller
 from engine.relay import dialect
 from engine.relay.admit import admit
 from engine.relay.call import Call, Reply
-from engine.relay.failover import DEEP, answer, settled
+from engine.relay.failover import DEEP, answer, ended
 from engine.relay.identify import identify
 from engine.relay.ingress import take
 from engine.relay.price import price
@@ -48,7 +48,7 @@ def serve(operation: Operation, state: RelayState, call: Call, environ: dict[str
 
 def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
     """Serve a generating call: the stages in order."""
-    with settled(state, call):
+    try:
         call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
         elsewhere = take(state, call, environ)
         if elsewhere is not None:
@@ -60,6 +60,9 @@ def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
         call.reservation = admit(state, call, call.account, groups)
         tries = attempts(call, state.table, reading, groups, state.tries)
         return answer(state, call, prefer(call, tries))
+    except BaseException as ex:
+        ended(state, call, ex)
+        raise
 
 
 def _failed(call: Call, ex: UpstreamFailure) -> Reply:

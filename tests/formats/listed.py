@@ -69,10 +69,7 @@ LISTED |= {
         (r"^choices\[\]\.message\.tool_calls\[\]\.(index|type)$", "a call's type is said, its number is not"),
         (r"^choices\[\]\.message\.audio$", "an empty one has a time"),
         (r"^usage\.(?!(prompt|completion|total)_tokens$)", "members without a bucket, zeros, times and costs"),
-        (
-            r"^usage\.total_tokens$",
-            "xAI counts thought beside: its Provider overrides the counts, which no format does",
-        ),
+        (r"^usage\.completion_tokens$", "xAI counts thought beside, which its own total says; here it stands inside"),
     ],
     ("bedrock.converse", "response"): [
         (r"toolUse\.type$", "the kind of a call is its client's when it is not said"),

@@ -37,6 +37,9 @@ class State:
     def follow_secrets(self) -> None:
         """There are none."""
 
+    def follow_background(self) -> None:
+        """There are none."""
+
     def refresh(self) -> None:
         pass
 
