@@ -160,4 +160,4 @@ def announce(settings: Settings, first: First, with_demo: bool) -> None:
 def kept_key(data: Path) -> str:
     """How a shell finds the first key on later starts, without showing it again."""
     path = data / KEY_FILE
-    return f"$(cat {shlex.quote(str(path))})" if path.is_file() else "$GATEWRIGHT_KEY"
+    return f"$(cat {shlex.quote(str(path.resolve()))})" if path.is_file() else "$GATEWRIGHT_KEY"
