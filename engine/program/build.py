@@ -306,8 +306,9 @@ def _asks(data: Mapping[str, Any]) -> Asks:
 
 
 def _mark(path: str) -> bytes:
-    """The longest name of a path: others may stand anywhere."""
-    return f'"{max(path.replace("[*]", "").split("."), key=len)}"'.encode()
+    """The last name of a path that is no mere `id`."""
+    names = path.replace("[*]", "").split(".")
+    return f'"{names[-2] if names[-1] == "id" and len(names) > 1 else names[-1]}"'.encode()
 
 
 def _tree(kept: tuple[Kept, ...]) -> Branch:
