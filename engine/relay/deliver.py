@@ -66,7 +66,7 @@ def deliver(
     outcome.upstream_id = next((answer.headers[name] for name in _UPSTREAM_ID if name in answer.headers), "")
     kind = _framing(answer.headers.get("content-type", ""), attempt)
     answered = Answered(state, call, attempt, out, answer.headers)
-    tick = ping_every(state, call)
+    tick = ping_every(state, call) if call.stream else 0.0
     if kind is not None and call.stream:
         kind_of_stream = Through if out.same and not out.turned else Across
         stream: Stream = kind_of_stream(answered, _pump(answered, answer, tick), kind)
@@ -276,5 +276,7 @@ def _renamed(answered: Answered, raw: bytes, body: dict[str, Any]) -> bytes:
 def _told(state: RelayState, answered: Answered) -> list[tuple[str, str]]:
     """The upstream's headers that the caller may see, as the format (same hop) or the provider lists; the losses."""
     ours = way(state, answered.call, answered.attempt, same=answered.out.same)
-    back = masked_headers(ours.back.of(answered.headers), answered.attempt)
+    back = ours.back.of(answered.headers)
+    if back:
+        back = masked_headers(back, answered.attempt)
     return [*back.items(), *loss_header(answered.outcome.report)]

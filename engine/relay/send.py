@@ -36,7 +36,7 @@ def send(state: RelayState, call: Call, attempt: Attempt, out: Outbound, handle:
     headers = _headers(call, attempt, ours, secret)
     try:
         url = auth.apply(channel.provider.auth, secret, headers, _address(attempt, ours.path))
-        sender, tick = state.sender(attempt), ping_every(state, call)
+        sender, tick = state.sender(attempt), ping_every(state, call) if call.stream else 0.0
         answer = yield from sender.exchange("POST", url, headers, out.body, ours.timeouts, handle, tick)
         if answer.status >= 300:
             raise _refused(call, attempt, answer)

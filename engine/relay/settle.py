@@ -18,9 +18,11 @@ from engine.storage.log_rows import CONSUME, ERROR, LogRow
 from engine.storage.posting import Entry
 
 if TYPE_CHECKING:
+    from engine.ledger.pricing import Book
     from engine.ledger.terms import Terms
-    from engine.relay.call import Call
+    from engine.relay.call import Attempt, Call
     from engine.relay.state import RelayState
+    from engine.storage.accounts import Account
 
 log = logging.getLogger(__name__)
 _LOSSES = 50
@@ -41,7 +43,7 @@ def settle(state: RelayState, call: Call) -> None:
         return
     error = call.error or outcome.error
     failed = error is not None and (not outcome.delivered or not outcome.usage or outcome.barren)
-    charge = _charge(state, call, outcome, failed)
+    charge = _charge(state, call, attempt, outcome, failed)
     quota = charge.quota if charge is not None else 0
     _release(state, call, quota, outcome.usage)
     refused = failed and not quota
@@ -58,7 +60,7 @@ def settle(state: RelayState, call: Call) -> None:
             quota=quota,
             counted=not refused,
             source=outcome.usage_source if outcome.usage else "",
-            row=_row(call, outcome, refused, quota, charge.other() if charge is not None else {}),
+            row=_row(call, attempt, outcome, refused, quota, charge.other() if charge is not None else {}),
             logged=state.settings.error_log_enabled if refused else state.choices.logged,
         )
     )
@@ -77,25 +79,25 @@ def _release(state: RelayState, call: Call, quota: int, usage: dict[str, Any]) -
         log.exception("call %s: shared state does not take what it used", call.request_id)
 
 
-def _charge(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Charge | None:
+def _charge(state: RelayState, call: Call, attempt: Attempt | None, outcome: Outcome, failed: bool) -> Charge | None:
     """What the policy and the price make of it; nothing when it is free or has no price book.
 
     An error that costs, in the midst of an answer, costs its fee beside what was produced.
     """
-    account, attempt, book = call.account, call.attempt, call.book
+    account, book = call.account, call.book
     if account is None or attempt is None or book is None:
         return None
-    used = _used(state, call, outcome, failed)
+    used = _used(state, call, account, attempt, book, failed)
     if outcome.fee is None:
         return used
     shares = {"group": attempt.group, "user_group": account.user_group, "channel": attempt.channel.name}
     return fees.beside(used, fees.charge(book, outcome.fee, call.rule, call.asked, **shares))
 
 
-def _used(state: RelayState, call: Call, outcome: Outcome, failed: bool) -> Charge | None:
+def _used(state: RelayState, call: Call, account: Account, attempt: Attempt, book: Book, failed: bool) -> Charge | None:
     """The charge for what was produced."""
-    account, attempt, book = call.account, call.attempt, call.book
-    if account is None or attempt is None or book is None or not outcome.usage:
+    outcome = attempt.outcome
+    if not outcome.usage:
         return None
     if _free(state.terms, call, outcome, failed):
         return None
@@ -125,8 +127,10 @@ def _free(terms: Terms, call: Call, outcome: Outcome, failed: bool) -> bool:
     return failed and call.error is None and not terms.failed_pays
 
 
-def _row(call: Call, outcome: Outcome, refused: bool, quota: int, priced: dict[str, Any]) -> LogRow:
-    account, attempt, usage = call.account, call.attempt, outcome.usage
+def _row(
+    call: Call, attempt: Attempt | None, outcome: Outcome, refused: bool, quota: int, priced: dict[str, Any]
+) -> LogRow:
+    account, usage = call.account, outcome.usage
     return LogRow(
         user_id=account.user_id if account else 0,
         username=account.username if account else "",
@@ -146,7 +150,7 @@ def _row(call: Call, outcome: Outcome, refused: bool, quota: int, priced: dict[s
         request_id=call.request_id,
         upstream_request_id=outcome.upstream_id[:128],
         created_at=call.now,
-        other={**priced, **_other(call, outcome)},
+        other={**priced, **_other(call, attempt, outcome)},
     )
 
 
@@ -157,8 +161,8 @@ def _content(call: Call, outcome: Outcome, refused: bool) -> str:
     return outcome.fee.says if outcome.fee is not None else ""
 
 
-def _other(call: Call, outcome: Outcome) -> dict[str, Any]:
-    attempt, error = call.attempt, call.error or outcome.error
+def _other(call: Call, attempt: Attempt | None, outcome: Outcome) -> dict[str, Any]:
+    error = call.error or outcome.error
     other: dict[str, Any] = {
         "request_path": call.endpoint.path,
         "release": call.program.hash[:16],
