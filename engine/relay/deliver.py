@@ -26,6 +26,8 @@ from engine.relay.translate import dumps
 from engine.relay.upstream import EMPTY, UNREADABLE, UpstreamFailure, parse, refusal, unreadable
 from engine.relay.way import way
 from engine.transport import faults
+from engine.transport.answer import over_limit
+from engine.transport.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from engine.relay.call import Attempt, Call
@@ -191,9 +193,14 @@ def _read(answer: Answer, tick: float) -> Waiting[bytes]:
         if not tick:
             return answer.read()
         pieces: list[bytes] = []
+        size = 0
         for piece in answer.pieces(tick):
             if not piece:
                 yield
+            size += len(piece)
+            if size > DEFAULT_LIMITS.read_bytes:
+                answer.abort()
+                raise over_limit(DEFAULT_LIMITS.read_bytes)
             pieces.append(piece)
         return b"".join(pieces)
     except faults.TransportError as ex:
