@@ -133,7 +133,7 @@ def _once(
     state: RelayState, call: Call, attempt: Attempt, recall: Recall | None, handle: Handle, *, spare: bool
 ) -> Waiting[Reply]:
     """The reply of one attempt. The watch on the caller ends with it, or with the last byte of its stream."""
-    ended = state.live.enter(handle, call.watch(handle.abort) if call.watch else _nothing)
+    ended = state.live.enter(handle, call.watch)
     try:
         out = _translated(call, attempt, state, recall)
         attempt.outcome.report = out.report
@@ -159,7 +159,3 @@ def _translated(call: Call, attempt: Attempt, state: RelayState, recall: Recall 
         return translate(call, attempt, state.fetch_all, recall)
     except RecursionError:
         raise CallError("bad_request", DEEP) from None
-
-
-def _nothing() -> None:
-    """Ends no watch."""

@@ -84,7 +84,7 @@ class Lane:
         handle = Handle()
         self.open += 1
         self._bytes += size
-        ended = live.enter(handle, call.watch(handle.abort) if call.watch else _nothing)
+        ended = live.enter(handle, call.watch)
 
         def leave() -> None:
             self.open -= 1
@@ -107,10 +107,6 @@ class Lane:
             leave()
             raise
         return Reply(answer.status, headers, stream=_pieces(answer, leave))
-
-
-def _nothing() -> None:
-    """Ends no watch."""
 
 
 def _pieces(answer: LegAnswer, leave: Callable[[], None]) -> Iterator[bytes]:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.transport.leg import Handle
 
+Watch = Callable[[Callable[[], None]], Callable[[], None]]
+"""As a call has it: takes what to do when the caller has gone, gives what ends the watch."""
+
 
 class Live:
     """Handles of open upstream calls. ``stopping`` tells a stream why it was ended."""
@@ -16,13 +19,15 @@ class Live:
         self.stopping = False
         self._handles: set[Handle] = set()
 
-    def enter(self, handle: Handle, unwatch: Callable[[], None]) -> Callable[[], None]:
-        """Note a call; gives what ends it here and ends the watch on its caller."""
+    def enter(self, handle: Handle, watch: Watch | None) -> Callable[[], None]:
+        """Note a call, and watch its caller, if that can be; gives what ends both."""
         self._handles.add(handle)
+        unwatch = watch(handle.abort) if watch is not None else None
 
         def leave() -> None:
             self._handles.discard(handle)
-            unwatch()
+            if unwatch is not None:
+                unwatch()
 
         return leave
 
