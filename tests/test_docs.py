@@ -17,7 +17,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob
 FILES = sorted(file for folder in ("specs", "docs", "deploy") for file in (ROOT / folder).rglob("*.yaml"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#)([^)#]+)")
-COMMAND = re.compile(r"\bgatewright ([a-z]+)(?: ([a-z]+))?")
+COMMAND = re.compile(r"\bgatewright ([a-z][a-z-]*)(?: ([a-z]+))?")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pytest
 
 from engine.cli import main
 from engine.compiler import compile_set, read_set, spectests
-from engine.compiler.load import Source
+from engine.compiler.documents.load import Source
 from engine.errors import MEANINGS
 from engine.hub.types import FinishReason, PartKind
 from tests.support import ROOT

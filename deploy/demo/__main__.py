@@ -28,6 +28,7 @@ import generate
 import messages
 import openai_errors
 import responses
+import videos
 import wire
 
 _GEMINI = re.compile(r"^/v1(?:beta|alpha|beta1)?/(?:projects/.+/)?models/(?P<model>.+?):(?P<verb>\w+)$")
@@ -55,10 +56,14 @@ def answer(call: wire.Call) -> wire.Reply:
         "/v1/responses": responses.handle,
         "/v1/messages": messages.handle,
         "/v1/messages/count_tokens": messages.count,
+        "/v1/videos": videos.submit,
     }
     if call.method == "POST" and path in posts:
         return posts[path](call)
     if call.method == "GET":
+        video = videos.fetch(call)
+        if video is not None:
+            return video
         found = _GEMINI_MODEL.match(path)
         if found:
             return generate.get_model(call, found["model"])

@@ -119,6 +119,7 @@ COUNT = _COMMON
 MESSAGES: dict[str, Any] = _COMMON | {
     "max_tokens!": "int",
     "metadata": {"user_id": "str"},
+    "thread": Tagged("type", {"create": {}, "continue": {"previous_message_id!": "str"}}),
     "stop_sequences": ["str"],
     "stream": "bool",
     "temperature": "number",
@@ -206,6 +207,10 @@ def check_shape(body: Any, table: dict[str, Any]) -> None:
 
 def check(body: dict[str, Any], options: Options) -> None:
     """Refuse what is well formed and still wrong."""
+    if body.get("thread"):
+        refused = invalid("thread: threads are not supported by this model")
+        refused.body["error"]["details"] = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+        raise refused
     _check_numbers(body)
     for index, tool in enumerate(body.get("tools") or []):
         if not _NAME.match(tool["name"]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from typing import Any
 
 import shape
@@ -146,7 +147,9 @@ _STATUS = {
 _OPAQUE = ("args", "response", "parametersJsonSchema", "responseJsonSchema", "properties", "labels", "default", "enum")
 _SNAKE = re.compile(r"_([a-z])")
 _NAME = re.compile(r"^[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}$")
-_DUMMY = ("context_engineering_is_the_way_to_go", "skip_thought_signature_validator")
+_WORDS = ("context_engineering_is_the_way_to_go", "skip_thought_signature_validator")
+_DUMMY = frozenset({*_WORDS, *(b64encode(word.encode()).decode() for word in _WORDS)})
+"""The field is bytes: clients send the word itself, or its base64."""
 
 
 def normal(value: Any, *, at: str = "") -> Any:

@@ -1,4 +1,4 @@
-"""Who asks about a key: the key itself. Takes a request, gives its ``Holder``, or says with which status it may not.
+"""Who asks about a key: the key itself. Takes a request, gives its ``KeyReport``, or raises what says why it may not.
 
 An expired or used-up key may still ask about itself; a disabled one, one whose user is disabled, and one that comes
 from a place it may not be used from may not. Knows no answers.
@@ -6,75 +6,64 @@ from a place it may not be used from may not. Knows no answers.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import falcon
 
-from engine.errors import GatewrightError
-from engine.relay.app import client_ip
-from engine.storage.accounts import DISABLED, split_key
+from engine.accounts.key_report import KeyReport, find
+from engine.api.networks import Rules, admit
+from engine.errors import Forbidden, Unauthenticated
+from engine.net import MANAGEMENT, client_ip, inside
 from engine.storage.database import Database
-from engine.storage.holders import Holder, find
+from engine.storage.rows.accounts import split_key
+from engine.storage.values import DISABLED, ENABLED
+from engine.texts import refusal
 
-_ENABLED = 1
 _BEARER = "bearer "
 
 
-class Settings(Protocol):
+class ProxySettings(Protocol):
     """What is read of the settings."""
 
     @property
     def trusted_proxies(self) -> tuple[Any, ...]: ...
 
 
-class State(Protocol):
+class KeyServices(Protocol):
     """What is read of a worker's state."""
 
     @property
-    def settings(self) -> Settings: ...
+    def settings(self) -> ProxySettings: ...
     @property
     def db(self) -> Database: ...
     @property
     def log_db(self) -> Database: ...
     @property
     def options(self) -> Mapping[str, str]: ...
+    @property
+    def snapshot(self) -> Rules: ...
 
 
-class NotAllowed(GatewrightError):  # noqa: N818 - says what happened
-    """The caller may not ask; ``status`` is the HTTP status that says so."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-def holder_of(state: State, req: falcon.Request, *, query: str = "") -> Holder:
+def holder_of(state: KeyServices, req: falcon.Request, *, query: str = "") -> KeyReport:
     """The key that asks, from the authorization header (or the parameter ``query``, where older tools put it)."""
+    ip = client_ip(req.env.get("REMOTE_ADDR", ""), req.get_header("X-Forwarded-For"), state.settings.trusted_proxies)
+    admit(state.snapshot, MANAGEMENT, ip)
     sent = (req.get_header("Authorization") or "").strip()
     if sent[: len(_BEARER)].lower() == _BEARER:
         sent = sent[len(_BEARER) :].strip()
     if not sent and query:
         sent = (req.get_param(query) or "").strip()
     if not sent:
-        raise NotAllowed(401, "no API key was sent; send it as a bearer token in the authorization header")
+        raise refusal(Unauthenticated, "key.none")
     holder = find(state.db, split_key(sent)[0])
     if holder is None or holder.account.status == DISABLED:
-        raise NotAllowed(401, "the API key is not known here, or is disabled")
+        raise refusal(Unauthenticated, "key.unknown")
     account = holder.account
-    if account.user_deleted or account.user_status != _ENABLED:
-        raise NotAllowed(403, "the user of this API key is disabled; ask the administrator")
-    ip = client_ip(req.env.get("REMOTE_ADDR", ""), req.get_header("X-Forwarded-For"), state.settings.trusted_proxies)
-    if account.networks and not _inside(ip, account.networks):
-        raise NotAllowed(403, f"this API key may not be used from {ip}")
+    if account.user_deleted:
+        raise refusal(Unauthenticated, "key.unknown")
+    if account.user_status != ENABLED:
+        raise refusal(Forbidden, "key.banned")
+    if account.networks and not inside(ip, account.networks):
+        raise Forbidden(f"this API key may not be used from {ip}")
     return holder
-
-
-def _inside(ip: str, networks: tuple[Any, ...]) -> bool:
-    try:
-        found = ipaddress.ip_address(ip)
-    except ValueError:
-        return False
-    address = getattr(found, "ipv4_mapped", None) or found
-    return any(address.version == network.version and address in network for network in networks)

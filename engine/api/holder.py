@@ -1,7 +1,7 @@
 """A key's own view of itself: what it may spend, what it spent, and its newest log rows.
 
 The answers are those that the tools of the family's users read, field for field. Amounts are in the currency that the
-console shows. Takes figures from ``engine.storage.holders``; knows no prices.
+console shows. Takes figures from ``engine.accounts.key_report``; knows no prices.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from typing import Any
 import falcon
 import orjson
 
-from engine.api.caller import NotAllowed, State, holder_of
-from engine.storage.database import StorageError
-from engine.storage.holders import Holder, log_rows
+from engine.accounts.key_report import KeyReport, log_rows
+from engine.api.caller import KeyServices, holder_of
+from engine.api.refusals import refused
+from engine.errors import GatewrightError
+from engine.relay.ingress.ids import fresh_id
+from engine.storage.values import QUOTA_PER_UNIT
 
 _TYPE = "application/json; charset=utf-8"
 _CORS = (("access-control-allow-origin", "*"), ("cache-control", "no-store"))
 _UNLIMITED = 100_000_000
-_UNIT = 500_000.0
 _RATE = 7.3
 _EXPONENT = 1e-6
 """Smaller amounts have an exponent there too."""
@@ -30,7 +32,7 @@ class _View:
 
     query = ""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: KeyServices) -> None:
         self._state = state
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -39,17 +41,21 @@ class _View:
         resp.content_type = _TYPE
         try:
             body = self.answer(holder_of(self._state, req, query=self.query))
-        except NotAllowed as error:
-            resp.status = error.status
-            body = self.refusal(str(error))
-        except StorageError:
-            resp.status = 503
-            body = self.refusal("the gateway's database is away; try again soon")
+            if self.query and not req.get_header("Authorization"):  # the tools that ask so turn the list round
+                body["data"].reverse()
+        except GatewrightError as error:
+            request_id = fresh_id()
+            refusal = refused(error, request_id)
+            resp.status = refusal.status
+            resp.set_header("x-request-id", request_id)
+            if refusal.wait is not None:
+                resp.set_header("retry-after", f"{refusal.wait:.0f}")
+            body = self.refusal(refusal.message)
         resp.data = orjson.dumps(body)
 
     on_head = on_get
 
-    def answer(self, holder: Holder) -> dict[str, Any]:
+    def answer(self, holder: KeyReport) -> dict[str, Any]:
         """The body for a key that may ask."""
         raise NotImplementedError
 
@@ -63,7 +69,7 @@ class _Billing(_View):
         """See ``_View``."""
         return {"error": {"message": message, "type": "new_api_error", "code": ""}}
 
-    def figures(self, holder: Holder) -> tuple[int, int, bool]:
+    def figures(self, holder: KeyReport) -> tuple[int, int, bool]:
         """What is left and what is used, of the key or (as the option says) of its user; whether it has no bound."""
         if self._state.options.get("DisplayTokenStatEnabled", "true") == "true":
             return holder.account.remain_quota, holder.used, holder.account.unlimited
@@ -73,7 +79,7 @@ class _Billing(_View):
 class Subscription(_Billing):
     """``/dashboard/billing/subscription``: the limit."""
 
-    def answer(self, holder: Holder) -> dict[str, Any]:
+    def answer(self, holder: KeyReport) -> dict[str, Any]:
         """See ``_View``."""
         left, used, unlimited = self.figures(holder)
         amount = _number(_UNLIMITED if unlimited else _amount(left + used, self._state.options))
@@ -91,7 +97,7 @@ class Subscription(_Billing):
 class Usage(_Billing):
     """``/dashboard/billing/usage``: what was used in all, in hundredths; dates are not looked at."""
 
-    def answer(self, holder: Holder) -> dict[str, Any]:
+    def answer(self, holder: KeyReport) -> dict[str, Any]:
         """See ``_View``."""
         amount = _amount(self.figures(holder)[1], self._state.options)
         return {"object": "list", "total_usage": _number(amount * 100)}
@@ -100,7 +106,7 @@ class Usage(_Billing):
 class TokenUsage(_View):
     """``/api/usage/token``: the key in quota units."""
 
-    def answer(self, holder: Holder) -> dict[str, Any]:
+    def answer(self, holder: KeyReport) -> dict[str, Any]:
         """See ``_View``."""
         account = holder.account
         data = {
@@ -122,7 +128,7 @@ class TokenLogs(_View):
 
     query = "key"
 
-    def answer(self, holder: Holder) -> dict[str, Any]:
+    def answer(self, holder: KeyReport) -> dict[str, Any]:
         """See ``_View``."""
         return {"success": True, "message": "", "data": log_rows(self._state.log_db, holder.account)}
 
@@ -134,7 +140,7 @@ def _amount(units: int, options: Any) -> float:
         shown = "TOKENS"
     if shown == "TOKENS":
         return units
-    amount = units / (_float(options, "QuotaPerUnit", _UNIT) or _UNIT)
+    amount = units / (_float(options, "QuotaPerUnit", QUOTA_PER_UNIT) or QUOTA_PER_UNIT)
     return amount * _float(options, "USDExchangeRate", _RATE) if shown == "CNY" else amount
 
 

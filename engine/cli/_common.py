@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 import click
 import orjson
 
 from engine import paths, settings
-from engine.compiler import Result, Source, compile_set, load, read_set
+from engine.compiler import Result, Source, compile_set, read_set
 from engine.compiler.diagnostics import Fault, has_errors, summary
+from engine.compiler.documents import load
+from engine.errors import GatewrightError
+from engine.program import Program
+from engine.routing import channels
+from engine.routing.secrets import Secrets
+from engine.server.faults import StartError
+from engine.settings import SettingsError
 
 OK, FAULTS, USAGE = 0, 1, 2
 
@@ -28,30 +35,39 @@ def own_directory() -> Path | None:
     return directory if directory.is_dir() else None
 
 
-def sources(given: tuple[Path, ...] = ()) -> tuple[list[Source], list[Source], list[Fault]]:
+def sources(paths_asked: tuple[Path, ...] = ()) -> tuple[list[Source], list[Source], list[Fault]]:
     """The shipped documents, the operator's own over them, and on top whatever files or directories are given."""
-    own = own_directory()
-    below = [paths.SPECS, *([own] if own else [])]
-    found, shared, faults = read_set(below)
-    seen = {Path(source.name).resolve() for source in found}
-    for path in given:
+    operators = own_directory()
+    below = [paths.SPECS, *([operators] if operators else [])]
+    documents, shared, faults = read_set(below)
+    known = {Path(source.name).resolve() for source in documents}
+    for path in paths_asked:
         more, wrong = load.read(path, layer=len(below))
-        found += [source for source in more if Path(source.name).resolve() not in seen]
+        documents += [source for source in more if Path(source.name).resolve() not in known]
         faults += wrong
-    return [_shown(source) for source in found], [_shown(source) for source in shared], faults
+    return [_shown(source) for source in documents], [_shown(source) for source in shared], faults
 
 
-def compiled(given: tuple[Path, ...] = ()) -> Result:
+def compiled(paths_asked: tuple[Path, ...] = ()) -> Result:
     """The whole set, compiled; faults of reading stand among its faults."""
-    found, shared, faults = sources(given)
-    result = compile_set(found, shared)
+    documents, shared, faults = sources(paths_asked)
+    result = compile_set(documents, shared)
     result.faults = faults + result.faults
     return result
 
 
-def runnable(given: tuple[Path, ...] = (), *, json_: bool = False) -> Result:
+def left_out(program: Program) -> dict[str, str]:
+    """Channels of documents that a server with these settings would leave out, by name, each with the reason."""
+    chosen = settings.load(os.environ)
+    bindings = chosen.data / "secret-hosts.json"
+    secrets = Secrets(chosen.secret_env, chosen.secret_directory, bindings, os.environ, binds=False)
+    lines = channels.build(program, [], secrets).left_out
+    return dict(line.removeprefix("channel ").split(" is left out: ", 1) for line in lines)
+
+
+def runnable(paths_asked: tuple[Path, ...] = (), *, json_: bool = False) -> Result:
     """The whole set, or the end of the command with its faults."""
-    result = compiled(given)
+    result = compiled(paths_asked)
     if has_errors(result.faults) or result.artefact is None:
         show_faults([fault for fault in result.faults if fault.severity == "error"], json_=json_)
         raise SystemExit(FAULTS)
@@ -76,6 +92,21 @@ def print_json(value: Any) -> None:
 def usage(message: str) -> NoReturn:
     """End the command because it was called wrongly."""
     raise click.UsageError(message)
+
+
+class Failure(click.ClickException):
+    """What ends a command that could not do its work, in one line: exit code 1."""
+
+    def __init__(self, error: GatewrightError) -> None:
+        super().__init__(str(error))
+        self._error = error
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the line; settings and the server's start speak for the program and not for the command."""
+        if isinstance(self._error, SettingsError | StartError):
+            click.echo(f"gatewright: {self.message}", file=file, err=True)
+        else:
+            super().show(file)
 
 
 def read_json(file: Any) -> Any:

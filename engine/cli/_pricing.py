@@ -13,13 +13,13 @@ import click
 from engine import settings
 from engine.cli import _common
 from engine.hub import usage as counting
-from engine.ledger.amounts import divide, plain
-from engine.ledger.pricing import Book, Charge, Rule
-from engine.ledger.rules import Price, shown
+from engine.ledger.pricing.amounts import divide, plain
+from engine.ledger.pricing.book import Book, Charge, Rule
+from engine.ledger.pricing.rules import Price, shown
 from engine.program import Format, Program
-from engine.relay.resolve import Reader
-from engine.storage import options as stored_options
+from engine.routing.aliases import AliasResolver
 from engine.storage.database import open_database
+from engine.storage.rows import options as stored_options
 
 _EXAMPLE = {"input_fresh": 1000, "output_text": 1000}
 _PLACES = Decimal("1e-9")
@@ -42,34 +42,34 @@ def usage_of(given: Any, teller: Format, program: Program, model: str) -> dict[s
         return _whole(_EXAMPLE)
     if any(name in given for name in (*counting.BUCKETS, "input_total", "calls", "meters", "models")):
         return _whole(given)
-    found = _counts(given, teller, model)
-    if not found:
+    counts = _counts(given, teller, model)
+    if not counts:
         knowing = [item.name for item in program.formats.values() if _counts(given, item, model)]
         hint = f"it is known to {', '.join(knowing)}" if knowing else "no Format knows it"
         _common.usage(
             f"--usage: nothing of it is known to {teller.name}, which would charge nothing; {hint}:"
             " say --from FORMAT, the Format that tells it so"
         )
-    return counting.Plan(teller.usage).settle(found, given)
+    return counting.Plan(teller.usage).settle(counts, given)
 
 
-def _counts(given: dict[str, Any], teller: Format, model: str) -> dict[str, Any]:
+def _counts(answer: dict[str, Any], teller: Format, model: str) -> dict[str, Any]:
     """What a Format counts of a whole answer, or of its usage object alone."""
-    whole = teller.usage.at([], given, model) if teller.usage.at is not None else None
+    usage = teller.usage.at([], answer, model, {}) if teller.usage.at is not None else None
     plan = counting.Plan(teller.usage)
-    for told in (whole, given):
-        counts = plan.collect(told) if isinstance(told, dict) else {}
+    for source in (usage, answer):
+        counts = plan.collect(source) if isinstance(source, dict) else {}
         if counts.keys() - {"meters"}:  # meters are none where none is told
             return counts
     return {}
 
 
-def _whole(given: Mapping[str, Any]) -> dict[str, Any]:
+def _whole(counts: Mapping[str, Any]) -> dict[str, Any]:
     """Buckets with the totals that they add up to."""
-    usage: dict[str, Any] = {**counting.EMPTY, **given}
+    usage: dict[str, Any] = {**counting.EMPTY, **counts}
     inputs = ("input_fresh", *counting.INPUT_PARTS)
-    usage["input_total"] = given.get("input_total") or sum(usage[name] for name in inputs)
-    usage["output_total"] = given.get("output_total") or usage["output_text"] + usage["reasoning"]
+    usage["input_total"] = counts.get("input_total") or sum(usage[name] for name in inputs)
+    usage["output_total"] = counts.get("output_total") or usage["output_text"] + usage["reasoning"]
     usage["total"] = usage["input_total"] + usage["output_total"]
     return usage
 
@@ -84,7 +84,7 @@ def explain(
     at: float | None = None,
 ) -> dict[str, Any]:
     """The rule and the charge, as plain data. ``who`` is the key's group, the user's group and the channel."""
-    reading, now = Reader(program).read(model), time.time() if at is None else at
+    reading, now = AliasResolver(program).read(model), time.time() if at is None else at
     group, user_group, channel = who
     rule = made.find(model, reading.name, now)
     if rule is None:
@@ -93,26 +93,26 @@ def explain(
         how = "give it a rule in a Price document, or ModelRatio or ModelPrice in the options"
         return {"model": model, "rule": None, "why": f"no price is in force for it: {why}; {how}"}
     charge = made.charge(rule, usage, group=group, user_group=user_group, channel=channel, request=body, now=now)
-    told = {"model": model, "rule": _rule(rule), "usage": {name: count for name, count in usage.items() if count}}
-    return told | {"charge": _charge(charge, rule), "log": charge.other()}
+    explained = {"model": model, "rule": _rule(rule), "usage": {name: count for name, count in usage.items() if count}}
+    return explained | {"charge": _charge(charge, rule), "log": charge.other()}
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": rule.name, "place": rule.place, "source": rule.source, "date": rule.date}
-    told["dollars"] = _dollars(rule.prices)
+    explained: dict[str, Any] = {"name": rule.name, "place": rule.place, "source": rule.source, "date": rule.date}
+    explained["dollars"] = _dollars(rule.prices)
     for name, price in (("call", rule.call), ("second", rule.second), ("10k characters", rule.characters)):
         if price is not None:
-            told["dollars"][name] = price.shown
-    told["ratios"] = shown(rule)
+            explained["dollars"][name] = price.shown
+    explained["ratios"] = shown(rule)
     if rule.tiers:
-        told["tiers"] = [{"above": above, "dollars": _dollars(prices)} for above, prices in rule.tiers]
+        explained["tiers"] = [{"above": above, "dollars": _dollars(prices)} for above, prices in rule.tiers]
     if rule.pictures:
-        told["pictures"] = [{"size": p.size, "quality": p.quality, "price": p.shown} for p in rule.pictures]
+        explained["pictures"] = [{"size": p.size, "quality": p.quality, "price": p.shown} for p in rule.pictures]
     if rule.adjustments:
-        told["adjust"] = [change.name for change in rule.adjustments]
+        explained["adjust"] = [change.name for change in rule.adjustments]
     if rule.expression is not None:
-        told["expression"] = rule.expression.text
-    return told
+        explained["expression"] = rule.expression.text
+    return explained
 
 
 def _dollars(prices: Mapping[str, Price]) -> dict[str, str]:
@@ -124,10 +124,15 @@ def _charge(charge: Charge, rule: Rule) -> dict[str, Any]:
         {**line, "amount": plain(line["amount"]), "usd": _short(divide(line["amount"], rule.unit))}
         for line in charge.lines
     ]
-    told: dict[str, Any] = {"lines": lines, "factors": charge.factors, "usd": _short(charge.usd), "quota": charge.quota}
+    explained: dict[str, Any] = {
+        "lines": lines,
+        "factors": charge.factors,
+        "usd": _short(charge.usd),
+        "quota": charge.quota,
+    }
     if charge.failed:
-        told["failed"] = charge.failed
-    return told
+        explained["failed"] = charge.failed
+    return explained
 
 
 def _short(amount: Decimal) -> str:
@@ -140,8 +145,8 @@ def show(told: dict[str, Any]) -> None:
     if rule is None:
         click.echo(f"price of {told['model']}: {told['why']}")
         return
-    read = f", read {rule['date']} from {rule['source']}" if rule["source"] else ""
-    click.echo(f"price of {told['model']}: {rule['name']} at {rule['place']}{read}")
+    origin = f", read {rule['date']} from {rule['source']}" if rule["source"] else ""
+    click.echo(f"price of {told['model']}: {rule['name']} at {rule['place']}{origin}")
     ratios = rule["ratios"]
     click.echo("  dollars: " + ", ".join(f"{name} {price}" for name, price in rule["dollars"].items()))
     click.echo("  ratios:  " + ", ".join(f"{name} {value}" for name, value in ratios.items()))

@@ -8,12 +8,12 @@ import time
 import click
 
 from engine import settings
+from engine.accounts.budgets import set_budget
+from engine.accounts.keys import user_id
 from engine.cli._common import FAULTS, as_json, print_json, usage
 from engine.cli.key import database
-from engine.storage import budgets
-from engine.storage.database import StorageError
-from engine.storage.keys import user_id
 from engine.storage.logdb import open_logs
+from engine.storage.rows import budgets
 
 
 @click.group()
@@ -44,12 +44,10 @@ def set_(
                 holder = user_id(db, connection, user)
         kind = budgets.KEY if user is None else budgets.USER
         unit, amount = (budgets.TOKENS, tokens) if quota is None else (budgets.QUOTA, quota)
-        wanted = budgets.Budget(0, kind, holder, period, unit, amount or 0, warn)
-        budgets.put(db, logs, wanted)
+        budget = budgets.Budget(0, kind, holder, period, unit, amount or 0, warn)
+        set_budget(db, logs, budget)
         if logs is not db:
             logs.close()
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
     finally:
         db.close()
     if json_:
@@ -63,20 +61,20 @@ def list_(json_: bool) -> None:
     db = database()
     now = time.time()
     try:
-        found = [one for listed in budgets.load(db).values() for one in listed]
+        listed_budgets = [budget for listed in budgets.load(db).values() for budget in listed]
         rows = [
             {
-                "id": one.id,
-                "holder": one.holder,
-                "holder_id": one.holder_id,
-                "period": one.period,
-                "unit": one.unit,
-                "amount": one.amount,
-                "used": budgets.used(db, one, now),
-                "resets": budgets.ends(one.period, now, db.zone),
-                "warn": one.soft_percent,
+                "id": budget.id,
+                "holder": budget.holder,
+                "holder_id": budget.holder_id,
+                "period": budget.period,
+                "unit": budget.unit,
+                "amount": budget.amount,
+                "used": budgets.used(db, budget, now),
+                "resets": budgets.ends(budget.period, now, db.zone),
+                "warn": budget.soft_percent,
             }
-            for one in found
+            for budget in listed_budgets
         ]
     finally:
         db.close()
@@ -94,9 +92,9 @@ def remove(which: int) -> None:
     """Take away the budget with this id."""
     db = database()
     try:
-        done = budgets.remove(db, which)
+        removed = budgets.remove(db, which)
     finally:
         db.close()
-    if not done:
+    if not removed:
         click.echo("there is no such budget; gatewright budget list shows all", err=True)
         raise SystemExit(FAULTS)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import click
 
 from engine import settings
+from engine.accounts import redemptions
+from engine.accounts.keys import user_id
 from engine.cli._common import FAULTS, as_json, print_json
 from engine.cli.key import database
-from engine.storage import redemptions
-from engine.storage.database import Database, StorageError
-from engine.storage.keys import user_id
+from engine.storage.database import Database
 from engine.storage.logdb import open_logs
 
 _STATUS = {1: "unused", 2: "disabled", 3: "used"}
@@ -36,15 +36,13 @@ def create(name: str, quota: int, count: int, days: float | None, json_: bool) -
     expires = 0 if days is None else int(time.time() + days * 86400)
     db = database()
     try:
-        made = redemptions.create(db, name, quota, count=count, expires=expires)
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
+        codes = redemptions.create(db, name, quota, count=count, expires=expires)
     finally:
         db.close()
     if json_:
-        print_json(made)
+        print_json(codes)
     else:
-        click.echo("\n".join(made))
+        click.echo("\n".join(codes))
 
 
 @command.command()
@@ -61,8 +59,6 @@ def redeem(code: str, user: str, json_: bool) -> None:
         added = redemptions.redeem(db, logs, code, which)
         if logs is not db:
             logs.close()
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
     finally:
         db.close()
     if json_:
@@ -78,13 +74,13 @@ def list_(status: str | None, json_: bool) -> None:
     """Show the codes, newest first."""
     db = database()
     try:
-        found = redemptions.listed(db, next((n for n, word in _STATUS.items() if word == status), None))
+        codes = redemptions.listed(db, next((n for n, word in _STATUS.items() if word == status), None))
     finally:
         db.close()
     if json_:
-        print_json([dataclasses.asdict(code) for code in found])
+        print_json([dataclasses.asdict(code) for code in codes])
         return
-    for code in found:
+    for code in codes:
         state = _STATUS.get(code.status, str(code.status))
         by = f"  user {code.used_by}" if code.used_by else ""
         click.echo(f"{code.id:>6}  {code.key}  {state:<8}  {code.quota:>12}  {code.name}{by}")

@@ -12,11 +12,12 @@ import click
 
 from engine import settings
 from engine.cli._common import as_json, print_json
-from engine.storage import upgrading
-from engine.storage.checking import check as check_database
-from engine.storage.database import Database, StorageError, connect
+from engine.errors import NotFound
+from engine.storage.database import Database, connect
 from engine.storage.dsn import resolve
 from engine.storage.migrations import HEAD
+from engine.storage.upgrade import upgrading
+from engine.storage.upgrade.checking import check as check_database
 
 
 @click.group()
@@ -81,14 +82,11 @@ def upgrade(dsn: str | None, numbering: str | None, json_: bool) -> None:
 def _opened(dsn: str | None) -> Iterator[Database]:
     """The database DSN, or that of the settings, its schema untouched."""
     chosen = settings.load(os.environ)
+    target = resolve(chosen.sql_dsn if dsn is None else dsn, chosen.sqlite_path, Path(chosen.data))
+    if target.path is not None and not target.path.exists():
+        raise NotFound(f"there is no database file {target.path} yet; the first start makes it")
+    db = connect(target)
     try:
-        target = resolve(chosen.sql_dsn if dsn is None else dsn, chosen.sqlite_path, Path(chosen.data))
-        if target.path is not None and not target.path.exists():
-            raise StorageError(f"there is no database file {target.path} yet; the first start makes it")
-        db = connect(target)
-        try:
-            yield db
-        finally:
-            db.close()
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
+        yield db
+    finally:
+        db.close()

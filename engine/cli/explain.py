@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 
 from engine.cli import _common, _pricing
 from engine.compiler.diagnostics import nearest
+from engine.kinds import KINDS
 from engine.program import Format, Program
-from engine.relay import channels, resolve, route
-from engine.relay.table import LiveChannel, Table
+from engine.routing import aliases, channels
+from engine.routing.candidates import format_for
+from engine.routing.channel import LiveChannel
+from engine.routing.strategies import order
+from engine.routing.table import Table
 
 
 @click.command()
@@ -55,43 +62,82 @@ def command(
     if price:
         usage = _pricing.usage_of(_common.read_json(usage_file) if usage_file else None, caller, program, model)
         book, now = _pricing.book(program, database=database), at.replace(tzinfo=UTC).timestamp() if at else None
-        told = _pricing.explain(program, book, model, usage, body, (group, user_group, channel), now)
-        (_common.print_json if json_ else _pricing.show)(told)
-        raise SystemExit(_common.OK if told["rule"] else _common.FAULTS)
-    told = explain(program, model, group, caller, body)
+        explained = _pricing.explain(program, book, model, usage, body, (group, user_group, channel), now)
+        (_common.print_json if json_ else _pricing.show)(explained)
+        raise SystemExit(_common.OK if explained["rule"] else _common.FAULTS)
+    explained = explain(program, model, group, caller, body, _common.left_out(program))
     if json_:
-        _common.print_json(told)
+        _common.print_json(explained)
     else:
-        _print(told)
-    raise SystemExit(_common.OK if told["candidates"] else _common.FAULTS)
+        _print(explained)
+    raise SystemExit(_common.OK if explained["candidates"] else _common.FAULTS)
 
 
-def explain(program: Program, model: str, group: str, caller: Format, body: dict[str, Any]) -> dict[str, Any]:
-    """What would happen, as plain data."""
-    reading = resolve.Reader(program).read(model)
-    table = channels.build(program, [], lambda reference, url: "SECRET").table
-    found = list(table.candidates(group, model, reading.name))
-    candidates = [_candidate(program, channel, odds, reading, caller, body) for channel, odds in _odds(found)]
+def explain(
+    program: Program,
+    model: str,
+    group: str,
+    caller: Format,
+    body: dict[str, Any],
+    left_out: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """What would happen, as plain data. ``left_out``: channels that are none here, by name, each with the reason."""
+    reading = aliases.AliasResolver(program).read(model)
+    table = channels.build(program, [], lambda reference, url: "SECRET", keys_fit=True).table
+    speaks = next(kind.call.speaks for kind in KINDS if kind.name == caller.kind)
+    served = [
+        (channel, spoken)
+        for channel in table.candidates(group, model, reading.name)
+        if channel.name not in left_out
+        and (spoken := format_for(program, channel, caller, speaks, channel.mapped(reading.name))) is not None
+    ]
+    formats = {channel.name: spoken for channel, spoken in served}
+    odds = _odds([channel for channel, _ in served])
+    candidates = [
+        _candidate(channel, formats[channel.name], share, reading, caller, body, program) for channel, share in odds
+    ]
     return {
         "model": model,
         "group": group,
         "format": caller.name,
         "alias": _alias(reading, body, caller),
+        "order": _order(program, model),
         "candidates": candidates,
-        "why": _why(table, candidates, model, group),
+        "leftOut": {
+            channel.name: left_out[channel.name]
+            for channel in table.candidates(group, model, reading.name)
+            if channel.name in left_out
+        },
+        "why": _why(table, candidates, model, group, caller.name),
     }
 
 
+def _order(program: Program, model: str) -> list[dict[str, Any]]:
+    """The Routes that may order the channels of calls for a model, in turn, up to one that is for all of them."""
+    routes: list[dict[str, Any]] = []
+    for route in program.routes:
+        if route.models and model not in route.models:
+            continue
+        routes.append({"route": route.name, "when": dict(route.when), "strategies": list(route.strategies)})
+        if not route.when:
+            return routes
+    usual: list[dict[str, Any]] = [{name: {}} for name in order.USUAL.names]
+    return [*routes, {"route": None, "when": {}, "strategies": usual}]
+
+
 def _caller(program: Program, name: str | None) -> Format:
+    """The Format of that name; without one, the first that callers of conversations meet, or the nearest to it."""
     if name is None:
-        return next(iter(program.formats.values()))
+        if not program.formats:
+            _common.usage("there is no Format; --price and the way of a request need one")
+        return min(program.formats.values(), key=lambda spoken: (spoken.kind != KINDS[0].name, not spoken.endpoints))
     if name not in program.formats:
         near = nearest(name, program.formats)
         _common.usage(f"there is no Format {name!r}" + (f"; did you mean {near}?" if near else ""))
     return program.formats[name]
 
 
-def _alias(reading: resolve.Reading, body: dict[str, Any], caller: Format) -> dict[str, Any] | None:
+def _alias(reading: aliases.ResolvedModel, body: dict[str, Any], caller: Format) -> dict[str, Any] | None:
     if reading.alias is None:
         return None
     groups = reading.groups or {}
@@ -107,27 +153,35 @@ def _alias(reading: resolve.Reading, body: dict[str, Any], caller: Format) -> di
 def _odds(channels: list[LiveChannel]) -> list[tuple[LiveChannel, str]]:
     """Channels in the order of their priority, with the odds to be tried first among their equals."""
     ordered = sorted(channels, key=lambda channel: (-channel.priority, -channel.weight, channel.name))
-    told = []
+    odds = []
     for channel in ordered:
         tier = [other for other in ordered if other.priority == channel.priority]
         total = sum(other.weight for other in tier)
         share = channel.weight / total if total else 1 / len(tier)
         first = channel.priority == ordered[0].priority
-        told.append((channel, f"{share:.0%}" + ("" if first else f" once priority {ordered[0].priority} has failed")))
-    return told
+        odds.append((channel, f"{share:.0%}" + ("" if first else f" once priority {ordered[0].priority} has failed")))
+    return odds
 
 
 def _candidate(
-    program: Program, channel: LiveChannel, odds: str, reading: resolve.Reading, caller: Format, body: dict[str, Any]
+    channel: LiveChannel,
+    spoken: Format,
+    odds: str,
+    reading: aliases.ResolvedModel,
+    caller: Format,
+    body: dict[str, Any],
+    program: Program,
 ) -> dict[str, Any]:
-    spoken = route.format_for(program, channel, caller)
     model = channel.mapped(reading.name)
+    traits = program.models.traits(model)
     through = spoken.passthrough_as == caller.passthrough_as
     sent = {**body, "model": model}
     patches = []
     for patch in channel.provider.patches:
-        if patch.format in (None, spoken.name, spoken.passthrough_as) and patch.applies(model, sent, spoken.name):
-            patched = patch.apply([], model, sent, spoken.name)
+        if patch.format in (None, spoken.name, spoken.passthrough_as) and patch.applies(
+            model, sent, spoken.name, traits, {}
+        ):
+            patched = patch.apply([], model, sent, spoken.name, traits, {})
             patches.append(_changes(sent, patched) if through else {"drop": [".".join(path) for path in patch.drop]})
             sent = patched
     return {
@@ -150,26 +204,46 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in (("drop", dropped), ("set", changed)) if value}
 
 
-def _why(channels: Table, candidates: list[dict[str, Any]], model: str, group: str) -> str:
+def _why(channels: Table, candidates: list[dict[str, Any]], model: str, group: str, caller: str) -> str:
     if candidates:
         return f"{len(candidates)} of {len(channels.channels)} channels serve it to the group {group!r}"
     near = channels.nearest([group], model)
     served = [channel.name for channel in channels.channels if model in channel.models]
+    if channels.candidates(group, model):
+        return f"{', '.join(served)} serve it, but take no {caller} requests"
     if served:
         return f"{', '.join(served)} serve it, but not to the group {group!r}"
     return f"no channel serves it to the group {group!r}" + (f"; did you mean {near}?" if near else "")
 
 
-def _print(told: dict[str, Any]) -> None:
-    click.echo(f"model {told['model']}, group {told['group']}, caller speaks {told['format']}")
-    alias = told["alias"]
+def _step(step: Mapping[str, Any]) -> str:
+    """A strategy as one reads it: its name, what it was given, and for which calls it counts."""
+    name = next(key for key in step if key != "when")
+    arguments = f" {_condition(step[name])}" if step[name] else ""
+    return f"{name}{arguments}" + (f" (when {_condition(step['when'])})" if step.get("when") else "")
+
+
+def _condition(condition: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {json.dumps(value)}" for name, value in condition.items())
+
+
+def _print(explanation: dict[str, Any]) -> None:
+    click.echo(f"model {explanation['model']}, group {explanation['group']}, caller speaks {explanation['format']}")
+    alias = explanation["alias"]
     if alias:
         click.echo(f"alias {alias['name']}: means {alias['model']}")
         for name in ("hub", "wire"):
             if alias[name]:
                 click.echo(f"  {name}: {alias[name]}")
-    click.echo(told["why"])
-    for item in told["candidates"]:
+    click.echo(explanation["why"])
+    for number, route in enumerate(explanation["order"]):
+        whose = f"the Route {route['route']}" if route["route"] else "no Route"
+        condition = f" when {_condition(route['when'])}" if route["when"] else ""
+        steps = ", then ".join(_step(step) for step in route["strategies"])
+        click.echo(f"{'else ' if number else ''}order by {whose}{condition}: {steps}, then by weight")
+    for name, reason in explanation["leftOut"].items():
+        click.echo(f"- {name} is left out: {reason}")
+    for item in explanation["candidates"]:
         click.echo(f"- {item['channel']} ({item['provider']}), {item['odds']}: model {item['model']}, {item['way']}")
         for patch in item["patches"]:
             click.echo(f"  patch: {patch}")

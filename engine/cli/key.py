@@ -9,21 +9,19 @@ import time
 import click
 
 from engine import settings
+from engine.accounts import keys
 from engine.cli._common import FAULTS, as_json, print_json
-from engine.storage import changes, keys
-from engine.storage.database import Database, StorageError, open_database
+from engine.storage.database import Database, open_database
+from engine.storage.upgrade import key_hashing
 
 _STATUS = {1: "enabled", 2: "disabled", 3: "expired", 4: "used up"}
 
 
 def database() -> Database:
-    """The database of the settings, or the end of the command."""
-    try:
-        chosen = settings.load(os.environ)
-        chosen.put_in_force()
-        return open_database(chosen)
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
+    """The database of the settings."""
+    chosen = settings.load(os.environ)
+    chosen.put_in_force()
+    return open_database(chosen)
 
 
 @click.group()
@@ -54,17 +52,15 @@ def create(
     expires = -1 if days is None else int(time.time() + days * 86400)
     db = database()
     try:
-        made = keys.create_key(
+        key = keys.create_key(
             db, user, name, group=group, quota=quota, expires=expires, models=models, networks=networks
         )
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
     finally:
         db.close()
     if json_:
-        print_json(dataclasses.asdict(made))
+        print_json(dataclasses.asdict(key))
     else:
-        click.echo(made.key)
+        click.echo(key.key)
 
 
 @command.command("list")
@@ -74,17 +70,17 @@ def list_(user: str | None, json_: bool) -> None:
     """Show the keys, masked, newest first."""
     db = database()
     try:
-        found = keys.list_keys(db, user)
+        listed_keys = keys.list_keys(db, user)
     finally:
         db.close()
     if json_:
-        print_json([dataclasses.asdict(key) for key in found])
+        print_json([dataclasses.asdict(key) for key in listed_keys])
         return
-    for key in found:
-        left = "no bound" if key.unlimited else f"{key.remain_quota} left"
+    for key in listed_keys:
+        balance = "no bound" if key.unlimited else f"{key.remain_quota} left"
         group = key.group or "-"
         state = _STATUS.get(key.status, str(key.status))
-        click.echo(f"{key.token_id:>6}  {key.key}  {state:<8}  {left:<16}  {group:<12}  {key.username}/{key.name}")
+        click.echo(f"{key.token_id:>6}  {key.key}  {state:<8}  {balance:<16}  {group:<12}  {key.username}/{key.name}")
 
 
 @command.command()
@@ -135,7 +131,7 @@ def change(
     json_: bool,
 ) -> None:
     """Change a key, given by its id or by itself; what isn't named stays."""
-    wanted = changes.KeyChange(
+    change_asked = keys.KeyChange(
         enabled=enabled,
         group=group,
         quota=quota,
@@ -146,9 +142,7 @@ def change(
     )
     db = database()
     try:
-        done = changes.change_key(db, int(which) if which.isdigit() and len(which) < 19 else which, wanted)
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
+        done = keys.change_key(db, int(which) if which.isdigit() and len(which) < 19 else which, change_asked)
     finally:
         db.close()
     if json_:
@@ -156,3 +150,26 @@ def change(
     if not done:
         click.echo("there is no such key; gatewright key list shows all", err=True)
         raise SystemExit(FAULTS)
+
+
+@command.command("hash")
+@click.option("--yes", is_flag=True, help="Do it without a question.")
+@as_json
+def hash_(yes: bool, json_: bool) -> None:
+    """Keep keys as keyed hashes in place of clear text, those that are there and all that are made from now on.
+
+    There is no way back. New API, One API and versions of this program before schema 0021 know no key of such a
+    database, and a key is shown once, when it is made. CRYPTO_SECRET has to be set, the same for every process.
+    """
+    if not yes:
+        click.echo("New API and One API can't use this database's keys any more, and there is no way back.", err=True)
+        click.confirm("Make a backup first (gatewright backup). Go on?", abort=True, err=True)
+    db = database()
+    try:
+        count = key_hashing.turn_over(db)
+    finally:
+        db.close()
+    if json_:
+        print_json({"hashed": count})
+    else:
+        click.echo(f"{count} keys are kept as hashes now; New API can't go back to this database")

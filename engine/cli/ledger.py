@@ -18,9 +18,9 @@ from engine.cli._common import as_json, print_json
 from engine.ledger import export as exporting
 from engine.ledger import proof
 from engine.settings import Settings
-from engine.storage import audit
-from engine.storage.database import Database, StorageError, open_database
+from engine.storage.database import Database, open_database
 from engine.storage.logdb import open_logs
+from engine.storage.rows import audit
 
 _DIFFERS = 1
 
@@ -33,52 +33,51 @@ def command() -> None:
 @contextmanager
 def _opened() -> Iterator[tuple[Settings, Database, Database]]:
     chosen = settings.load(os.environ)
+    db = open_database(chosen, migrate=False)
     try:
-        db = open_database(chosen, migrate=False)
+        log_db = open_logs(chosen, db)
         try:
-            log_db = open_logs(chosen, db)
-            try:
-                yield chosen, db, log_db
-            finally:
-                if log_db is not db:
-                    log_db.close()
+            yield chosen, db, log_db
         finally:
-            db.close()
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
+            if log_db is not db:
+                log_db.close()
+    finally:
+        db.close()
 
 
 @command.command()
 @as_json
 def verify(json_: bool) -> None:
-    """Compare users, keys, channels and log rows with the ledger; 1 as exit code when they differ."""
+    """Compare users, keys, channels, plans and log rows with the ledger; 1 as exit code when they differ."""
     with _opened() as (chosen, db, log_db):
-        found = proof.verify(db, log_db, chosen.data / "journal")
+        result = proof.verify(db, log_db, chosen.data / "journal")
     if json_:
-        print_json({**dataclasses.asdict(found), "agrees": found.agrees})
+        print_json({**dataclasses.asdict(result), "agrees": result.agrees})
     else:
-        _tell(found)
-    if not found.agrees:
+        _tell(result)
+    if not result.agrees:
         raise SystemExit(_DIFFERS)
 
 
-def _tell(found: proof.Proof) -> None:
+def _tell(result: proof.Proof) -> None:
     click.echo(
-        f"{found.calls} calls, {found.charged} units; {found.users} users, {found.tokens} keys,"
-        f" {found.channels} channels compared"
+        f"{result.calls} calls, {result.charged} units; {result.users} users, {result.tokens} keys,"
+        f" {result.channels} channels, {result.plans} plans compared"
     )
-    if found.waiting:
-        click.echo(f"{found.waiting} calls lie in journals; what is not yet in the database follows by itself")
-    if found.open:
-        click.echo(f"{found.open} calls are being served, or died with their worker and are booked by the next")
-    if found.lost:
-        click.echo(f"{found.lost} of {found.served} calls were served and not booked; the log names them")
-    if found.refused:
-        click.echo(f"{found.refused} calls could not be booked and lie in journal/refused.jsonl")
-    for heading, listed in (("differs", found.differences), ("differed before the first charge", found.older)):
-        for one in listed:
-            click.echo(f"{heading}: {one.holder} {one.id}: {one.what} is {one.found}, expected {one.expected}")
-    if found.agrees:
+    if result.waiting:
+        click.echo(f"{result.waiting} calls lie in journals; what is not yet in the database follows by itself")
+    if result.open:
+        click.echo(f"{result.open} calls are being served, or died with their worker and are booked by the next")
+    if result.lost:
+        click.echo(f"{result.lost} of {result.served} calls were served and not booked; the log names them")
+    if result.refused:
+        click.echo(f"{result.refused} calls could not be booked and lie in journal/refused.jsonl")
+    for heading, listed in (("differs", result.differences), ("differed before the first charge", result.older)):
+        for entry in listed:
+            click.echo(
+                f"{heading}: {entry.holder} {entry.id}: {entry.what} is {entry.found}, expected {entry.expected}"
+            )
+    if result.agrees:
         click.echo("all agree")
 
 

@@ -13,8 +13,9 @@ from engine import settings
 from engine.cli import _common
 from engine.compiler import Fault, Result
 from engine.compiler.diagnostics import in_order, path_text
-from engine.compiler.positions import Path as Path_
-from engine.relay.secrets import closed_env
+from engine.compiler.documents.positions import Path as Path_
+from engine.compiler.documents.sets import Definition
+from engine.routing.secrets import closed_env
 
 
 @click.command()
@@ -23,7 +24,7 @@ from engine.relay.secrets import closed_env
 def command(paths: tuple[Path, ...], json_: bool) -> None:
     """Check the shipped documents, your own, and any PATHS on top of them."""
     result = _common.compiled(paths)
-    result.faults = in_order(result.faults + _closed(result))
+    result.faults = in_order(result.faults + _closed(result) + _left_out(result))
     _common.show_faults(result.faults, json_=json_)
     raise SystemExit(_common.FAULTS if result.artefact is None else _common.OK)
 
@@ -44,6 +45,35 @@ def _closed(result: Result) -> list[Fault]:
         for path, name in _named(definition.spec, ("spec",))
         if (closed := closed_env(name, allowed))
     ]
+
+
+def _left_out(result: Result) -> list[Fault]:
+    """Channels that a server with these settings would leave out, as their secret can't be had."""
+    if result.artefact is None:
+        return []
+    closed = {fault.document for fault in _closed(result)}
+    reasons = _common.left_out(result.program())
+    return [
+        Fault(
+            "channel-left-out",
+            f"channel {name} is left out here: {reasons[name]}",
+            definition.where(path),
+            path_text(path),
+            severity="warning",
+            document=definition.title,
+        )
+        for definition in result.documents
+        for name, path in _channels(definition)
+        if name in reasons and definition.title not in closed
+    ]
+
+
+def _channels(definition: Definition) -> Iterator[tuple[str, Path_]]:
+    """The channels that a document declares, by name and place."""
+    if definition.kind == "Provider" and "credential" in definition.spec:
+        yield definition.name, ("spec", "credential")
+    for index, channel in enumerate(definition.spec.get("channels") or () if definition.kind == "Route" else ()):
+        yield str(channel.get("name")), ("spec", "channels", index, "name")
 
 
 def _named(value: Any, path: Path_) -> Iterator[tuple[Path_, str]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import yaml
@@ -12,8 +10,8 @@ import yaml
 from engine.cli import _common
 from engine.compiler import check_set
 from engine.compiler.diagnostics import nearest, path_text
-from engine.compiler.positions import Path as Way
-from engine.compiler.sets import KINDS, Definition
+from engine.compiler.documents.sets import KINDS, Definition
+from engine.program.origins import leaves
 
 
 @click.command()
@@ -23,8 +21,8 @@ from engine.compiler.sets import KINDS, Definition
 @_common.as_json
 def command(document: str, paths: tuple[Path, ...], origin: bool, json_: bool) -> None:
     """Show the document KIND/NAME as it finally is."""
-    found, shared, _ = _common.sources(paths)
-    definitions, _, faults = check_set(found, shared)
+    documents, shared, _ = _common.sources(paths)
+    definitions, _, faults = check_set(documents, shared)
     kind, _, name = document.partition("/")
     definition = definitions.get(kind.capitalize(), name)
     if definition is None:
@@ -37,13 +35,13 @@ def command(document: str, paths: tuple[Path, ...], origin: bool, json_: bool) -
         _common.print_json(definition.data)
     else:
         click.echo(yaml.safe_dump(definition.data, sort_keys=False, allow_unicode=True, width=120), nl=False)
-    own = [fault for fault in faults if fault.document == definition.title and fault.severity == "error"]
-    raise SystemExit(_common.FAULTS if own else _common.OK)
+    errors = [fault for fault in faults if fault.document == definition.title and fault.severity == "error"]
+    raise SystemExit(_common.FAULTS if errors else _common.OK)
 
 
 def _origins(definition: Definition, json_: bool) -> None:
     rows = []
-    for way, value in _leaves(definition.data, ()):
+    for way, value in leaves(definition.data):
         place, layer = definition.where(way), definition.owner(way).layer
         rows.append({"path": path_text(way), "value": value, "file": place.file, "line": place.line, "layer": layer})
     if json_:
@@ -53,14 +51,3 @@ def _origins(definition: Definition, json_: bool) -> None:
         shown = str(row["value"]).replace("\n", "\\n")
         shown = shown if len(shown) <= 60 else shown[:59] + "…"
         click.echo(f"{row['path']} = {shown}\n    {row['file']}:{row['line']} (layer {row['layer']})")
-
-
-def _leaves(value: Any, way: Way) -> Iterator[tuple[Way, Any]]:
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _leaves(item, (*way, key))
-    elif isinstance(value, list) and value:
-        for index, item in enumerate(value):
-            yield from _leaves(item, (*way, index))
-    else:
-        yield way, value

@@ -11,7 +11,7 @@ from engine import settings
 from engine.cli._common import as_json, print_json
 from engine.cli.key import database
 from engine.storage import rotation
-from engine.storage.database import Database, StorageError
+from engine.storage.database import Database
 
 _older = click.option(
     "--older", multiple=True, metavar="VARIABLE", help="Environment variable with a secret of before (may be repeated)."
@@ -33,15 +33,15 @@ def status(json_: bool) -> None:
     """Count the secrets that are plain, encrypted, or can't be read."""
     db = database()
     try:
-        found = rotation.status(db)
+        report = rotation.status(db)
     finally:
         db.close()
     if json_:
-        print_json(found)
+        print_json(report)
         return
-    for place, counts in found.items():
-        told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        click.echo(f"{place}: {told or 'none'}")
+    for place, counts in report.items():
+        words = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        click.echo(f"{place}: {words or 'none'}")
 
 
 @command.command()
@@ -65,8 +65,6 @@ def _run(work: Callable[[Database, str, list[str]], int], older: tuple[str, ...]
     db = database()
     try:
         count = work(db, settings.load(os.environ).crypto_secret, [os.environ[name] for name in older])
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
     finally:
         db.close()
     click.echo(f"{count} secrets {word}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -24,13 +23,8 @@ def command(port: int | None, bind: str | None, data: Path | None, workers: int 
 
     from engine import settings
     from engine.server import starting
-    from engine.server.application import StartError
 
-    try:
-        chosen = settings.load(port=port, bind=bind, data=data, workers=workers)
-        if demo and "GATEWRIGHT_BIND" not in dict(chosen.sources):
-            chosen = settings.load(port=port, bind="127.0.0.1", data=data, workers=workers)
-        starting.serve(chosen, with_demo=demo)
-    except (StartError, settings.SettingsError) as error:
-        sys.stderr.write(f"gatewright: {error}\n")
-        raise SystemExit(1) from None
+    chosen = settings.load(port=port, bind=bind, data=data, workers=workers)
+    if demo and "GATEWRIGHT_BIND" not in dict(chosen.sources):
+        chosen = settings.load(port=port, bind="127.0.0.1", data=data, workers=workers)
+    starting.serve(chosen, with_demo=demo)

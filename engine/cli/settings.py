@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import click
 
@@ -15,11 +14,7 @@ from engine import settings
 @click.option("--all", "all_", is_flag=True, help="Say what each setting does, too.")
 def command(json_: bool, all_: bool) -> None:
     """List all settings with value and source; secrets are masked."""
-    try:
-        chosen = settings.load()
-    except settings.SettingsError as error:
-        sys.stderr.write(f"gatewright: {error}\n")
-        raise SystemExit(1) from None
+    chosen = settings.load()
     rows = settings.describe(chosen)
     if json_:
         click.echo(json.dumps({"settings": rows, "warnings": list(chosen.warnings)}, indent=2))
@@ -28,5 +23,5 @@ def command(json_: bool, all_: bool) -> None:
     for row in rows:
         cells = [row[key].ljust(width) for key, width in zip(("name", "value", "source"), widths, strict=True)]
         click.echo("  ".join(cells + ([row["words"]] if all_ else [])).rstrip())
-    for said in chosen.warnings:
-        click.echo(f"warning: {said}")
+    for warning in chosen.warnings:
+        click.echo(f"warning: {warning}")

@@ -8,7 +8,7 @@ import click
 
 from engine.cli import _common
 from engine.compiler import spectests
-from engine.compiler.sets import Definition
+from engine.compiler.documents.sets import Definition
 
 
 @click.command()

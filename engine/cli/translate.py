@@ -11,7 +11,7 @@ import orjson
 
 from engine.cli import _common
 from engine.compiler.diagnostics import nearest
-from engine.compiler.translation import Message, Translation, translate
+from engine.compiler.translation import Translation, WireMessage, translate
 from engine.errors import GatewrightError
 from engine.program import Program
 
@@ -53,7 +53,7 @@ def command(
     wire = _events(file.read()) if what == "stream" else _common.read_json(file)
     request = _common.read_json(request_file) if request_file else {}
     try:
-        done = translate(program, source, target, what, Message(wire, request=request, status=status))
+        done = translate(program, source, target, what, WireMessage(wire, request=request, status=status))
     except GatewrightError as error:
         if json_:
             _common.print_json({"ok": False, "error": str(error)})
@@ -66,8 +66,8 @@ def command(
 def _known(program: Program, name: str) -> None:
     if name not in program.formats:
         near = nearest(name, program.formats)
-        known = f"did you mean {near}?" if near else f"known are {', '.join(sorted(program.formats))}"
-        _common.usage(f"there is no Format {name!r}: {known} (--with PATH adds documents)")
+        hint = f"did you mean {near}?" if near else f"known are {', '.join(sorted(program.formats))}"
+        _common.usage(f"there is no Format {name!r}: {hint} (--with PATH adds documents)")
 
 
 def _show(done: Translation, json_: bool) -> None:
@@ -91,13 +91,13 @@ def _events(raw: bytes) -> list[Any]:
     if text.lstrip().startswith("["):
         events = orjson.loads(text)
         return events if isinstance(events, list) else [events]
-    found: list[Any] = []
+    assembled: list[Any] = []
     for block in text.replace("\r\n", "\n").split("\n\n"):
         name, data = None, []
         for line in block.split("\n"):
             field, _, value = line.partition(":")
             if line.startswith(("{", '"')):
-                found.append(orjson.loads(line))
+                assembled.append(orjson.loads(line))
             elif field == "event":
                 name = value.strip()
             elif field == "data":
@@ -105,5 +105,5 @@ def _events(raw: bytes) -> list[Any]:
         if data:
             joined = "\n".join(data)
             content = orjson.loads(joined) if joined[:1] in ("{", "[") and joined != "[DONE]" else joined
-            found.append({"event": name, "data": content} if name else content)
-    return found
+            assembled.append({"event": name, "data": content} if name else content)
+    return assembled

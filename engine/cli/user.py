@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 
 import click
+from sqlalchemy import Connection
 
+from engine.accounts import invitations, users
+from engine.accounts.keys import random_text
 from engine.cli._common import as_json, print_json, usage
 from engine.cli.key import database
-from engine.storage import changes, invitations, people
-from engine.storage.database import StorageError
-from engine.storage.keys import random_text
+from engine.errors import NotFound
+from engine.storage.database import Database
+from engine.storage.rows import factors, logins
+from engine.storage.rows import people as rows
+from engine.storage.rows.api import passkeys
 
 _ROLES = {"user": 1, "admin": 10, "root": 100}
 
@@ -35,16 +40,14 @@ def create(
     chosen = password or random_text(16)
     db = database()
     try:
-        made = people.create_user(db, name, chosen, role=_ROLES[role], group=group, quota=quota, invited_by=invited_by)
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
+        user = users.create_user(db, name, chosen, role=_ROLES[role], group=group, quota=quota, invited_by=invited_by)
     finally:
         db.close()
     shown = {} if password else {"password": chosen}
     if json_:
-        print_json({"id": made, "name": name, "role": role, **shown})
+        print_json({"id": user, "name": name, "role": role, **shown})
         return
-    click.echo(f"user {made}: {name} ({role})")
+    click.echo(f"user {user}: {name} ({role})")
     if shown:
         click.echo(f"password: {chosen}")
 
@@ -55,18 +58,18 @@ def list_(json_: bool) -> None:
     """Show the users, by id."""
     db = database()
     try:
-        found = changes.list_users(db)
+        listed_users = users.list_users(db)
     finally:
         db.close()
     if json_:
-        print_json([dataclasses.asdict(user) for user in found])
+        print_json([dataclasses.asdict(user) for user in listed_users])
         return
     roles = {number: name for name, number in _ROLES.items()}
-    for user in found:
+    for user in listed_users:
         state = "enabled" if user.status == 1 else "disabled"
-        left = f"{user.quota} left, {user.used_quota} used, {user.request_count} requests"
+        balance = f"{user.quota} left, {user.used_quota} used, {user.request_count} requests"
         click.echo(
-            f"{user.id:>6}  {user.username:<20}  {roles.get(user.role, '-'):<5}  {state:<8}  {user.group}  {left}"
+            f"{user.id:>6}  {user.username:<20}  {roles.get(user.role, '-'):<5}  {state:<8}  {user.group}  {balance}"
         )
 
 
@@ -82,6 +85,30 @@ def disable(name: str) -> None:
 def enable(name: str) -> None:
     """Let the user NAME in again."""
     _change(name, enabled=True)
+
+
+@command.command("factors-off")
+@click.argument("name")
+def factors_off(name: str) -> None:
+    """Take app, backup codes and passkeys of the user NAME away; all its logins end."""
+    db = database()
+    try:
+        row = rows.by_login(db, name)
+        if row is None:
+            raise NotFound(f"there is no user {name!r}")
+        which = row["id"]
+        db.write(lambda connection: _without_factors(db, connection, which))
+    finally:
+        db.close()
+    click.echo(f"{name}: signs in without a second factor")
+
+
+def _without_factors(db: Database, connection: Connection, which: int) -> int:
+    if factors.there(db):
+        factors.drop(db, connection, which)
+    passkeys.drop(db, connection, which)
+    logins.end(db, connection, which)
+    return rows.change(db, connection, which, {}, end=True)
 
 
 @command.command()
@@ -104,9 +131,7 @@ def quota(name: str, add: int | None, to: int | None, reason: str, json_: bool) 
         usage("give one of --add and --set")
     db = database()
     try:
-        left = changes.change_quota(db, name, add=add or 0, to=to, reason=reason)
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
+        left = users.change_quota(db, name, add=add or 0, to=to, reason=reason)
     finally:
         db.close()
     if json_:
@@ -124,8 +149,6 @@ def transfer(name: str, quota: int | None, json_: bool) -> None:
     db = database()
     try:
         moved = invitations.transfer(db, name, quota)
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
     finally:
         db.close()
     if json_:
@@ -137,8 +160,6 @@ def transfer(name: str, quota: int | None, json_: bool) -> None:
 def _change(name: str, *, enabled: bool | None = None, group: str | None = None) -> None:
     db = database()
     try:
-        changes.change_user(db, name, enabled=enabled, group=group)
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
+        users.change_user(db, name, enabled=enabled, group=group)
     finally:
         db.close()

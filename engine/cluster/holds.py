@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from pathlib import Path
 
-from engine.errors import GatewrightError
+from engine.errors import Unavailable
 
 _MAGIC = 0x67775F686F6C6431
 _SEATS = 64
@@ -36,7 +36,7 @@ _ORPHANS = 0
 """The seat of what dead processes had spent."""
 
 
-class HoldsError(GatewrightError):
+class HoldsError(Unavailable):
     """The shared counters can't be used."""
 
 
@@ -54,12 +54,13 @@ class Mark:
 class Want:
     """A key to reserve on. ``balance`` is what it had when ``mark`` was taken; nothing: as much as it likes.
 
-    Never changed; PERF: not frozen, as two are made for each call.
+    ``most``: what may be held on it at once. Never changed; PERF: not frozen, as two are made for each call.
     """
 
     key: int
     balance: int | None = None
     mark: Mark | None = None
+    most: int = _MOST
 
 
 class _Stripe:
@@ -112,6 +113,8 @@ class Holds:
                         return index
                 if cells[bases[index] + 4 + self.seat] + amount > _MOST:
                     return index
+                if want.most < _MOST and self._held(bases[index], top) + amount > want.most:
+                    return index
             for base in bases:
                 cells[base + 4 + self.seat] += amount
             return None
@@ -153,8 +156,7 @@ class Holds:
     def held(self, stripe: int, key: int) -> int:
         """What is held."""
         with self._striped(stripe):
-            base = self._base(key, stripe)
-            return sum(self._cells[base + 4 : base + 4 + self._cells[_TOP]])
+            return self._held(self._base(key, stripe), self._cells[_TOP])
 
     def sweep(self) -> int:
         """Free what dead processes hold, and keep apart what they spent; gives how many had died."""
@@ -199,14 +201,14 @@ class Holds:
         raise HoldsError(f"{_SEATS - 1} processes use the shared counters already; start fewer workers")
 
     def _clear(self, seat: int) -> bool:
-        cells, found = self._cells, False
+        cells, used = self._cells, False
         for base in self._used():
             spent = base + 4 + _SEATS
             if cells[base + 4 + seat] or cells[spent + seat]:
-                found = True
+                used = True
                 cells[spent + _ORPHANS] += cells[spent + seat]
                 cells[base + 4 + seat] = cells[spent + seat] = 0
-        return found
+        return used
 
     def _used(self) -> Iterator[int]:
         cells = self._cells
@@ -214,14 +216,17 @@ class Holds:
             if cells[base]:
                 yield base
 
+    def _held(self, base: int, top: int) -> int:
+        return sum(self._cells[base + 4 : base + 4 + top])
+
     def _left(self, base: int, top: int, balance: int, mark: Mark) -> int | None:
         """What is left of a balance; nothing when the mark is of an earlier life of the slot."""
         cells = self._cells
         if cells[base + 3] != mark.generation:
             return None
         at = base + 4 + _SEATS
-        held = sum(cells[base + 4 : base + 4 + top]) + sum(cells[at : at + top])
-        return balance - (cells[base + 2] - mark.committed) - held
+        amount = sum(cells[base + 4 : base + 4 + top]) + sum(cells[at : at + top])
+        return balance - (cells[base + 2] - mark.committed) - amount
 
     def _base(self, key: int, stripe: int) -> int:
         base = self._places.get(key)

@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from engine.errors import GatewrightError
+from engine.errors import Unavailable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -50,10 +50,11 @@ _LOOK_AFTER_WRITES = 256
 _LOOK_AFTER_BYTES = 1024 * 1024
 _SWEEP_EVERY = 60.0
 _LOCK_WAIT = 30.0
+_PAUSE = 0.01
 Clock = Callable[[], float]
 
 
-class StoreError(GatewrightError):
+class StoreError(Unavailable):
     """Shared state can't be read or written."""
 
 
@@ -68,8 +69,8 @@ class Space:
 
     def get(self, key: str) -> bytes | None:
         """The value, unless it is missing or past its time."""
-        found = self._store.run(_GET, (self._name, key, self._store.clock()))
-        return _bytes(found[0][0]) if found else None
+        rows = self._store.run(_GET, (self._name, key, self._store.clock()))
+        return _bytes(rows[0][0]) if rows else None
 
     def put(self, key: str, value: bytes, ttl: float | None = None) -> None:
         """Set a value, for ``ttl`` seconds or until it must give way."""
@@ -77,8 +78,8 @@ class Space:
 
     def delete(self, key: str) -> bool:
         """Remove a value; true if there was one."""
-        found = self._store.run(_DELETE, (self._name, key, self._store.clock()), wrote=0)
-        return bool(found and found[0][0])
+        rows = self._store.run(_DELETE, (self._name, key, self._store.clock()), wrote=0)
+        return bool(rows and rows[0][0])
 
     def incr(self, key: str, by: int = 1, ttl: float | None = None) -> int:
         """Add to a number and give the sum; ``ttl`` counts from when the number came into being."""
@@ -119,8 +120,8 @@ class LastKnown:
     def get(self, key: str) -> Any:
         """The value kept last; nothing when there is none."""
         with suppress(StoreError):
-            found = self._space.get(key)
-            return None if found is None else orjson.loads(found)
+            data = self._space.get(key)
+            return None if data is None else orjson.loads(data)
 
 
 class EmbeddedStore:
@@ -150,12 +151,12 @@ class EmbeddedStore:
     def run(self, sql: str, values: Sequence[Any], *, wrote: int | None = None) -> list[tuple[Any, ...]]:
         """Run one statement; ``wrote`` counts the bytes of a write towards the next look at the bound."""
         try:
-            found = self._patiently(sql, values)
+            rows = self._patiently(sql, values)
             if wrote is not None:
                 self._count(wrote)
         except sqlite3.Error as error:
             raise StoreError(f"shared state {self._path}: {error}") from error
-        return found
+        return rows
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -187,7 +188,7 @@ class EmbeddedStore:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                return _connect(self._path, self._durable)
+                return _connect_patiently(self._path, self._durable)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
@@ -222,6 +223,18 @@ class EmbeddedStore:
 
 
 _SIZES = ("page_count", "freelist_count", "page_size")
+
+
+def _connect_patiently(path: Path, durable: bool) -> sqlite3.Connection:
+    """While another process makes the file, SQLite says at once that it is locked, whatever its time limit."""
+    deadline = time.monotonic() + _LOCK_WAIT
+    while True:
+        try:
+            return _connect(path, durable)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
 
 
 def _connect(path: Path, durable: bool) -> sqlite3.Connection:

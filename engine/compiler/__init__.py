@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine import __version__, paths, program
-from engine.compiler import emit, extends, fragments, load, schema, sets
 from engine.compiler.diagnostics import Fault, has_errors, in_order
-from engine.compiler.fragments import Fragments
+from engine.compiler.documents import extends, fragments, load, schema, sets
+from engine.compiler.documents.fragments import Fragments
+from engine.compiler.documents.load import Source
+from engine.compiler.documents.sets import Definitions
+from engine.compiler.expressions import emit
 from engine.compiler.link import Linked, link
-from engine.compiler.load import Source
-from engine.compiler.sets import Definitions
 
 __all__ = ["Fault", "Result", "Source", "check_set", "compile_set", "read_set"]
 
@@ -35,12 +36,15 @@ class Result:
     hash: str
     documents: Definitions = field(default_factory=Definitions)
     linked: Linked = field(default_factory=Linked)
+    loaded: program.Program | None = None
 
     def program(self) -> program.Program:
-        """The Program, ready to run."""
+        """The Program, ready to run; loaded once."""
         if self.artefact is None:
             raise ValueError("a set with faults makes no program")
-        return program.load(self.artefact)
+        if self.loaded is None:
+            self.loaded = program.load(self.artefact)
+        return self.loaded
 
 
 def read_set(directories: list[Path], templates: Path | None = None) -> tuple[list[Source], list[Source], list[Fault]]:
@@ -48,8 +52,8 @@ def read_set(directories: list[Path], templates: Path | None = None) -> tuple[li
     sources: list[Source] = []
     faults: list[Fault] = []
     for layer, directory in enumerate(directories):
-        found, wrong = load.read(directory, layer)
-        sources += found
+        layer_sources, wrong = load.read(directory, layer)
+        sources += layer_sources
         faults += wrong
     shared, wrong = load.read((templates or paths.TEMPLATES) / "fragments")
     return sources, shared, faults + wrong
@@ -117,8 +121,8 @@ def _parsed(sources: list[Source]) -> tuple[list[load.Document], list[Fault]]:
     documents: list[load.Document] = []
     faults: list[Fault] = []
     for source in sources:
-        found, wrong = _kept[source]
-        documents += found
+        source_documents, wrong = _kept[source]
+        documents += source_documents
         faults += wrong
     return documents, faults
 

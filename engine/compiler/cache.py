@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -20,22 +21,26 @@ _ENGINE = Path(__file__).resolve().parent.parent
 _KEPT = 8
 
 
-def load_or_compile(directories: list[Path], cache_dir: Path | None = None) -> tuple[bytes | None, list[Fault], str]:
-    """(artefact or None, findings, release hash) of the documents in these directories, the lowest layer first.
+def load_or_compile(
+    directories: list[Path], cache_dir: Path | None = None, more: Sequence[Source] = (), *, keep: bool = True
+) -> tuple[bytes | None, list[Fault], str]:
+    """(artefact or None, findings, release hash) of the documents in these directories, the lowest layer first, and of
+    ``more``.
 
-    The documents' own tests are run too, and one that fails is a fault.
+    The documents' own tests are run too, and one that fails is a fault. ``keep=False`` reads the cache alone.
     """
     sources, shared, faults = read_set(directories)
+    sources += more
     key = source_key(sources, shared)
-    kept = None if cache_dir is None or faults else _read(cache_dir / f"{key}.json", cache_dir / f"{key}.gwp")
-    if kept is not None:
-        return kept[0], [], kept[1]
+    cached = None if cache_dir is None or faults else _read(cache_dir / f"{key}.json", cache_dir / f"{key}.gwp")
+    if cached is not None:
+        return cached[0], [], cached[1]
     result = compile_set(sources, shared)
     faults = faults + result.faults
     if result.artefact is not None:
         faults += spectests.faults(result)
     artefact = None if has_errors(faults) else result.artefact
-    if cache_dir is not None and artefact is not None and not faults:
+    if keep and cache_dir is not None and artefact is not None and not faults:
         _write(cache_dir, key, artefact, result.hash)
     return artefact, faults, result.hash
 
@@ -52,9 +57,9 @@ def source_key(sources: list[Source], shared: list[Source]) -> str:
 
 @cache
 def _engine_key() -> str:
-    """The compiler and what its output calls; a changed checkout must not run an old artefact."""
+    """The compiler with all that it and its output call; a changed checkout must not run an old artefact."""
     digest = hashlib.sha256()
-    for room in ("compiler", "filters", "program"):
+    for room in ("compiler", "filters", "hub", "program"):
         for path in sorted((_ENGINE / room).rglob("*")):
             if path.suffix in (".py", ".json"):
                 digest.update(path.name.encode() + path.read_bytes())
@@ -63,10 +68,10 @@ def _engine_key() -> str:
 
 def _read(facts: Path, file: Path) -> tuple[bytes, str] | None:
     try:
-        known = json.loads(facts.read_text(encoding="utf-8"))
+        record = json.loads(facts.read_text(encoding="utf-8"))
         artefact = file.read_bytes()
-        fits = hashlib.sha256(artefact).hexdigest() == known["sha256"]
-        release = str(known["hash"])
+        fits = hashlib.sha256(artefact).hexdigest() == record["sha256"]
+        release = str(record["hash"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return (artefact, release) if fits else None
@@ -92,7 +97,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _forget(directory: Path) -> None:
-    kept = sorted(directory.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for facts in kept[_KEPT:]:
+    entries = sorted(directory.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for facts in entries[_KEPT:]:
         facts.unlink(missing_ok=True)
         facts.with_suffix(".gwp").unlink(missing_ok=True)

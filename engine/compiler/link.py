@@ -10,15 +10,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiler import answerreads, extends, madenames, parameters, prices, references, reuse
-from engine.compiler.analysis import WHOLE
+from engine.compiler import prices
+from engine.compiler.analyses import response_fields
+from engine.compiler.analyses.read_paths import WHOLE
+from engine.compiler.checks import (
+    captchas,
+    generated_names,
+    logins,
+    models,
+    notices,
+    parameters,
+    payments,
+    references,
+    settings,
+    teams,
+)
 from engine.compiler.diagnostics import Fault
-from engine.compiler.fragments import Fragments
-from engine.compiler.mapping import Function
-from engine.compiler.mappings import Compiled
-from engine.compiler.positions import Path
-from engine.compiler.schema import fields
-from engine.compiler.sets import Definition, Definitions
+from engine.compiler.documents import extends
+from engine.compiler.documents.fragments import Fragments
+from engine.compiler.documents.positions import Path
+from engine.compiler.documents.schema import fields
+from engine.compiler.documents.sets import Definition, Definitions
+from engine.compiler.mappings import reuse
+from engine.compiler.mappings.document import Compiled
+from engine.compiler.mappings.trees import Function
 from engine.program import method_of
 
 
@@ -37,12 +52,13 @@ def link(definitions: Definitions, shared: Fragments) -> Linked:
     linked = Linked()
     wanted = []
     for definition in definitions:
-        found = list(fields(definition))
-        linked.faults += references.check(definition, found, definitions)
+        schema_fields = list(fields(definition))
+        linked.faults += references.check(definition, schema_fields, definitions)
         linked.faults += parameters.check(definition, definitions)
+        linked.faults += models.check(definition)
         if not definition.abstract:
-            wanted.append((definition, found))
-            linked.faults += madenames.check(definition)
+            wanted.append((definition, schema_fields))
+            linked.faults += generated_names.check_generated_names(definition)
     linked.functions, linked.compiled = reuse.compile_all(wanted, shared, linked.faults)
     layout = _Layout(definitions, linked)
     linked.data = {
@@ -52,9 +68,21 @@ def link(definitions: Definitions, shared: Fragments) -> Linked:
         "channels": layout.channels(),
         "policy": layout.policy(),
         "legacy": layout.legacy(),
+        "routes": layout.routes(),
+        "models": layout.models(),
+        "notices": [layout.named(item) for item in definitions.of("Notice")],
+        "payments": [layout.named(item) for item in definitions.of("Payment")],
+        "logins": [layout.named(item) for item in definitions.of("Login")],
+        "captchas": [layout.named(item) for item in definitions.of("Captcha")],
+        "teams": [layout.named(item) for item in definitions.of("Team")],
+        "pinned": settings.pinned(definitions),
+        "tasks": layout.tasks(),
         "prices": prices.layout(definitions, layout.named, linked.faults),
     }
     layout.check_endpoints()
+    linked.faults += payments.check(definitions) + logins.check(definitions) + notices.check(definitions)
+    linked.faults += captchas.check(definitions) + settings.check(definitions) + teams.check(definitions)
+    linked.faults += models.shadowed(definitions) + models.unknown_traits(definitions, linked.compiled)
     return linked
 
 
@@ -84,6 +112,8 @@ class _Layout:
             asking["path"] = asking["path"].split(".")
         data["usage"] = _usage(_map(data.get("usage")))
         _tell_answers(data, compiled)
+        if "realtime" in data:
+            _tell_events(data["realtime"], compiled)
         error = _map(data.get("error"))
         error["rules"] = _rules(error.pop("map", None), compiled, ("spec", "error", "map"))
         data["error"] = error
@@ -95,9 +125,27 @@ class _Layout:
         """The data of a Provider."""
         data = self.named(definition)
         data["errors"] = _rules(data.get("errors"), self.linked.compiled[definition.title], ("spec", "errors"))
+        for table in ("usage", "calls"):
+            if table in data:
+                data[table] = {name: _counts(counts) for name, counts in _map(data[table]).items()}
         data.pop("price", None)
         data.setdefault("auth", {"scheme": "bearer"})
         return data
+
+    def models(self) -> list[dict[str, Any]]:
+        """The data of Models, the nearest first: own ones, then those that extend others; see ``checks.models``."""
+        return [self.named(item) for item in models.in_order(self.definitions)]
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """The data of Tasks; a format has one of them."""
+        owners: dict[str, str] = {}
+        for definition in self.definitions.of("Task"):
+            wanted = str(definition.spec.get("format"))
+            other = owners.setdefault(wanted, definition.name)
+            if other != definition.name:
+                message = f"the tasks of {wanted!r} are already told by {other!r}"
+                self.linked.faults.append(definition.fault("duplicate-document", message, ("spec", "format")))
+        return [self.named(item) for item in self.definitions.of("Task")]
 
     def alias(self, definition: Definition) -> dict[str, Any]:
         """The data of an Alias."""
@@ -128,6 +176,32 @@ class _Layout:
                 self._check_format(definition, channel, index)
         return channels
 
+    def routes(self) -> list[dict[str, Any]]:
+        """How Routes order channels, the operator's own before the shipped; each must be for some calls."""
+        rules: list[dict[str, Any]] = []
+        for definition in sorted(self.definitions.of("Route"), key=lambda item: -item.layer):
+            strategies = _maps(definition.spec.get("strategies"))
+            if not strategies:
+                continue
+            condition = _map(definition.spec.get("when"))
+            channels = [] if condition else _maps(definition.spec.get("channels"))
+            own = {str(model) for channel in channels for model in channel.get("models") or ()}
+            before = next((rule["name"] for rule in rules if not rule["when"] and not rule["models"]), None)
+            if before is not None:
+                message = f"no call comes to this Route: {before!r} before it is for all; say `when` it is"
+                self.linked.faults.append(definition.fault("never-used", message, ("spec", "strategies")))
+            self._check_shares(definition, strategies)
+            rules.append({"name": definition.name, "when": condition, "models": sorted(own), "strategies": strategies})
+        return rules
+
+    def _check_shares(self, definition: Definition, strategies: list[dict[str, Any]]) -> None:
+        for index, entry in enumerate(strategies):
+            shares = _map(_map(entry.get("split")).get("shares"))
+            if shares and not any(isinstance(part, int | float) and part > 0 for part in shares.values()):
+                path = ("spec", "strategies", index, "split", "shares")
+                message = "the shares sum to nothing, so no caller goes anywhere"
+                self.linked.faults.append(definition.fault("wrong-value", message, path, expected="a share above 0"))
+
     def _check_format(self, definition: Definition, channel: dict[str, Any], index: int) -> None:
         provider = self.definitions.get("Provider", str(channel.get("provider")))
         wanted = channel.get("format")
@@ -145,22 +219,26 @@ class _Layout:
         merged: dict[str, Any] = {}
         for definition in sorted(self.definitions.of("Policy"), key=lambda item: item.layer):
             merged = extends.merge(merged, definition.spec)
-        return merged
+        return extends.merge(merged, {"rateLimits": limits}) if (limits := teams.limits(self.definitions)) else merged
 
     def legacy(self) -> list[list[Any]]:
-        """[numbering, number, provider] for each channel type that a provider says is its own."""
-        rows: dict[tuple[str, int], str] = {}
+        """[numbering, number, providers] for each channel type that a provider says is its own.
+
+        Several providers may have one number if each says what form its key has.
+        """
+        rows: dict[tuple[str, int], list[Definition]] = {}
         for definition in self.definitions.of("Provider"):
             for numbering, numbers in _map(definition.spec.get("channelTypes")).items():
                 for index, number in enumerate(numbers if isinstance(numbers, list) else ()):
                     if not isinstance(number, int):
                         continue
-                    other = rows.setdefault((numbering, number), definition.name)
-                    if other != definition.name:
+                    owners = rows.setdefault((numbering, number), [])
+                    owners.append(definition)
+                    if len(owners) > 1 and not all(_map(owner.spec.get("auth")).get("key") for owner in owners):
                         path = ("spec", "channelTypes", numbering, index)
-                        message = f"the channel type {number} is already the provider {other!r}"
+                        message = f"the channel type {number} is already the provider {owners[0].name!r}"
                         self.linked.faults.append(definition.fault("duplicate-document", message, path))
-        return [[numbering, number, name] for (numbering, number), name in rows.items()]
+        return [[numbering, number, [owner.name for owner in owners]] for (numbering, number), owners in rows.items()]
 
     def check_endpoints(self) -> None:
         """Two formats may share a route only if all but one say when it is theirs."""
@@ -213,20 +291,37 @@ def _tell_answers(data: dict[str, Any], compiled: dict[Path, Compiled]) -> None:
         data["stream"]["texts"] = sorted(streamed.texts("data"))
     encode = compiled.get(("spec", "response", "encode"))
     if encode:
-        data["response"]["says"] = sorted(answerreads.said({"response": encode.reads("response")}))
+        data["response"]["says"] = sorted(response_fields.said({"response": encode.reads("response")}))
     table = [item for path, item in compiled.items() if path[:3] == ("spec", "stream", "encode")]
     if table:
-        said = [answerreads.said({name: item.reads(name) for name in _SPOKEN}) for item in table]
-        data["stream"]["says"] = sorted(set().union(*said))
+        words = [response_fields.said({name: item.reads(name) for name in _SPOKEN}) for item in table]
+        data["stream"]["says"] = sorted(set().union(*words))
+
+
+def _tell_events(live: dict[str, Any], compiled: dict[Path, Compiled]) -> None:
+    """Put beside the mappings of a live connection what they read, so that what is lost can be told."""
+    table = {str(path[3]): item for path, item in compiled.items() if path[:3] == ("spec", "realtime", "encode")}
+    live["takes"] = {name: sorted({path.split(".")[0] for path in item.reads("event")}) for name, item in table.items()}
+    readers = (compiled.get(("spec", "realtime", *path)) for path in (("decode",), ("model",)))
+    live["reads"] = sorted({path for item in readers if item for path in item.reads("data")})
 
 
 def _usage(usage: dict[str, Any]) -> dict[str, Any]:
     """One table of counts: calls and billed models beside the counts, and what holds for all of them in each."""
-    counts = dict(_map(usage.get("counts")))
+    counts = _counts(usage.get("counts"))
     if usage.get("later") == "add":
-        counts = {name: {"later": "add", **_map(rule)} for name, rule in counts.items()}
-    counts |= {name: usage[name] for name in ("calls", "meters", "models") if name in usage}
+        counts = {name: {"later": "add", **rule} for name, rule in counts.items()}
+    usage = {**usage, "whole": usage.get("later") == "whole"}
+    counts |= {name: _counts(usage[name]) for name in ("calls", "meters") if name in usage}
+    if "models" in usage:
+        several = _map(usage["models"])
+        counts["models"] = several | ({"counts": _counts(several["counts"])} if "counts" in several else {})
     return {**usage, "counts": counts}
+
+
+def _counts(counts: Any) -> dict[str, Any]:
+    """Counts as maps: one that is written as a text stands at this path."""
+    return {name: {"path": rule} if isinstance(rule, str) else _map(rule) for name, rule in _map(counts).items()}
 
 
 def _own_channel(definition: Definition) -> dict[str, Any] | None:
@@ -240,15 +335,15 @@ def _own_channel(definition: Definition) -> dict[str, Any] | None:
 
 def _rules(rules: Any, compiled: Mapping[Path, Compiled], path: Path) -> list[dict[str, Any]]:
     """An error map, with the members of the body on which each condition hangs, where it hangs on them alone."""
-    found = []
+    error_map = []
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
         if isinstance(rule, dict):
-            found.append({**rule, "status": _statuses(rule.get("status"))})
+            error_map.append({**rule, "status": _statuses(rule.get("status"))})
             when = compiled.get((*path, index, "when"))
             members = when.members("body") if when is not None and not when.members("header") else {WHOLE}
             if WHOLE not in members:
-                found[-1]["members"] = sorted(members)
-    return found
+                error_map[-1]["members"] = sorted(members)
+    return error_map
 
 
 def _statuses(status: Any) -> list[int | str] | None:

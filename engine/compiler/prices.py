@@ -13,8 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.compiler.diagnostics import Fault
-from engine.compiler.positions import Path
-from engine.compiler.sets import Definition, Definitions
+from engine.compiler.documents.positions import Path
+from engine.compiler.documents.sets import Definition, Definitions
 from engine.program.formula import ExpressionError, compiled
 
 Named = Callable[[Definition], dict[str, Any]]
@@ -29,7 +29,8 @@ def layout(definitions: Definitions, named: Named, faults: list[Fault]) -> dict[
     rules: list[dict[str, Any]] = []
     common: list[dict[str, Any]] = []
     ratios: dict[str, Any] = {}
-    taken: dict[tuple[int, str], list[tuple[dict[str, Any], str]]] = {}
+    costs: list[dict[str, Any]] = []
+    by_model: dict[tuple[int, str], list[tuple[dict[str, Any], str]]] = {}
     for definition, rows, path in _priced(definitions, named):
         spec = rows[0]
         shared = {key: _exact(spec[key]) for key in _FACTORS if key in spec and path == ("spec", "models")}
@@ -37,12 +38,16 @@ def layout(definitions: Definitions, named: Named, faults: list[Fault]) -> dict[
         if shared and not rows[1]:
             common.append({"title": definition.title, "layer": definition.layer, **shared})
         for index, entry in enumerate(rows[1]):
-            rule = _Rule(definition, (*path, index), entry, faults).laid_out(spec, shared)
-            _check_twice(definition, rule, (*path, index), taken, faults)
+            rule = _PriceEntry(definition, (*path, index), entry, faults).laid_out(spec, shared)
+            if spec.get("cost"):
+                costs.append({**rule, "cost": spec["cost"]})
+                continue
+            _check_twice(definition, rule, (*path, index), by_model, faults)
             rules.append(rule)
     rules.sort(key=lambda rule: -rule["layer"])
     common.sort(key=lambda item: -item["layer"])
-    return {"rules": rules, "common": common, "ratios": ratios}
+    costs.sort(key=lambda rule: -rule["layer"])
+    return {"rules": rules, "costs": costs, "common": common, "ratios": ratios}
 
 
 Rows = tuple[Definition, tuple[dict[str, Any], list[Any]], Path]
@@ -57,7 +62,7 @@ def _priced(definitions: Definitions, named: Named) -> Iterator[Rows]:
             yield definition, ({}, _maps(named(definition).get("price"))), ("spec", "price")
 
 
-class _Rule:
+class _PriceEntry:
     """One entry of a document's rules."""
 
     def __init__(self, definition: Definition, path: Path, entry: dict[str, Any], faults: list[Fault]) -> None:
@@ -105,23 +110,27 @@ class _Rule:
         if "ratio" in entry and (costs or entry.get("tiers")):
             wrong = (costs or ["tiers"])[0]
             self._fault("wrong-value", f"a rule is in ratios or in dollars: `ratio` excludes `{wrong}`", wrong)
-        ratio = entry.get("ratio")
-        ways = [key for key in ("model", "price", "expression") if key in ratio] if isinstance(ratio, dict) else []
-        if isinstance(ratio, dict) and len(ways) != 1:
+        if isinstance(entry.get("ratio"), dict):
+            self._check_ratio(entry["ratio"])
+        if "ratio" not in entry and not costs:
+            expected = f"one of {', '.join(_COSTS)}, ratio"
+            self._fault("missing-key", "the rule has no price; write a price of 0 if it is free", expected=expected)
+        self._check_tokens(entry.get("tokens"))
+
+    def _check_tokens(self, tokens: Any) -> None:
+        if isinstance(tokens, dict) and "input" not in tokens and "output" not in tokens:
+            self._fault("missing-key", "prices of tokens need at least `input` or `output`", "tokens")
+        if self.entry.get("tiers") and not tokens:
+            self._fault("missing-key", "tiers change prices of `tokens`, which the rule does not have", "tiers")
+
+    def _check_ratio(self, ratio: dict[str, Any]) -> None:
+        if len([key for key in ("model", "price", "expression") if key in ratio]) != 1:
             self._fault("wrong-value", "`ratio` takes exactly one of model, price and expression", "ratio")
-        elif isinstance(ratio, dict) and isinstance(ratio.get("expression"), str):
+        elif isinstance(ratio.get("expression"), str):
             try:
                 compiled(ratio["expression"])
             except ExpressionError as ex:
                 self._fault("bad-expression", str(ex), "ratio", "expression")
-        if "ratio" not in entry and not costs:
-            expected = f"one of {', '.join(_COSTS)}, ratio"
-            self._fault("missing-key", "the rule has no price; write a price of 0 if it is free", expected=expected)
-        tokens = entry.get("tokens")
-        if isinstance(tokens, dict) and "input" not in tokens and "output" not in tokens:
-            self._fault("missing-key", "prices of tokens need at least `input` or `output`", "tokens")
-        if entry.get("tiers") and not tokens:
-            self._fault("missing-key", "tiers change prices of `tokens`, which the rule does not have", "tiers")
 
     def _adjustment(self, change: dict[str, Any], index: int) -> None:
         for key in ("from", "until"):
@@ -154,13 +163,13 @@ def _check_twice(
     definition: Definition,
     rule: dict[str, Any],
     path: Path,
-    taken: dict[tuple[int, str], list[tuple[dict[str, Any], str]]],
+    by_model: dict[tuple[int, str], list[tuple[dict[str, Any], str]]],
     faults: list[Fault],
 ) -> None:
     """A model has one rule at a time in a layer."""
     names = rule.get("names")
     for index, name in enumerate(names if isinstance(names, list) else ()):
-        others = taken.setdefault((definition.layer, str(name)), [])
+        others = by_model.setdefault((definition.layer, str(name)), [])
         for other, place in others:
             if _meet(rule, other):
                 message = f"the model {name!r} has another price for the same time, at {place}"
@@ -199,18 +208,20 @@ def _converted(rule: dict[str, Any], rate: Decimal | None) -> dict[str, Any]:
     """Amounts of money in dollars."""
     if rate is None:
         return rule
-    made = dict(rule)
+    in_dollars = dict(rule)
     for key in ("tokens", "call", "second", "characters", "tools"):
-        if key in made:
-            made[key] = _divided(made[key], rate)
-    made["pictures"] = [{**row, "price": _divided(row.get("price"), rate)} for row in _maps(made.get("pictures"))]
+        if key in in_dollars:
+            in_dollars[key] = _divided(in_dollars[key], rate)
+    in_dollars["pictures"] = [
+        {**row, "price": _divided(row.get("price"), rate)} for row in _maps(in_dollars.get("pictures"))
+    ]
     for key in ("tiers", "adjust"):
         changed = [
             {**item, "tokens": _divided(item["tokens"], rate)} if "tokens" in item else item
-            for item in _maps(made.get(key))
+            for item in _maps(in_dollars.get(key))
         ]
-        made[key] = changed
-    return made
+        in_dollars[key] = changed
+    return in_dollars
 
 
 def _divided(value: Any, rate: Decimal) -> Any:

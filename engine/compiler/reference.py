@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from engine import filters
+from engine.compiler.analyses.growth import COPIES
 from engine.compiler.directives import DIRECTIVES
 from engine.compiler.directives.record import Example
-from engine.compiler.frame import LEVELS, LOOPS
-from engine.compiler.growth import COPIES
-from engine.compiler.schema import schema_of
-from engine.compiler.sets import KINDS
-from engine.filters.operations import DEPTH, PUT, STEPS
+from engine.compiler.documents.schema import schema_of
+from engine.compiler.documents.sets import KINDS
+from engine.compiler.expressions.frame import LEVELS, LOOPS
+from engine.filters.operations import DEPTH, MORE, PUT, STEPS
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 _HEAD = (
@@ -30,7 +30,7 @@ _DEPTH = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FieldRow:
     """A field of a kind of document."""
 
     path: str
@@ -40,13 +40,13 @@ class Row:
     variables: tuple[str, ...] = ()
 
 
-def rows(kind: str) -> list[Row]:
+def rows(kind: str) -> list[FieldRow]:
     """Every field of a kind, in the order of its schema."""
     root = schema_of(kind)
     return list(_rows(root, root["properties"]["spec"], "spec", ()))
 
 
-def _rows(root: dict[str, Any], schema: dict[str, Any], path: str, variables: tuple[str, ...]) -> Iterator[Row]:
+def _rows(root: dict[str, Any], schema: dict[str, Any], path: str, variables: tuple[str, ...]) -> Iterator[FieldRow]:
     if path.count(".") + path.count("[") > _DEPTH:
         return
     required = set(schema.get("required", ()))
@@ -59,15 +59,15 @@ def _rows(root: dict[str, Any], schema: dict[str, Any], path: str, variables: tu
     if isinstance(items, dict) and len(items) > 1:
         inner.append((f"{path}[]", items, False))
     for name, value, needed in inner:
-        seen = tuple(value.get("x-variables", variables))
+        visible = tuple(value.get("x-variables", variables))
         kind, whole = _expanded(root, value)
         compiled = kind in ("tree", "expression")
         # An item that its list's words describe needs no row of its own.
         if whole.get("description") or not name.endswith(("[]", ".<name>")):
             words = whole.get("description", "")
-            yield Row(name, kind or _type(whole), needed, words, seen if compiled else ())
+            yield FieldRow(name, kind or _type(whole), needed, words, visible if compiled else ())
         if not compiled:
-            yield from _rows(root, whole, name, seen)
+            yield from _rows(root, whole, name, visible)
 
 
 def _expanded(root: dict[str, Any], schema: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
@@ -156,9 +156,9 @@ def directives_page() -> str:
 
 def _worked(example: Example) -> str:
     """A tree and what it gives."""
-    told = f"with the fragments `{example.fragments}`, " if example.fragments else ""
-    given = "" if example.body is None else f"for the body `{_shown(example.body)}` "
-    return f"```yaml\n{example.tree}\n```\n\n{told}{given}gives `{_shown(example.gives)}`\n"
+    with_fragments = f"with the fragments `{example.fragments}`, " if example.fragments else ""
+    for_body = "" if example.body is None else f"for the body `{_shown(example.body)}` "
+    return f"```yaml\n{example.tree}\n```\n\n{with_fragments}{for_body}gives `{_shown(example.gives)}`\n"
 
 
 _BOUNDS = f"""## Bounds
@@ -166,8 +166,9 @@ _BOUNDS = f"""## Bounds
 What a mapping takes and gives is bounded. Trees nest {LEVELS} levels deep and loops {LOOPS}. What a mapping gives
 may hold at most {COPIES:,} copies of what it is given and values of its own: names (`$let`) and arguments (`$with`)
 that hold each other too many times over are a fault. What goes by the data is counted as it runs: a mapping has
-{STEPS:,} steps for its inner loops, its fragments, and what either puts in time and again (a step is {1 << PUT}
-characters of it); fragments use each other {DEPTH} levels deep.
+{STEPS:,} steps, and one more for each {1 << MORE} characters of what it is given, for its inner loops, its
+fragments, and what either puts in time and again (a step is {1 << PUT} characters of it); fragments use each other
+{DEPTH} levels deep.
 """
 
 

@@ -7,15 +7,15 @@ fields of a test mean; the mapping, the way through the hub and the comparison a
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from engine.compiler import Result
 from engine.compiler.comparison import difference
 from engine.compiler.diagnostics import Fault, Place, nearest, path_text
-from engine.compiler.sets import Definition
-from engine.compiler.translation import Message, assemble, translate
+from engine.compiler.documents.sets import Definition
+from engine.compiler.translation import WireMessage, assemble, translate
 from engine.errors import GatewrightError
 from engine.hub import usage
 from engine.program import Format, Program
@@ -25,7 +25,7 @@ Report = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TestOutcome:
     """One test. ``difference`` says what was expected and what came, and where; it is empty if the test passed."""
 
     document: str
@@ -46,7 +46,7 @@ class Outcome:
         }
 
 
-class TestError(Exception):
+class TestError(GatewrightError):
     """A test that can't be run as it is written."""
 
     __test__ = False
@@ -56,10 +56,10 @@ def run(
     result: Result,
     wanted: Callable[[Definition], bool] | None = None,
     words: str | None = None,
-) -> list[Outcome]:
+) -> list[TestOutcome]:
     """Every test of the documents that are wanted (all if left out), or those with these words in their title."""
     program = result.program()
-    outcomes: list[Outcome] = []
+    outcomes: list[TestOutcome] = []
     for definition in result.documents:
         if definition.abstract or (wanted is not None and not wanted(definition)):
             continue
@@ -69,22 +69,43 @@ def run(
 
 def faults(result: Result) -> list[Fault]:
     """The tests that fail, as faults of the set: a release whose tests fail can't be activated."""
+    return failed(run(result))
+
+
+def failed(outcomes: Iterable[TestOutcome]) -> list[Fault]:
+    """Those that failed, as faults."""
     return [
         Fault("test-failed", f"the test {item.name!r} fails:\n{item.difference}", item.place, document=item.document)
-        for item in run(result)
+        for item in outcomes
         if not item.ok
     ]
 
 
-def _document(definition: Definition, result: Result, program: Program, words: str) -> Iterator[Outcome]:
+def outputs(samples: Result, by: Result) -> dict[tuple[str, str], Any]:
+    """What the tests of one set give when they are run by another, by document and test; errors as their text.
+
+    Documents that the other set has not are left out.
+    """
+    program = by.program()
+    values: dict[tuple[str, str], Any] = {}
+    for definition in samples.documents:
+        there = by.documents.get(definition.kind, definition.name)
+        if definition.abstract or there is None or there.abstract:
+            continue
+        for test in definition.chain[0].data.get("tests") or ():
+            values[definition.title, test["name"]] = _Runner(there, by, program, test).output()
+    return values
+
+
+def _document(definition: Definition, result: Result, program: Program, words: str) -> Iterator[TestOutcome]:
     own = definition.chain[0]
     for index, test in enumerate(own.data.get("tests") or ()):
         if words not in f"{definition.title} {test['name']}":
             continue
         place = own.where(("tests", index))
         runner = _Runner(definition, result, program, test)
-        found = runner.outcome()
-        yield Outcome(definition.title, test["name"], found is None, found or "", place)
+        failure = runner.outcome()
+        yield TestOutcome(definition.title, test["name"], failure is None, failure or "", place)
 
 
 class _Runner:
@@ -114,15 +135,22 @@ class _Runner:
             return f"expected an error with {wanted!r}, but there was a result"
         return self._compare(value)
 
+    def output(self) -> Any:
+        """What comes, whatever was expected."""
+        try:
+            return self._value()
+        except Exception as error:  # a mapping that makes the engine fail is an output as well
+            return f"{type(error).__name__}: {error}"
+
     def _compare(self, value: Any) -> str | None:
         if "expect" in self.test:
-            found = difference(self.test["expect"], value)
-            if found:
-                return found
+            failure = difference(self.test["expect"], value)
+            if failure:
+                return failure
         if "expectPart" in self.test:
-            found = difference(self.test["expectPart"], value, partly=True)
-            if found:
-                return found
+            failure = difference(self.test["expectPart"], value, partly=True)
+            if failure:
+                return failure
         paths = [path for path, _ in self.report]
         missing = [path for path in self.test.get("expectReport", ()) if path not in paths]
         if missing:
@@ -149,22 +177,30 @@ class _Runner:
 
     def _mapping(self, name: str) -> Any:
         compiled = self.result.linked.compiled[self.definition.title]
-        known = {path_text(path[1:]): item for path, item in compiled.items()}
-        item = known.get(name)
+        mappings = {path_text(path[1:]): item for path, item in compiled.items()}
+        item = mappings.get(name)
         if item is None:
-            near = nearest(name, known)
+            near = nearest(name, mappings)
             raise TestError(
                 f"there is no mapping {name!r} in this document" + (f"; did you mean {near}?" if near else "")
             )
-        given = self.test.get("input", {})
-        given = given if isinstance(given, dict) else {}
-        strange = sorted(set(given) - set(item.variables))
+        inputs = self.test.get("input", {})
+        inputs = inputs if isinstance(inputs, dict) else {}
+        strange = sorted(set(inputs) - set(item.variables))
         if strange:
             takes = ", ".join(item.variables)
             raise TestError(f"{name} has no variable {', '.join(strange)}; it takes {takes}")
-        values = {"request": self.test.get("request"), "ctx": self.test.get("ctx", {})} | given
+        values = {"request": self.test.get("request"), "ctx": self.test.get("ctx", {})} | inputs
+        values["ctx"] = self._described(values["ctx"])
+        values.setdefault("traits", self.program.models.traits(str(values.get("model") or "")))
         arguments = [values.get(variable) for variable in item.variables]
         return self.program.functions[item.name](self.report, *arguments)
+
+    def _described(self, ctx: Any) -> Any:
+        """``ctx`` with the traits of its model, as calls have it."""
+        return (
+            {"traits": self.program.models.traits(str(ctx.get("model") or "")), **ctx} if isinstance(ctx, dict) else ctx
+        )
 
     def _translated(self, how: dict[str, Any]) -> Any:
         what = how.get("what", "request")
@@ -172,9 +208,9 @@ class _Runner:
         self.report = done.report
         return done.result
 
-    def _message(self) -> Message:
+    def _message(self) -> WireMessage:
         test = self.test
-        return Message(test.get("input"), request=test.get("request", {}), ctx=test.get("ctx", {}))
+        return WireMessage(test.get("input"), request=test.get("request", {}), ctx=test.get("ctx", {}))
 
     def _streamed(self) -> Any:
         done = assemble(self.program, self.definition.name, self._message())
@@ -184,20 +220,21 @@ class _Runner:
     def _usage(self) -> Any:
         rules = self.program.formats[self.definition.name].usage
         body = self.test.get("input")
-        counts = rules.at([], body, str((self.test.get("ctx") or {}).get("model") or "")) if rules.at else None
+        model, header = str((self.test.get("ctx") or {}).get("model") or ""), self.test.get("header") or {}
+        counts = rules.at([], body, model, header) if rules.at else None
         return usage.normalise(counts, rules.counts, None)
 
     def _error(self) -> Any:
-        given = self.test.get("input", {})
-        status, header, body = given.get("status", 200), given.get("header", {}), given.get("body")
+        answer = self.test.get("input", {})
+        status, header, body = answer.get("status", 200), answer.get("header", {}), answer.get("body")
         spoken = self._spoken()
         maps, decode = [spoken.error.rules], spoken.error.decode
         if self.definition.kind == "Provider":
             provider = self.program.providers[self.definition.name]
             maps.insert(0, provider.error_rules)
             decode = provider.error_body or decode
-        found = refused(maps, decode, status, header, body)
-        return {"meaning": None} if found is None else {key: found[0][key] for key in found[0] if key != "status"}
+        verdict = refused(maps, decode, status, header, body)
+        return {"meaning": None} if verdict is None else {key: verdict[0][key] for key in verdict[0] if key != "status"}
 
     def _spoken(self) -> Format:
         """The format itself; of a provider, the first that it speaks."""
@@ -205,16 +242,16 @@ class _Runner:
             return self.program.formats[next(iter(self.program.providers[self.definition.name].formats))]
         return self.program.formats[self.definition.name]
 
-    def _alias(self, asked: str) -> Any:
+    def _alias(self, model: str) -> Any:
         alias = next(item for item in self.program.aliases if item.name == self.definition.name)
-        groups = alias.match(asked)
+        groups = alias.match(model)
         if groups is None:
             return {"matches": False}
-        found: dict[str, Any] = {"model": alias.model(groups)}
+        outcome: dict[str, Any] = {"model": alias.model(groups)}
         hub = alias.hub(self.report, groups, self.test.get("request", {}))
         if hub is not None:
-            found["hub"] = hub
-        given = self.test.get("input")
-        if isinstance(given, dict):
-            found["wire"] = {name: alias.patch(self.report, name, groups, body) for name, body in given.items()}
-        return found
+            outcome["hub"] = hub
+        bodies = self.test.get("input")
+        if isinstance(bodies, dict):
+            outcome["wire"] = {name: alias.patch(self.report, name, groups, body) for name, body in bodies.items()}
+        return outcome

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import CallError, MappingError, Refusal
-from engine.hub import assembler, given, replay, shape, usage
+from engine.hub import shape, usage, validate_decoded
 from engine.hub.fold import fold_keys
-from engine.program import Format, Program, Stream
+from engine.hub.stream import assembler, replay
+from engine.program import Format, Models, Program, Stream
 from engine.program.origins import Origins, own_path, path_text, trace
 from engine.program.refused import body_of, for_caller, refused, status_of
 
@@ -28,6 +29,8 @@ class Translation:
 
     steps: list[tuple[str, Any]] = field(default_factory=list)
     report: Report = field(default_factory=list)
+    models: Models = field(default_factory=Models)
+    """What is known of models."""
 
     @property
     def result(self) -> Any:
@@ -41,7 +44,7 @@ class Translation:
 
 
 @dataclass(slots=True)
-class Message:
+class WireMessage:
     """A wire message and what goes with it."""
 
     wire: Any
@@ -55,9 +58,9 @@ class Message:
     """Of an answer."""
 
 
-def translate(program: Program, source: str, target: str, what: str, message: Message) -> Translation:
+def translate(program: Program, source: str, target: str, what: str, message: WireMessage) -> Translation:
     """Carry a message from one format to another."""
-    out = Translation()
+    out = Translation(models=program.models)
     here, there = program.formats[source], program.formats[target]
     out.step(f"{source} {what}", message.wire)
     if what == "request":
@@ -69,7 +72,7 @@ def translate(program: Program, source: str, target: str, what: str, message: Me
     return out
 
 
-def context(here: Format, there: Format, message: Message, *, answer: bool) -> dict[str, Any]:
+def context(here: Format, there: Format, message: WireMessage, models: Models, *, answer: bool) -> dict[str, Any]:
     """ctx as the relay would give it; for an answer the caller speaks the target format."""
     caller, provider = (there, here) if answer else (here, there)
     model = message.request.get("model") if answer else _model(message)
@@ -82,16 +85,17 @@ def context(here: Format, there: Format, message: Message, *, answer: bool) -> d
         "target": provider.name,
         "provider": "test",
     }
-    return {**base, **message.ctx}
+    ctx = {**base, **message.ctx}
+    return {"traits": models.traits(str(ctx["model"] or "")), **ctx}
 
 
-def _model(message: Message) -> Any:
+def _model(message: WireMessage) -> Any:
     body = message.wire if isinstance(message.wire, dict) else {}
     return body.get("model") or message.path.get("model")
 
 
-def _request(out: Translation, here: Format, there: Format, message: Message) -> None:
-    ctx = context(here, there, message, answer=False)
+def _request(out: Translation, here: Format, there: Format, message: WireMessage) -> None:
+    ctx = context(here, there, message, out.models, answer=False)
     if here.decode_request is None or there.encode_request is None:
         raise CallError("bad_request", f"{here.name} has no request.decode, or {there.name} no request.encode")
     body = fold_keys(message.wire, here.keys) if here.keys else message.wire
@@ -130,60 +134,60 @@ def _leftovers(out: Translation, here: Format, body: Any) -> None:
     for key in body if isinstance(body, dict) else ():
         if body[key] is None or key in here.request_reads:
             continue
-        if key not in here.droppable:
+        if key in here.meant:
             raise CallError("bad_request", f"{key}: another format can't carry it", param=key)
         out.report.append((key, "dropped: another format can't carry it"))
 
 
-def _response(out: Translation, here: Format, there: Format, message: Message) -> None:
+def _response(out: Translation, here: Format, there: Format, message: WireMessage) -> None:
 
-    ctx = context(here, there, message, answer=True)
+    ctx = context(here, there, message, out.models, answer=True)
     if here.decode_response is None or there.encode_response is None:
         raise CallError("bad_request", f"{here.name} has no response.decode, or {there.name} no response.encode")
     body = fold_keys(message.wire, here.keys) if here.keys else message.wire
     failed = refused([here.error.rules], here.error.decode, message.status, message.header, message.wire)
     if failed is not None:
-        _refusal(out, there, failed[0], ctx)
+        _refusal(out, here, there, failed[0], ctx)
         return
-    hub = given.answer(here.decode_response(out.report, body, message.header, message.request, ctx))
-    counts = here.usage.at([], body, "") if here.usage.at else None
+    hub = validate_decoded.answer(here.decode_response(out.report, body, message.header, message.request, ctx))
+    counts = here.usage.at([], body, "", message.header) if here.usage.at else None
     if counts:
         hub["usage"] = usage.normalise(counts, here.usage.counts, None)
     out.step("hub response", hub)
     prepared = replay.prepare(hub, there.stream, native=_native(there), report=out.report)
-    untold = here.fields.untold(there.name, there.passthrough_as, there.says)
-    untold.look(body)
-    out.report += untold.lines()
+    losses = here.fields.loss_finder(there.name, there.passthrough_as, there.says)
+    losses.look(body)
+    out.report += losses.lines()
     settled = out.step("settled hub response", prepared)
     out.step(f"{there.name} response", there.encode_response(out.report, settled, message.request, ctx))
 
 
-def _refusal(out: Translation, there: Format, error: dict[str, Any], ctx: dict[str, Any]) -> None:
+def _refusal(out: Translation, here: Format, there: Format, error: dict[str, Any], ctx: dict[str, Any]) -> None:
     """What the caller is told of an answer that is an error."""
     out.step("hub error", error)
-    error = for_caller(error)
+    error = for_caller(error, here, there)
     out.step(f"{there.name} error, status {status_of(there.error, error)}", body_of(there.error, error, ctx))
 
 
-def assemble(program: Program, source: str, message: Message) -> Translation:
+def assemble(program: Program, source: str, message: WireMessage) -> Translation:
     """A stream as far as the hub: the answer that its events come to."""
-    out = Translation()
+    out = Translation(models=program.models)
     here = program.formats[source]
     _decoded(out, here, here, None, message)
     return out
 
 
-def _stream(out: Translation, here: Format, there: Format, message: Message) -> None:
+def _stream(out: Translation, here: Format, there: Format, message: WireMessage) -> None:
     if there.stream is None:
         raise CallError("bad_request", f"{there.name} has no stream")
     out.step(f"{there.name} stream", _decoded(out, here, there, there.stream, message))
 
 
-def _decoded(out: Translation, here: Format, there: Format, target: Stream | None, message: Message) -> list[Any]:
+def _decoded(out: Translation, here: Format, there: Format, target: Stream | None, message: WireMessage) -> list[Any]:
     """The steps as far as the hub; gives the target's wire events."""
     if here.stream is None or here.stream.decode is None:
         raise CallError("bad_request", f"{here.name} has no stream.decode")
-    ctx = context(here, there, message, answer=True)
+    ctx = context(here, there, message, out.models, answer=True)
     line = assembler.Assembler(
         here.stream,
         target,
@@ -191,9 +195,9 @@ def _decoded(out: Translation, here: Format, there: Format, target: Stream | Non
         native=_native(there),
         make_id=lambda: "gen-test",
     )
-    untold = None
+    losses = None
     if target is not None:
-        untold = here.stream.fields.untold(there.name, there.passthrough_as, target.says)
+        losses = here.stream.fields.loss_finder(there.name, there.passthrough_as, target.says)
     hub_events: list[Any] = []
     wire: list[Any] = []
     for name, data in map(_event, message.wire if isinstance(message.wire, list) else [message.wire]):
@@ -202,15 +206,15 @@ def _decoded(out: Translation, here: Format, there: Format, target: Stream | Non
         else:
             folded = fold_keys(data, here.keys) if here.keys else data
             events = here.stream.decode(out.report, name, folded, message.header, message.request, ctx) or []
-            why = given.not_events(events)
+            why = validate_decoded.not_events(events)
             if why is not None:
                 raise MappingError("event", why)
-            if untold is not None:
-                untold.look(folded)
+            if losses is not None:
+                losses.look(folded)
         hub_events += events
         _encode(wire, line.feed(events), target, line, message, ctx, out.report)
     _encode(wire, line.close(), target, line, message, ctx, out.report)
-    out.report += line.report + (untold.lines() if untold is not None else [])
+    out.report += line.report + (losses.lines() if losses is not None else [])
     out.step("hub events", hub_events)
     out.step("hub message", line.message)
     return wire
@@ -228,7 +232,7 @@ def _encode(
     emitted: Any,
     target: Stream | None,
     line: assembler.Assembler,
-    message: Message,
+    message: WireMessage,
     ctx: dict[str, Any],
     report: Report,
 ) -> None:

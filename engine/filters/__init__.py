@@ -8,16 +8,33 @@ from __future__ import annotations
 from typing import Any, Final
 
 from engine import errors
-from engine.filters import encoding, lists, maps, numbers, operations, patterns, questions, special, text
+from engine.filters import (
+    encoding,
+    escaping,
+    failures,
+    lists,
+    maps,
+    numbers,
+    operations,
+    patterns,
+    questions,
+    signatures,
+    special,
+    text,
+)
 from engine.filters.operations import NULL
-from engine.filters.record import Filter, Question
+from engine.filters.record import Filter, HandsOn, Literal, Question, QuestionForm
 
 FILTERS: Final[dict[str, Filter]] = {
-    item.name: item for family in (text, numbers, lists, maps, encoding, special) for item in family.FILTERS
+    item.name: item
+    for family in (text, numbers, lists, maps, encoding, escaping, signatures, patterns, special)
+    for item in family.FILTERS
 }
-TESTS: Final[dict[str, Question]] = {item.name: item for family in (questions, special) for item in family.TESTS}
+TESTS: Final[dict[str, Question]] = {
+    item.name: item for family in (questions, patterns, special) for item in family.TESTS
+}
 
-__all__ = ["FILTERS", "NULL", "TESTS", "Filter", "Question", "namespace"]
+__all__ = ["FILTERS", "NULL", "TESTS", "Filter", "HandsOn", "Literal", "Question", "QuestionForm", "namespace"]
 
 _BUILTINS: Final = {
     "type": type,
@@ -32,33 +49,17 @@ _BUILTINS: Final = {
 }
 
 
-def _object(value: Any, report: list[tuple[str, str]]) -> dict[str, Any]:
-    """JSON text as a map, for `fromjson_object`."""
-    found = encoding.parse(value)
-    if type(found) is dict:
-        return found
-    if value != "":
-        report.append(("arguments", "are not a JSON object; sent as {}"))
-    return {}
-
-
 def namespace() -> dict[str, Any]:
     """A fresh set of globals for a generated module: operations, filters, tests, and the few builtins it needs.
 
     There is no ``__import__`` and no other builtin, should the compiler ever let a name through.
     """
-    names: dict[str, Any] = {"__builtins__": dict(_BUILTINS), "NULL": NULL, "NUMBERS": operations.NUMBERS}
+    names: dict[str, Any] = {"__builtins__": dict(_BUILTINS), "NULL": NULL}
     names |= {f"o_{name}": getattr(operations, name) for name in OPERATIONS}
+    names["o_located"] = failures.located
     names |= {f"f_{name}": item.function for name, item in FILTERS.items()}
     names |= {f"q_{name}": item.function for name, item in TESTS.items()}
-    names |= {
-        "o_pattern": patterns.pattern,
-        "o_matches": patterns.matches,
-        "o_replaced": patterns.replaced,
-        "o_captured": patterns.captured,
-        "o_object": _object,
-        "Refusal": errors.Refusal,
-    }
+    names |= {"o_pattern": patterns.pattern, "Refusal": errors.Refusal}
     return names
 
 
@@ -78,5 +79,5 @@ OPERATIONS: Final = (
         "holds",
         "compare",
     ),
-    *("case_of", "lookup", "as_text", "too_deep", "spent", "work", "located"),
+    *("case_of", "as_text", "too_deep", "spent", "work"),
 )

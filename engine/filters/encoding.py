@@ -32,6 +32,15 @@ def parse(text: Any) -> Any:
         return None
 
 
+def _object(value: Any, report: list[tuple[str, str]]) -> dict[str, Any]:
+    result = parse(value)
+    if type(result) is dict:
+        return result
+    if value != "":
+        report.append(("arguments", "are not a JSON object; sent as {}"))
+    return {}
+
+
 def _tojson(value: Any) -> str:
     return compact(value)
 
@@ -62,12 +71,12 @@ def _b64standard(value: Any) -> str | None:
     lacking = -len(value) % 4
     if not lacking and "-" not in value and "_" not in value:
         return value
-    made = value.replace("-", "+").replace("_", "/") + "=" * lacking
+    standard = value.replace("-", "+").replace("_", "/") + "=" * lacking
     try:
-        base64.b64decode(made, validate=True)
+        base64.b64decode(standard, validate=True)
     except (binascii.Error, ValueError):
         return value
-    return made
+    return standard
 
 
 def _data_url(value: Any, mime: Any = None) -> str | None:
@@ -132,6 +141,9 @@ FILTERS = (
         "compact JSON; letters beyond ASCII as they are",
         (("{'a': [1, 'é']} | tojson", '{"a":[1,"é"]}'),),
         cost=8,
+        longer=2,
+        never_nothing=True,
+        elsewhere=("to_json",),
     ),
     Filter(
         "fromjson",
@@ -141,6 +153,19 @@ FILTERS = (
         "JSON text as data; nothing if it is not JSON",
         (("'[1]' | fromjson", [1]), ("'{' | fromjson", None), ("'NaN' | fromjson", None)),
         cost=4,
+        elsewhere=("from_json",),
+    ),
+    Filter(
+        "fromjson_object",
+        _object,
+        "text",
+        "map",
+        "JSON text as a map; anything else is {} with a line in the loss report (empty text is just {})",
+        (("'{\"a\": 1}' | fromjson_object", {"a": 1}), ("'[1]' | fromjson_object", {}), ("'' | fromjson_object", {})),
+        cost=4,
+        never_nothing=True,
+        reports=True,
+        elsewhere=("tojson_object",),
     ),
     Filter(
         "b64encode",
@@ -149,6 +174,7 @@ FILTERS = (
         "text",
         "the text's UTF-8 bytes in base64",
         (("'hé' | b64encode", "aMOp"),),
+        longer=2,
     ),
     Filter(
         "b64decode",
@@ -188,6 +214,7 @@ FILTERS = (
         "is it a data URL",
         (("'data:image/png;base64,QQ==' | is_data_url", True), ("'https://a' | is_data_url", False)),
         cost=0,
+        never_nothing=True,
     ),
     Filter(
         "parse_data_url",
@@ -219,5 +246,6 @@ FILTERS = (
         (("'a' | hash_id('call_') | length", 29), ("1 | hash_id == 1 | hash_id", True)),
         ("prefix?",),
         cost=2,
+        never_nothing=True,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.filters.operations import GROWTH, compact, fail, nonempty
-from engine.filters.record import Filter
+from engine.filters.record import Filter, HandsOn
 from engine.filters.text import joined
 
 
@@ -66,10 +66,16 @@ def _notkinds(value: Any, *kinds: Any) -> Any:
     return [item for item in value if type(item) is dict and item.get("type") not in kinds]
 
 
+def _numbered(value: Any) -> Any:
+    if type(value) is not list:
+        return None
+    return [{"index": index, "value": item} for index, item in enumerate(value)]
+
+
 def _pluck(value: Any, key: Any) -> Any:
     if type(value) is not list or type(key) is not str:
         return None
-    return [found for item in _maps(value) if (found := item.get(key)) is not None]
+    return [member for item in _maps(value) if (member := item.get(key)) is not None]
 
 
 def _unique(value: Any) -> Any:
@@ -153,6 +159,8 @@ FILTERS = (
         "how many characters, items or members",
         (("'abc' | length", 3), ("[] | length", 0), ("5 | length", None)),
         cost=0,
+        only_counts=True,
+        elsewhere=("count", "len"),
     ),
     Filter(
         "first",
@@ -162,6 +170,8 @@ FILTERS = (
         "the first item",
         (("[1, 2] | first", 1), ("[] | first", None)),
         cost=0,
+        hands_on=HandsOn.ITEMS,
+        takes_one=True,
     ),
     Filter(
         "last",
@@ -171,6 +181,8 @@ FILTERS = (
         "the last item",
         (("[1, 2] | last", 2), ("'' | last", None)),
         cost=0,
+        hands_on=HandsOn.ITEMS,
+        takes_one=True,
     ),
     Filter(
         "slice",
@@ -180,6 +192,7 @@ FILTERS = (
         "the items from one position up to another",
         (("[1, 2, 3] | slice(1)", [2, 3]), ("'abc' | slice(0, 2)", "ab")),
         ("start", "stop?"),
+        hands_on=HandsOn.ITEMS,
     ),
     Filter(
         "find",
@@ -189,6 +202,8 @@ FILTERS = (
         "the first map that has this value under the key",
         (("[{'a': 1}, {'a': 2, 'b': 3}] | find('a', 2)", {"a": 2, "b": 3}), ("[] | find('a', 1)", None)),
         ("key", "value"),
+        hands_on=HandsOn.ITEMS,
+        by_key=True,
     ),
     Filter(
         "where",
@@ -198,6 +213,9 @@ FILTERS = (
         "the maps that have this value under the key",
         (("[{'a': 1}, {'a': 2}] | where('a', 2)", [{"a": 2}]),),
         ("key", "value"),
+        hands_on=HandsOn.ITEMS,
+        by_key=True,
+        elsewhere=("select", "selectattr"),
     ),
     Filter(
         "where_in",
@@ -207,6 +225,8 @@ FILTERS = (
         "the maps whose value under the key is one of the list",
         (("[{'a': 1}, {'a': 2}] | where_in('a', [2, 3])", [{"a": 2}]),),
         ("key", "values"),
+        hands_on=HandsOn.ITEMS,
+        by_key=True,
     ),
     Filter(
         "reject",
@@ -216,6 +236,9 @@ FILTERS = (
         "the maps that do not have this value under the key",
         (("[{'a': 1}, {'a': 2}] | reject('a', 2)", [{"a": 1}]),),
         ("key", "value"),
+        hands_on=HandsOn.ITEMS,
+        by_key=True,
+        elsewhere=("rejectattr",),
     ),
     Filter(
         "kinds",
@@ -225,6 +248,7 @@ FILTERS = (
         "the parts of these types",
         (("[{'type': 'text'}, {'type': 'image'}] | kinds('text', 'file')", [{"type": "text"}]),),
         ("types*",),
+        hands_on=HandsOn.ITEMS,
     ),
     Filter(
         "notkinds",
@@ -234,6 +258,7 @@ FILTERS = (
         "the parts of all other types",
         (("[{'type': 'text'}, {'type': 'image'}] | notkinds('text')", [{"type": "image"}]),),
         ("types*",),
+        hands_on=HandsOn.ITEMS,
     ),
     Filter(
         "pluck",
@@ -243,6 +268,8 @@ FILTERS = (
         "what the maps have under the key; those without are left out",
         (("[{'a': 1}, {'b': 2}] | pluck('a')", [1]),),
         ("key",),
+        hands_on=HandsOn.VALUES,
+        elsewhere=("map",),
     ),
     Filter(
         "unique",
@@ -252,6 +279,15 @@ FILTERS = (
         "each item once, where it stood first",
         (("[1, 'a', 1, 'a'] | unique", [1, "a"]),),
         cost=16,
+        hands_on=HandsOn.ITEMS,
+    ),
+    Filter(
+        "numbered",
+        _numbered,
+        "list",
+        "list",
+        "each item as a map of its `index`, from 0, and its `value`",
+        (("['a', 'b'] | numbered", [{"index": 0, "value": "a"}, {"index": 1, "value": "b"}]),),
     ),
     Filter(
         "flatten",
@@ -260,6 +296,7 @@ FILTERS = (
         "list",
         "inner lists opened, one level",
         (("[1, [2, [3]]] | flatten", [1, 2, [3]]),),
+        hands_on=HandsOn.ITEMS,
     ),
     Filter(
         "concat",
@@ -278,6 +315,8 @@ FILTERS = (
         "lists of neighbours that have the same under the key; maps without it stand alone",
         (("[{'a': 1}, {'a': 1}, {'b': 2}] | runs('a')", [[{"a": 1}, {"a": 1}], [{"b": 2}]]),),
         ("key",),
+        hands_on=HandsOn.ITEMS,
+        by_key=True,
     ),
     Filter("reverse", _reverse, "list or text", "any", "back to front", (("[1, 2] | reverse", [2, 1]),)),
     Filter(
@@ -304,6 +343,7 @@ FILTERS = (
         "the value, or nothing if it is an empty text, list or map",
         (("[] | nonempty", None), ("'a' | nonempty", "a"), ("0 | nonempty", 0), ("false | nonempty", False)),
         cost=0,
+        hands_on=HandsOn.WHOLE,
     ),
     Filter(
         "text",
@@ -317,5 +357,6 @@ FILTERS = (
             ("'a' | text", "a"),
         ),
         ("separator?",),
+        reads="text",
     ),
 )

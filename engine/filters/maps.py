@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.filters.record import Filter
+from engine.filters.record import Filter, HandsOn
 
 
 def _keys(value: Any) -> Any:
@@ -75,8 +75,24 @@ def _named(examples: _Examples, name: str) -> _Examples:
     return tuple((expression.replace("{}", name), result) for expression, result in examples)
 
 
+def _texts_under(value: Any, *keys: Any) -> list[str] | None:
+    if type(value) not in (dict, list):
+        return None
+    texts: list[str] = []
+    stack: list[tuple[Any, bool]] = [(value, False)]
+    while stack:
+        here, named = stack.pop()
+        if type(here) is dict:
+            stack.extend((inner, key in keys) for key, inner in reversed(here.items()))
+        elif type(here) is list:
+            stack.extend((inner, named) for inner in reversed(here))
+        elif named and type(here) is str and here:
+            texts.append(here)
+    return texts
+
+
 FILTERS = (
-    Filter("keys", _keys, "map", "list", "its keys", (("{'a': 1} | keys", ["a"]),)),
+    Filter("keys", _keys, "map", "list", "its keys", (("{'a': 1} | keys", ["a"]),), only_counts=True),
     Filter("values", _values, "map", "list", "its values", (("{'a': 1} | values", [1]),)),
     Filter("items", _items, "map", "list", "pairs of key and value", (("{'a': 1} | items", [["a", 1]]),)),
     Filter(
@@ -88,11 +104,42 @@ FILTERS = (
         (("{'a': 1} | has('a')", True), ("{} | has('a')", False)),
         ("key",),
         cost=0,
+        only_asks=True,
+        never_nothing=True,
     ),
-    Filter("without", _without, "map", "map", "without these keys", _named(_WITHOUT, "without"), ("keys*",)),
-    Filter("omit", _without, "map", "map", "the same as `without`", _named(_WITHOUT, "omit"), ("keys*",)),
-    Filter("only", _only, "map", "map", "with no other keys than these", _named(_ONLY, "only"), ("keys*",)),
-    Filter("pick", _only, "map", "map", "the same as `only`", _named(_ONLY, "pick"), ("keys*",)),
+    Filter(
+        "without",
+        _without,
+        "map",
+        "map",
+        "without these keys",
+        _named(_WITHOUT, "without"),
+        ("keys*",),
+        hands_on=HandsOn.REST,
+    ),
+    Filter(
+        "omit",
+        _without,
+        "map",
+        "map",
+        "the same as `without`",
+        _named(_WITHOUT, "omit"),
+        ("keys*",),
+        hands_on=HandsOn.REST,
+    ),
+    Filter(
+        "only",
+        _only,
+        "map",
+        "map",
+        "with no other keys than these",
+        _named(_ONLY, "only"),
+        ("keys*",),
+        hands_on=HandsOn.MEMBERS,
+    ),
+    Filter(
+        "pick", _only, "map", "map", "the same as `only`", _named(_ONLY, "pick"), ("keys*",), hands_on=HandsOn.MEMBERS
+    ),
     Filter(
         "merge",
         _merge,
@@ -101,6 +148,7 @@ FILTERS = (
         "with the members of other maps put in; later ones win",
         (("{'a': 1} | merge({'a': 2, 'b': 3}, none)", {"a": 2, "b": 3}),),
         ("maps*",),
+        elsewhere=("combine",),
     ),
     Filter(
         "sort_keys",
@@ -109,6 +157,20 @@ FILTERS = (
         "map",
         "its members in the order of their keys",
         (("{'b': 1, 'a': 2} | sort_keys | keys", ["a", "b"]),),
+        elsewhere=("dictsort",),
+    ),
+    Filter(
+        "texts_under",
+        _texts_under,
+        "any",
+        "list",
+        "the texts under these keys, at any depth, in order",
+        (
+            ("{'a': {'text': 'x'}, 'b': [{'text': 'y', 'id': 'z'}]} | texts_under('text')", ["x", "y"]),
+            ("'x' | texts_under('text')", None),
+        ),
+        ("keys*",),
+        cost=8,
     ),
     Filter(
         "some",

@@ -50,8 +50,8 @@ def _abs(value: Any) -> Any:
 
 
 def _all_numbers(value: Any, others: tuple[Any, ...]) -> list[Any]:
-    given = [*value, *others] if type(value) is list else [value, *others]
-    return [item for item in given if type(item) in NUMBERS]
+    values = [*value, *others] if type(value) is list else [value, *others]
+    return [item for item in values if type(item) in NUMBERS]
 
 
 def _min(value: Any, *others: Any) -> Any:

@@ -7,11 +7,10 @@ MappingError (its path is filled in by whoever called the generated function) wh
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
-from engine.errors import GatewrightError, MappingError, Refusal
+from engine.errors import MappingError, Refusal
 from engine.turns import give_way
 
 
@@ -33,16 +32,17 @@ GROWTH = 1 << 20
 """How many characters an expression may add to the longest text it is given."""
 LARGEST = 1 << 128
 STEPS = 1_000_000
-"""How many turns of inner loops and uses of fragments one mapping may take."""
+"""How many turns of inner loops and uses of fragments one mapping may take, whatever it is given."""
+MORE = 4
+"""Bits of how many characters of what it is given allow it one step more: each may be written as JSON and put in."""
 SLICE = 1_000
 """After so many of them (3 ms) others that share the thread have their turn."""
+_LOOKED = 1 << 16
+"""Characters and values that are looked at before others have their turn (5 ms)."""
 PUT = 6
 """Bits of how many characters that are put in time and again count for one step."""
 DEPTH = 64
 """How deep fragments may use each other."""
-MODULE = "<gatewright mappings>"
-_LOCAL = re.compile(r"v_(\w+?)(?:_\d+)?").fullmatch
-"""The local of a variable; a later one of the same name has a higher number."""
 
 
 def fail(why: str) -> NoReturn:
@@ -138,25 +138,20 @@ def _numbers(left: Any, right: Any, what: str) -> bool:
     return True
 
 
-def steps_of(value: Any) -> int:
-    """How many steps it counts for to go through a value once: a list by 16 items, a text by 256 characters."""
-    if type(value) is str:
-        return len(value) >> 8
-    return len(value) >> 4 if type(value) is list or type(value) is dict else 0
-
-
 def work(budget: list[int], cost: int, function: Any, value: Any, *arguments: Any) -> Any:
-    """A filter inside a loop or fragment: what it goes through and gives is taken from the mapping's steps."""
+    """A filter inside a loop or fragment: what it goes through and gives is taken from the mapping's steps.
+
+    A step is to go through 16 items of a list or 256 characters of a text, times the filter's ``cost``.
+    """
     result = function(value, *arguments)
-    # PERF: `steps_of`, written out; most values are too small to count at all.
-    steps, given, made = 0, type(value), type(result)
-    if given is str:
+    steps, value_type, result_type = 0, type(value), type(result)
+    if value_type is str:
         steps = len(value) >> 8
-    elif given is list or given is dict:
+    elif value_type is list or value_type is dict:
         steps = len(value) >> 4
-    if made is str:
+    if result_type is str:
         steps += len(result) >> 8
-    elif made is list or made is dict:
+    elif result_type is list or result_type is dict:
         steps += len(result) >> 4
     if steps:
         budget[0] -= steps * cost
@@ -171,7 +166,7 @@ def put(budget: list[int], value: Any) -> Any:
     if kind is str:
         size = len(value)
     elif kind is list or kind is dict:
-        size = _written(value, (budget[0] + budget[1]) << PUT)
+        size = _written([value], (budget[0] + budget[1]) << PUT)
     else:
         return value
     if size >> PUT:
@@ -181,20 +176,20 @@ def put(budget: list[int], value: Any) -> Any:
     return value
 
 
-def _written(value: Any, most: int) -> int:
-    """How long a value is written out, roughly; no more than a little above ``most`` is looked at."""
-    size, waiting = 0, [value]
+def _written(waiting: list[Any], most: int) -> int:
+    """How long values are written out, roughly. Each is taken from the list, until they are a little above ``most``."""
+    size = 0
     while waiting and size <= most + (1 << PUT):
-        one = waiting.pop()
-        kind = type(one)
+        item = waiting.pop()
+        kind = type(item)
         if kind is str:
-            size += len(one)
+            size += len(item)
         elif kind is list:
-            size += len(one)
-            waiting += one
+            size += len(item)
+            waiting += item
         elif kind is dict:
-            size += len(one) + sum(map(len, one))
-            waiting += one.values()
+            size += len(item) + sum(map(len, item))
+            waiting += item.values()
         else:
             size += 1
     return size
@@ -207,7 +202,7 @@ def add(budget: list[int], left: Any, right: Any) -> Any:
     if type(left) is str and type(right) is str:
         return concat(budget, left, right)
     if type(left) is list and type(right) is list:
-        budget[0] -= steps_of(left) + steps_of(right)
+        budget[0] -= (len(left) + len(right)) >> 2  # copying an item costs four times what looking at it does
         if budget[0] < 0:
             spent(budget)
         return left + right if len(left) + len(right) <= GROWTH else fail("the list grows too long")
@@ -321,18 +316,6 @@ def case_of(value: Any) -> str | None:
     return as_text(value) if type(value) in (int, float, bool) else None
 
 
-def lookup(report: list[tuple[str, str]], table: Mapping[str, Any], name: str, value: Any) -> Any:
-    """What a table says for a value: its own entry, the entry ``_``, or nothing and a line in the report."""
-    if value is None:
-        return None
-    key = case_of(value)
-    if key is not None and key in table:
-        return table[key]
-    if "_" not in table:
-        report.append((name, f"has no word for {as_text(value)[:80]!r}"))
-    return table.get("_")
-
-
 def some(items: list[Any]) -> list[Any]:
     """A list written in an expression, without its nothings."""
     return [None if item is NULL else item for item in items if item is not None]
@@ -375,50 +358,32 @@ def too_deep() -> NoReturn:
     raise Refusal("request", f"nested too deep (more than {DEPTH} levels)")
 
 
-def spent(budget: list[int]) -> None:
+def spent(budget: list[Any]) -> None:
     """A slice of a mapping's steps is used up: what is left for it gives the next, and others go on first.
 
-    Raises when it took more steps than any honest request needs. ``budget`` is the slice, and what is left behind it.
+    Raises when it took more steps than any honest request needs. ``budget`` is the slice, what is left behind it, and
+    the mapping's variables, until their size was asked for.
     """
     while budget[0] < 0:
         if not budget[1]:
-            raise MappingError("", f"takes more than {STEPS} steps; the data or the mapping nests too many loops")
+            budget[1] = _allowed(budget)
         share = min(SLICE, budget[1])
         budget[0] += share
         budget[1] -= share
     give_way()
 
 
-def _variables(frame: dict[str, Any]) -> dict[str, Any]:
-    """The variables of a generated function by the names that its mapping gives them."""
-    return {found[1]: value for name, value in frame.items() if (found := _LOCAL(name))}
-
-
-def located(error: Exception) -> Exception:
-    """A failure inside a generated function as a MappingError that names the expression; refusals stay as they are.
-
-    Each expression stands on a line of its own in the generated module, so its text is found by the line number that
-    the traceback holds: naming it costs nothing until something fails.
-    """
-    if isinstance(error, GatewrightError) and not (isinstance(error, MappingError) and not error.path):
-        return error
-    trace, text, place = error.__traceback__, "", ""
-    held: list[dict[str, Any]] = []
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == MODULE:
-            places = trace.tb_frame.f_globals["_places"].get(trace.tb_frame.f_code.co_name, ())
-            if 0 < trace.tb_lineno <= len(places):
-                text, place = places[trace.tb_lineno - 1]
-            held.insert(0, _variables(trace.tb_frame.f_locals))
-        trace = trace.tb_next
-    if isinstance(error, MappingError):
-        why = error.why
-    elif isinstance(error, RecursionError):
-        why = "nests too deeply"
-    else:
-        why = "has a type that can't be used here"
-    result = MappingError(text or place, why)
-    result.held = held
-    if place:
-        result.add_note(f"in {place}")
-    return result
+def _allowed(budget: list[Any]) -> int:
+    """The steps that a mapping may take for the size of what it is given; raises when they were asked for before."""
+    waiting, steps = budget[2:], 0
+    del budget[2:]
+    while waiting:
+        steps += _written(waiting, _LOOKED) >> MORE
+        give_way()
+    if not steps:
+        raise MappingError(
+            "",
+            f"takes more than the {STEPS:,} steps of work, and one for each {1 << MORE} characters, that mapping it may"
+            " take: parts of it go through each other too often; send fewer or shorter parts at once",
+        )
+    return steps

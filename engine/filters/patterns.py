@@ -9,6 +9,7 @@ from typing import Any
 import re2
 
 from engine.filters.operations import GROWTH, fail
+from engine.filters.record import Filter, Literal, Question
 
 MEMORY = 4 << 20
 """Bytes that one compiled pattern may take; ``x{1000}{1000}`` needs more and is refused."""
@@ -95,13 +96,13 @@ def replaced(value: Any, compiled: Pattern, new: Template) -> str | None:
     pieces: list[str] = []
     end = size = 0
     try:
-        for count, found in enumerate(compiled.compiled.finditer(value)):
-            put = "".join(piece if type(piece) is str else found[piece] or "" for piece in new)
+        for count, match in enumerate(compiled.compiled.finditer(value)):
+            put = "".join(piece if type(piece) is str else match[piece] or "" for piece in new)
             size += len(put)
             if count >= PLACES or size > GROWTH + len(value):
                 fail("too much of the text would be replaced")
-            pieces += (value[end : found.start()], put)
-            end = found.end()
+            pieces += (value[end : match.start()], put)
+            end = match.end()
     except UnicodeEncodeError:
         return value
     return "".join(pieces) + value[end:]
@@ -109,7 +110,56 @@ def replaced(value: Any, compiled: Pattern, new: Template) -> str | None:
 
 def captured(value: Any, compiled: Pattern) -> dict[str, str] | None:
     """The named groups of the first place where the pattern fits; nothing if it does not."""
-    found = compiled.first(value) if type(value) is str else None
-    if found is None:
+    match = compiled.first(value) if type(value) is str else None
+    if match is None:
         return None
-    return {name: text for name, text in found.groupdict().items() if text is not None}
+    return {name: text for name, text in match.groupdict().items() if text is not None}
+
+
+_FITS = "does the pattern (RE2, written as a text) fit anywhere"
+
+FILTERS = (
+    Filter(
+        "matches",
+        matches,
+        "text",
+        "boolean",
+        _FITS,
+        (("'abc' | matches('^a.c$')", True), ("1 | matches('1')", False)),
+        ("pattern",),
+        never_nothing=True,
+        literals=(Literal.PATTERN,),
+    ),
+    Filter(
+        "replace_re",
+        replaced,
+        "text",
+        "text",
+        "each place where the pattern fits replaced",
+        (("'a1b22' | replace_re('[0-9]+', '#')", "a#b#"), (r"'ab' | replace_re('(a)(b)', '\\2\\1')", "ba")),
+        ("pattern", "new"),
+        literals=(Literal.PATTERN, Literal.REPLACEMENT),
+    ),
+    Filter(
+        "capture",
+        captured,
+        "text",
+        "map",
+        "the named groups of the first place where the pattern fits",
+        (("'m-high' | capture('-(?P<effort>[a-z]+)$')", {"effort": "high"}), ("'m' | capture('(?P<a>x)')", None)),
+        ("pattern",),
+        literals=(Literal.PATTERN,),
+    ),
+)
+
+TESTS = (
+    Question(
+        "matches",
+        matches,
+        _FITS,
+        (("'abc' is matches('b')", True), ("none is matches('b')", False)),
+        ("pattern",),
+        cost=1,
+        literals=(Literal.PATTERN,),
+    ),
+)

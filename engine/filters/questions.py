@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.filters.encoding import FILTERS as _ENCODING
-from engine.filters.record import Question
+from engine.filters.record import Question, QuestionForm
 from engine.filters.text import FILTERS as _TEXT
 
 _BY_NAME = {item.name: item.function for item in (*_TEXT, *_ENCODING)}
@@ -56,18 +56,102 @@ def _false(value: Any) -> bool:
 
 
 TESTS = (
-    Question("present", _present, "is it something", (("0 is present", True), ("none is present", False))),
-    Question("absent", _absent, "is it nothing", (("none is absent", True), ("'' is absent", False))),
-    Question("string", _string, "is it a text", (("'a' is string", True), ("1 is string", False))),
-    Question("number", _number, "is it a number", (("1.5 is number", True), ("true is number", False))),
-    Question("integer", _integer, "is it a whole number", (("1 is integer", True), ("1.0 is integer", False))),
-    Question("boolean", _boolean, "is it true or false", (("false is boolean", True), ("0 is boolean", False))),
-    Question("list", _list, "is it a list", (("[] is list", True), ("{} is list", False))),
-    Question("map", _map, "is it a map", (("{} is map", True), ("none is map", False))),
-    Question("mapping", _map, "the same as `map`", (("{} is mapping", True), ("[] is mapping", False))),
-    Question("empty", _empty, "is it nothing, or without content", (("[] is empty", True), ("0 is empty", False))),
-    Question("true", _true, "is it exactly true", (("true is true", True), ("1 is true", False))),
-    Question("false", _false, "is it exactly false", (("false is false", True), ("0 is false", False))),
+    Question(
+        "present",
+        _present,
+        "is it something",
+        (("0 is present", True), ("none is present", False)),
+        same_for_texts=True,
+        asks=QuestionForm.PRESENT,
+        elsewhere=("defined",),
+    ),
+    Question(
+        "absent",
+        _absent,
+        "is it nothing",
+        (("none is absent", True), ("'' is absent", False)),
+        same_for_texts=True,
+        asks=QuestionForm.ABSENT,
+        elsewhere=("undefined", "none", "null"),
+    ),
+    Question(
+        "string",
+        _string,
+        "is it a text",
+        (("'a' is string", True), ("1 is string", False)),
+        same_for_texts=True,
+        asks=QuestionForm.TYPE,
+        types=(str,),
+        elsewhere=("text",),
+    ),
+    Question(
+        "number",
+        _number,
+        "is it a number",
+        (("1.5 is number", True), ("true is number", False)),
+        same_for_texts=True,
+        asks=QuestionForm.TYPE,
+        types=(int, float),
+    ),
+    Question(
+        "integer",
+        _integer,
+        "is it a whole number",
+        (("1 is integer", True), ("1.0 is integer", False)),
+        same_for_texts=True,
+        asks=QuestionForm.TYPE,
+        types=(int,),
+    ),
+    Question(
+        "boolean",
+        _boolean,
+        "is it true or false",
+        (("false is boolean", True), ("0 is boolean", False)),
+        same_for_texts=True,
+        asks=QuestionForm.TYPE,
+        types=(bool,),
+        elsewhere=("bool",),
+    ),
+    Question(
+        "list",
+        _list,
+        "is it a list",
+        (("[] is list", True), ("{} is list", False)),
+        same_for_texts=True,
+        asks=QuestionForm.TYPE,
+        types=(list,),
+        elsewhere=("sequence", "iterable", "array"),
+    ),
+    Question(
+        "map",
+        _map,
+        "is it a map",
+        (("{} is map", True), ("none is map", False)),
+        same_for_texts=True,
+        asks=QuestionForm.TYPE,
+        types=(dict,),
+        elsewhere=("dict", "object"),
+    ),
+    Question(
+        "mapping",
+        _map,
+        "the same as `map`",
+        (("{} is mapping", True), ("[] is mapping", False)),
+        same_for_texts=True,
+        asks=QuestionForm.TYPE,
+        types=(dict,),
+    ),
+    Question(
+        "empty",
+        _empty,
+        "is it nothing, or without content",
+        (("[] is empty", True), ("0 is empty", False)),
+        same_for_texts=True,
+    ),
+    Question("true", _true, "is it exactly true", (("true is true", True), ("1 is true", False)), same_for_texts=True),
+    Question(
+        "false", _false, "is it exactly false", (("false is false", True), ("0 is false", False)), same_for_texts=True
+    ),
     Question(
         "startswith",
         _BY_NAME["startswith"],

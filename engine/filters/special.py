@@ -1,82 +1,65 @@
-"""Filters and tests that the compiler writes itself: their arguments are names, patterns or left alone if not needed.
-
-The records stand here for lists, checks and examples; how each becomes code is in engine.compiler.calls.
-"""
+"""Filters and tests for what may not be there, and for what a document lists: defaults, tables, members."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from engine.filters.record import Filter, Question
+from engine.filters.operations import as_text, case_of, contains
+from engine.filters.record import Filter, HandsOn, Literal, Question, QuestionForm
 
 
-def _compiled(*_: Any) -> Any:
-    raise NotImplementedError("written by the compiler")
+def _default(value: Any, other: Any) -> Any:
+    return other if value is None else value
+
+
+def _lookup(value: Any, table: Mapping[str, Any], name: str, report: list[tuple[str, str]]) -> Any:
+    key = case_of(value)
+    if key is not None and key in table:
+        return table[key]
+    if "_" not in table:
+        report.append((name, f"has no word for {as_text(value)[:80]!r}"))
+    return table.get("_")
+
+
+def _in(value: Any, container: Any) -> bool:
+    return contains(value, container)
 
 
 FILTERS = (
     Filter(
         "default",
-        _compiled,
+        _default,
         "any",
         "any",
         "another value in place of nothing or null",
         (("none | default(1)", 1), ("0 | default(1)", 0), ("'' | default('a')", "")),
         ("value",),
+        elsewhere=("d",),
+        alternative=True,
+        hands_on=HandsOn.WHOLE,
     ),
     Filter(
         "lookup",
-        _compiled,
+        _lookup,
         "any",
         "any",
         "what the document's table says; else its entry `_`; else nothing, with a line in the loss report",
         (),
         ("table",),
-    ),
-    Filter(
-        "matches",
-        _compiled,
-        "text",
-        "boolean",
-        "does the pattern (RE2, written as a text) fit anywhere",
-        (("'abc' | matches('^a.c$')", True), ("1 | matches('1')", False)),
-        ("pattern",),
-    ),
-    Filter(
-        "replace_re",
-        _compiled,
-        "text",
-        "text",
-        "each place where the pattern fits replaced",
-        (("'a1b22' | replace_re('[0-9]+', '#')", "a#b#"), (r"'ab' | replace_re('(a)(b)', '\\2\\1')", "ba")),
-        ("pattern", "new"),
-    ),
-    Filter(
-        "capture",
-        _compiled,
-        "text",
-        "map",
-        "the named groups of the first place where the pattern fits",
-        (("'m-high' | capture('-(?P<effort>[a-z]+)$')", {"effort": "high"}), ("'m' | capture('(?P<a>x)')", None)),
-        ("pattern",),
-    ),
-    Filter(
-        "fromjson_object",
-        _compiled,
-        "text",
-        "map",
-        "JSON text as a map; anything else is {} with a line in the loss report (empty text is just {})",
-        (("'{\"a\": 1}' | fromjson_object", {"a": 1}), ("'[1]' | fromjson_object", {}), ("'' | fromjson_object", {})),
+        cost=0,
+        literals=(Literal.TABLE,),
+        reports=True,
     ),
 )
 
 TESTS = (
     Question(
-        "matches",
-        _compiled,
-        "does the pattern (RE2, written as a text) fit anywhere",
-        (("'abc' is matches('b')", True), ("none is matches('b')", False)),
-        ("pattern",),
+        "in",
+        _in,
+        "is it in the list, map or text",
+        (("1 is in([1, 2])", True),),
+        ("container",),
+        asks=QuestionForm.MEMBER,
     ),
-    Question("in", _compiled, "is it in the list, map or text", (("1 is in([1, 2])", True),), ("container",)),
 )

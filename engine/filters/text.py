@@ -35,6 +35,19 @@ def _trim(value: Any, characters: Any = None) -> str | None:
     return value.strip(characters)
 
 
+def _utf8_offset(value: Any, characters: Any) -> int | None:
+    if type(value) is not str or type(characters) is not int:
+        return None
+    return len(value[: max(characters, 0)].encode("utf-8", "surrogatepass"))
+
+
+def _offset_of(value: Any, piece: Any) -> int | None:
+    if type(value) is not str or type(piece) is not str or not piece:
+        return None
+    place = value.find(piece)
+    return None if place < 0 else place
+
+
 def _join(value: Any, separator: Any = "") -> str | None:
     if type(value) is str:
         return value
@@ -92,6 +105,7 @@ FILTERS = (
         "without white space, or the given characters, at both ends",
         (("' a ' | trim", "a"), ("'/a/' | trim('/')", "a")),
         ("characters?",),
+        elsewhere=("strip",),
     ),
     Filter(
         "join",
@@ -129,6 +143,9 @@ FILTERS = (
         "the value as text; structures as compact JSON",
         (("1 | string", "1"), ("true | string", "true"), ("[1, 'é'] | string", '[1,"é"]')),
         cost=4,
+        longer=2,
+        never_nothing=True,
+        elsewhere=("str",),
     ),
     Filter(
         "startswith",
@@ -139,6 +156,7 @@ FILTERS = (
         (("'abc' | startswith('ab')", True), ("'abc' | startswith('x', 'y')", False)),
         ("prefixes*",),
         cost=0,
+        never_nothing=True,
     ),
     Filter(
         "endswith",
@@ -149,6 +167,25 @@ FILTERS = (
         (("'abc' | endswith('bc')", True), ("1 | endswith('1')", False)),
         ("suffixes*",),
         cost=0,
+        never_nothing=True,
+    ),
+    Filter(
+        "utf8_offset",
+        _utf8_offset,
+        "text",
+        "number",
+        "how many bytes of UTF-8 so many characters of the text take",
+        (("'Größe' | utf8_offset(4)", 6), ("'abc' | utf8_offset(9)", 3), ("'abc' | utf8_offset(none)", None)),
+        ("characters",),
+    ),
+    Filter(
+        "offset_of",
+        _offset_of,
+        "text",
+        "number",
+        "how many characters stand before the first occurrence of a piece; nothing if it does not occur",
+        (("'Größe da' | offset_of('da')", 6), ("'abc' | offset_of('x')", None), ("'abc' | offset_of(none)", None)),
+        ("piece",),
     ),
     Filter(
         "removeprefix",

@@ -18,12 +18,12 @@ _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 @functools.lru_cache(4096)
 def _camel(key: str) -> str:
-    return _UNDERSCORED.sub(lambda found: found[1].upper(), key)
+    return _UNDERSCORED.sub(lambda match: match[1].upper(), key)
 
 
 @functools.lru_cache(4096)
 def _snake(key: str) -> str:
-    return _HUMP.sub(lambda found: "_" + found[1].lower(), key)
+    return _HUMP.sub(lambda match: "_" + match[1].lower(), key)
 
 
 def spelling(rule: Mapping[str, Any]) -> Callable[[str], str]:
@@ -33,7 +33,10 @@ def spelling(rule: Mapping[str, Any]) -> Callable[[str], str]:
 
 
 def fold_keys(body: Any, rule: Mapping[str, Any]) -> Any:
-    """Return ``body`` with every key folded as ``rule`` (``{fold: camel|snake, except: [keys]}``) says."""
+    """Return ``body`` with every key folded as ``rule`` (``{fold: camel|snake, except: [keys], lists: [paths]}``) says.
+
+    At the paths of ``lists`` one object stands for a list of it.
+    """
     spell = spelling(rule)
     untouched = frozenset(rule.get("except") or ())
 
@@ -48,4 +51,19 @@ def fold_keys(body: Any, rule: Mapping[str, Any]) -> Any:
             return [fold(item) for item in value]
         return value
 
-    return fold(body)
+    folded = fold(body)
+    for path in rule.get("lists") or ():
+        _listed(folded, path.split("."))
+    return folded
+
+
+def _listed(value: Any, path: list[str]) -> None:
+    """Make a list of what stands alone at a path, in place; lists on the way are gone through."""
+    if isinstance(value, list):
+        for item in value:
+            _listed(item, path)
+    elif isinstance(value, dict) and path[0] in value:
+        if len(path) > 1:
+            _listed(value[path[0]], path[1:])
+        elif isinstance(value[path[0]], dict):
+            value[path[0]] = [value[path[0]]]

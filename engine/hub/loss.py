@@ -37,7 +37,7 @@ _CONTENT = {
 }
 """The member without which nothing is said of a part, by its kind; what is text may stand anywhere."""
 ONE = "[one]"
-"""Behind a list of which encode takes one item only (engine.compiler.requestreads)."""
+"""Behind a list of which encode takes one item only (engine.compiler.analyses.request_fields)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,13 @@ class _Lists:
 
 @lru_cache(maxsize=256)
 def _lists(hub_reads: frozenset[str]) -> _Lists:
-    one = frozenset(path.removesuffix(f".{ONE}") for path in hub_reads if path.endswith(f".{ONE}"))
+    single = frozenset(path.removesuffix(f".{ONE}") for path in hub_reads if path.endswith(f".{ONE}"))
     none = frozenset(name for name in ("messages", "tools") if not _takes(name, hub_reads))
     outer, inner = (
         frozenset(kind for kind, member in _CONTENT.items() if not _takes(f"{holder}.{member}", hub_reads))
         for holder in ("messages.parts", "messages.parts.parts")
     )
-    return _Lists(one, none, outer, inner)
+    return _Lists(single, none, outer, inner)
 
 
 def wordless(hub_reads: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
@@ -105,6 +105,11 @@ def unread(request: dict[str, Any], hub_reads: frozenset[str]) -> list[tuple[str
             lost.append((key, _WHY))
         if key in _ELSEWHERE or _said_nothing(value) or key in hub_reads:
             continue
+        if key == "compaction" and not _reads(f"{key}.threshold", hub_reads):
+            if value.get("meant"):
+                raise Refusal(key, "the provider of this model does not compact conversations; leave it out")
+            lost.append((key, _WHY))
+            continue
         if isinstance(value, dict):
             below = (f"{key}.{name}" for name, inner in value.items() if not _said_nothing(inner))
             lost.extend((path, _WHY) for path in below if not _reads(path, hub_reads))
@@ -127,10 +132,10 @@ def untold(where: str, members: frozenset[str], hub_reads: frozenset[str]) -> li
 
 def members(tools: Iterable[dict[str, Any]]) -> frozenset[str]:
     """What definitions of tools say, by name; of options each, and of what only one format has, whose it is."""
-    said = {name for tool in tools for name, value in tool.items() if not _said_nothing(value) and value is not False}
+    names = {name for tool in tools for name, value in tool.items() if not _said_nothing(value) and value is not False}
     for holder in ("options", "native"):
-        said.update(name for tool in tools for name in below(tool, holder))
-    return frozenset(said)
+        names.update(name for tool in tools for name in below(tool, holder))
+    return frozenset(names)
 
 
 def below(part: dict[str, Any], holder: str) -> list[str]:

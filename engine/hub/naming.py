@@ -67,7 +67,7 @@ def free(make: Callable[[str], str | None], told: str, taken: Mapping[str, str])
 
     ``taken`` is what made-up ones stand for so far. None if all are taken.
     """
-    return next((made for salt in _SALTS if (made := make(salt)) is not None and taken.get(made, told) == told), None)
+    return next((name for salt in _SALTS if (name := make(salt)) is not None and taken.get(name, told) == told), None)
 
 
 def can_name(pattern: str | None, most: int | None) -> bool:
@@ -98,20 +98,20 @@ class _Way:
         word = self._spelt(told[: most * 4]) if self.word is None else self.word
         return word[: max(most - len(mark), 0)] + mark
 
-    def _spelt(self, told: str) -> str:
-        letters = (char if char.isascii() and (char.isalnum() or char in self.kept) else self.gap for char in told)
+    def _spelt(self, name: str) -> str:
+        letters = (char if char.isascii() and (char.isalnum() or char in self.kept) else self.gap for char in name)
         return self.case("".join(letters))
 
 
 _Ways = Callable[..., tuple[_Way, ...]]
 
 
-def _made(seed: str, told: str, pattern: str | None, most: int, ways: _Ways, *which: str | None) -> str | None:
+def _made(seed: str, name: str, pattern: str | None, most: int, ways: _Ways, *which: str | None) -> str | None:
     fits = _form(pattern, most)
-    made = _usual(pattern, most, ways, *which).make(seed, told, most)
-    if fits(made):
-        return made
-    return next(filter(fits, (way.make(seed, told, most) for way in ways(most, *which))), None)
+    candidate = _usual(pattern, most, ways, *which).make(seed, name, most)
+    if fits(candidate):
+        return candidate
+    return next(filter(fits, (way.make(seed, name, most) for way in ways(most, *which))), None)
 
 
 _known = lru_cache(maxsize=4096)(_made)
@@ -121,7 +121,7 @@ _known = lru_cache(maxsize=4096)(_made)
 def _usual(pattern: str | None, most: int, ways: _Ways, *which: str | None) -> _Way:
     """The first way that serves for most names."""
     fits, every = _form(pattern, most), ways(most, *which)
-    return next((way for way in every if all(fits(way.make(one, one, most)) for one in _SAMPLES)), every[0])
+    return next((way for way in every if all(fits(way.make(sample, sample, most)) for sample in _SAMPLES)), every[0])
 
 
 @lru_cache(maxsize=256)

@@ -38,17 +38,17 @@ def whole(value: Any) -> int | None:
 
 def values(data: Any, path: str) -> list[Any]:
     """All values that a path leads to."""
-    found = [data]
+    level = [data]
     for what, detail in compiled(path):
         following: list[Any] = []
-        for here in found:
+        for here in level:
             if what == "key":
                 if isinstance(here, dict) and detail in here:
                     following.append(here[detail])
             elif isinstance(here, list):
                 following.extend(_selected(here, what, detail or ""))
-        found = following
-    return found
+        level = following
+    return level
 
 
 def _selected(here: list[Any], what: str, detail: str) -> list[Any]:
@@ -67,14 +67,13 @@ def reader(path: str | list[str], *, past_zeros: bool = False) -> Reader:
     ``past_zeros``: the first that tells more than 0, as servers that speak a format by several names fill the names
     that they don't use with zeros. PERF: most paths are a key or two; following them so costs a fifth of walking steps.
     """
-    if not isinstance(path, str):
-        if not any(sign in one for one in path for sign in ".["):
-            return partial(_first_member, tuple(path), past_zeros)
-        readers = [reader(one) for one in path]
-        return partial(_first, readers, past_zeros)
-    steps = compiled(path)
-    keys = [detail or "" for what, detail in steps if what == "key"]
-    return _by_keys(keys) if keys and len(keys) == len(steps) else partial(_count, path)
+    if isinstance(path, str):
+        keys = _keys(path)
+        return partial(_count, path) if keys is None else partial(_at_keys, (keys,), past_zeros)
+    several = tuple(keys for candidate in path if (keys := _keys(candidate)) is not None)
+    if len(several) == len(path):
+        return partial(_at_keys, several, past_zeros)
+    return partial(_first, [reader(candidate) for candidate in path], past_zeros)
 
 
 def reader_of_all(declared: Mapping[str, str | list[str]]) -> Callable[[Any], dict[str, int]]:
@@ -82,42 +81,63 @@ def reader_of_all(declared: Mapping[str, str | list[str]]) -> Callable[[Any], di
 
     PERF: most paths lead below one of a few members, and a usage object has few of them.
     """
+    direct: list[tuple[str, list[str]]] = []
+    """Counts that are members of the object itself."""
     below: dict[str, list[tuple[str, Reader]]] = {}
     """By the first key; under "" those that begin otherwise."""
     for name, path in declared.items():
+        names = [path] if isinstance(path, str) else path
+        if not any(sign in candidate for candidate in names for sign in ".["):
+            direct.append((name, names))
+            continue
         first, _, rest = path.partition(".") if isinstance(path, str) and "[" not in path else ("", "", "")
-        below.setdefault(first, []).append(
-            (name, reader(rest or path, past_zeros=True) if rest or not first else whole)
-        )
-    members = list(below.items())
-
-    def read_all(data: Any) -> dict[str, int]:
-        found: dict[str, int] = {}
-        if not isinstance(data, dict):
-            return found
-        for first, readers in members:
-            value = data.get(first) if first else data
-            if value is not None:
-                for name, read in readers:
-                    number = read(value)
-                    if number is not None:
-                        found[name] = number
-        return found
-
-    return read_all
+        below.setdefault(first, []).append((name, reader(rest or path, past_zeros=True)))
+    return partial(_read_all, direct, list(below.items()))
 
 
-def _first_member(names: tuple[str, ...], past_zeros: bool, data: Any) -> int | None:
-    """The same for members of the object itself. PERF: most lists are such."""
+def _read_all(
+    direct: list[tuple[str, list[str]]], below: list[tuple[str, list[tuple[str, Reader]]]], data: Any
+) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    if not isinstance(data, dict):
+        return counts
+    for name, keys in direct:
+        for key in keys:
+            value = data.get(key)
+            number = value if value is None or type(value) is int else whole(value)
+            if number:
+                counts[name] = number
+                break
+            if number is not None:
+                counts.setdefault(name, number)
+    for first, readers in below:
+        value = data.get(first) if first else data
+        if value is not None:
+            counts |= {name: number for name, read in readers if (number := read(value)) is not None}
+    return counts
+
+
+def _keys(path: str) -> tuple[str, ...] | None:
+    """The keys of a path that has nothing but keys."""
+    steps = compiled(path)
+    keys = tuple(detail or "" for what, detail in steps if what == "key")
+    return keys if keys and len(keys) == len(steps) else None
+
+
+def _at_keys(places: tuple[tuple[str, ...], ...], past_zeros: bool, data: Any) -> int | None:
+    """The same for paths of nothing but keys. PERF: nearly all are such, so this is one call for all of them."""
     zero = None
-    if isinstance(data, dict):
-        for name in names:
-            value = data.get(name)
-            if value is not None:
-                number = value if type(value) is int else whole(value)
-                if number or (number is not None and not past_zeros):
-                    return number
-                zero = number if zero is None else zero
+    for keys in places:
+        value = data
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+            if value is None:
+                break
+        else:
+            number = value if type(value) is int else whole(value)
+            if number or (number is not None and not past_zeros):
+                return number
+            zero = number if zero is None else zero
     return zero
 
 
@@ -129,20 +149,6 @@ def _first(readers: list[Reader], past_zeros: bool, data: Any) -> int | None:
             return number
         zero = number if zero is None else zero
     return zero
-
-
-def _by_keys(keys: list[str]) -> Reader:
-    first, rest = keys[0], keys[1:]
-
-    def read(data: Any) -> int | None:
-        value = data.get(first) if isinstance(data, dict) else None
-        for key in rest:
-            if value is None:
-                return None
-            value = value.get(key) if isinstance(value, dict) else None
-        return value if type(value) is int else whole(value)
-
-    return read
 
 
 def _count(path: str, data: Any) -> int | None:

@@ -13,17 +13,28 @@ from engine.hub.types import Part
 _NUMBERS = frozenset({"index", "kind_index", "item_index"})
 
 
-def settle_finish(finish: dict[str, Any] | None, parts: list[Part], *, calls_lost: bool = False) -> dict[str, Any]:
-    """The finish that fits the message: an end with calls of client tools is ``tool_calls``, whatever was said."""
+def settle_finish(finish: dict[str, Any] | None, parts: list[Part]) -> dict[str, Any]:
+    """The finish that fits the message: one with calls of client tools is ``tool_calls``, and one without is not."""
     settled = {key: value for key, value in (finish or {}).items() if value is not None}
     reason = settled.get("reason") or "stop"
     has_calls = any(part.get("type") == "tool_call" for part in parts)
     if reason == "stop" and has_calls:
         reason = "tool_calls"
-    elif reason == "tool_calls" and not has_calls and calls_lost:
+    elif reason == "tool_calls" and not has_calls:
         reason = "stop"
     settled["reason"] = reason
     return settled
+
+
+def abnormal(finish: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The error that an answer ended in by its own finish; None where it ended well, or merely short."""
+    if not finish or finish.get("reason") not in ("error", "cut"):
+        return None
+    raw = finish.get("raw") or "an error"
+    details = finish.get("details")
+    detail = details.get("message") if isinstance(details, dict) else None
+    message = f"the model's answer ended with {raw}" + (f": {detail}" if isinstance(detail, str) and detail else "")
+    return {"type": "error", "meaning": finish.get("meaning") or "unavailable", "message": message, "code": str(raw)}
 
 
 def response(message: dict[str, Any]) -> dict[str, Any]:

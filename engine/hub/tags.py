@@ -27,8 +27,8 @@ def says(event: Event) -> bool:
 
 def words(value: Any) -> str:
     """The text of a part or fragment; what is none is left to whoever checks the events."""
-    found = value.get("text") if isinstance(value, dict) else None
-    return found if isinstance(found, str) else ""
+    text = value.get("text") if isinstance(value, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def hashable(event: Event) -> bool:
@@ -52,7 +52,7 @@ def _calls(event: Event) -> bool:
     return bool(event.get("arguments") or event.get("patch"))
 
 
-class Heard:
+class ThinkTagParser:
     """The text that an answer begins with, if it stands in tags, as a part of thinking."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Heard:
 
     def events(self, events: list[Event]) -> list[Event]:
         """Return what to tell instead."""
-        return events if self._done else [told for event in events for told in self._turn(event)]
+        return events if self._done else [outgoing for event in events for outgoing in self._turn(event)]
 
     def close(self) -> list[Event]:
         """The source is over: what was held back is told."""
@@ -114,20 +114,20 @@ class Heard:
         held, self._held, self._done = self._held, [], True
         if thought is None:
             return [*held, event]
-        made: list[Event] = [{"type": "part", "kind": "thinking", "fields": {"text": thought}}] if thought else []
-        return made + held + ([{**event, "fields": {**fields, "text": rest}}] if rest else [])
+        thinking: list[Event] = [{"type": "part", "kind": "thinking", "fields": {"text": thought}}] if thought else []
+        return thinking + held + ([{**event, "fields": {**fields, "text": rest}}] if rest else [])
 
     def _more(self, event: Event) -> list[Event]:
-        said = self._state(words(event))
+        outgoing = self._state(words(event))
         if any(event.get(name) for name in CONTENT if name != "text"):
             rest = {key: value for key, value in event.items() if key != "text"}
             if self._done:
-                said.append(rest)
+                outgoing.append(rest)
             elif self._tagged:
                 self._held.append(rest)
             else:
-                said += [*self._flush(), rest]
-        return said
+                outgoing += [*self._flush(), rest]
+        return outgoing
 
     def _is_watched(self, event: Event) -> bool:
         watched = self._watched or {}
@@ -153,9 +153,9 @@ class Heard:
         if closed:
             self._buffer, self._state = "", self._after
             return [*self._think(thought.removesuffix("\n")), *self._thought_out(), *self._after(rest)]
-        kept = _tail(thought)
-        self._buffer = thought[len(thought) - kept :] if kept else ""
-        return self._think(thought[: len(thought) - kept])
+        tail = _tail(thought)
+        self._buffer = thought[len(thought) - tail :] if tail else ""
+        return self._think(thought[: len(thought) - tail])
 
     def _after(self, text: str) -> list[Event]:
         while text and self._lines and text[0] == "\n":

@@ -1,14 +1,14 @@
 """Thinking told as text in ``<think>`` tags, and such text told as thinking: what a channel may ask of its answers.
 
 Takes hub events as decode yields them, or a whole hub response; gives the same with the one turned into the other.
-Exact both ways: what ``Told`` writes, ``Heard`` reads back to the same words. Knows no format.
+Exact both ways: what ``ThinkTagWriter`` writes, ``ThinkTagParser`` reads back to the same words. Knows no format.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from engine.hub.tags import CLOSE, OPEN, Heard, hashable, says, split, words
+from engine.hub.tags import CLOSE, OPEN, ThinkTagParser, hashable, says, split, words
 from engine.hub.types import Event, Part
 
 CONTENT, FROM_CONTENT = "content", "fromContent"
@@ -35,8 +35,8 @@ class Turner(Protocol):
 def turner(way: str | None, report: Report) -> Turner | None:
     """Return what turns a stream's events in this way; nothing where they stay as they are."""
     if way == CONTENT:
-        return Told(report)
-    return Heard() if way == FROM_CONTENT else None
+        return ThinkTagWriter(report)
+    return ThinkTagParser() if way == FROM_CONTENT else None
 
 
 def turned(way: str | None, response: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -48,18 +48,18 @@ def turned(way: str | None, response: dict[str, Any], report: Report) -> dict[st
 
 
 def _told(parts: list[Part], report: Report) -> list[Part]:
-    made: list[Part] = []
-    said: list[str] = []
+    new_parts: list[Part] = []
+    thoughts: list[str] = []
     for part in [*parts, {"type": ""}]:
         if part.get("type") == "thinking":
-            said += [words(part)] if words(part) else []
+            thoughts += [words(part)] if words(part) else []
             _note(part, report)
             continue
-        if said:
-            made.append({"type": "text", "text": _BEGIN + _BETWEEN.join(said) + _END})
-            said = []
-        made.append(part)
-    return made[:-1]
+        if thoughts:
+            new_parts.append({"type": "text", "text": _BEGIN + _BETWEEN.join(thoughts) + _END})
+            thoughts = []
+        new_parts.append(part)
+    return new_parts[:-1]
 
 
 def _heard(parts: list[Part]) -> list[Part]:
@@ -67,10 +67,10 @@ def _heard(parts: list[Part]) -> list[Part]:
     thought, rest = split(words(parts[at])) if at is not None else (None, "")
     if at is None or thought is None:
         return parts
-    made: list[Part] = [{"type": "thinking", "text": thought}] if thought else []
+    thinking: list[Part] = [{"type": "thinking", "text": thought}] if thought else []
     if rest:
-        made.append({**parts[at], "text": rest})
-    return [*parts[:at], *made, *parts[at + 1 :]]
+        thinking.append({**parts[at], "text": rest})
+    return [*parts[:at], *thinking, *parts[at + 1 :]]
 
 
 def _note(fields: Any, report: Report) -> None:
@@ -78,7 +78,7 @@ def _note(fields: Any, report: Report) -> None:
         report.append(_LOST)
 
 
-class Told:
+class ThinkTagWriter:
     """Thinking parts as text: neighbours share one pair of tags, which closes when anything else is said."""
 
     def __init__(self, report: Report) -> None:
@@ -94,7 +94,7 @@ class Told:
 
     def events(self, events: list[Event]) -> list[Event]:
         """Return what to tell instead."""
-        return [told for event in events for told in self._turn(event)]
+        return [outgoing for event in events for outgoing in self._turn(event)]
 
     def close(self) -> list[Event]:
         """The source is over."""
@@ -135,10 +135,10 @@ class Told:
         if event["type"] != "part":
             self._thinking = True
             self._keys.add(event.get("key"))
-        said = self._say(words(fields))
+        outgoing = self._say(words(fields))
         if event["type"] == "part":
             self._between = self._open is not None
-        return said
+        return outgoing
 
     def _say(self, text: str) -> list[Event]:
         if not text:

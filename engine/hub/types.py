@@ -15,7 +15,7 @@ Part = dict[str, Any]
 """One piece of content, see `PartFields`; a plain dict because its keys depend on ``type``."""
 
 Event = dict[str, Any]
-"""One hub stream event, see the table in `engine.hub.assembler`."""
+"""One hub stream event, see the table in `engine.hub.stream.assembler`."""
 
 PartKind = Literal[
     "text",
@@ -39,6 +39,7 @@ EventKind = Literal[
     "part_delta",
     "part_end",
     "part",
+    "rest",
     "item",
     "usage",
     "finish",
@@ -62,7 +63,7 @@ FinishReason = Literal[
 ]
 
 
-class Source(TypedDict, total=False):
+class MediaSource(TypedDict, total=False):
     """Where media stands: ``data`` (base64), ``url``, ``id`` or ``text``; an answer's audio may have data and an id."""
 
     mime: str
@@ -107,9 +108,11 @@ class PartFields(TypedDict, total=False):
     text: str
     citations: list[Citation]
     logprobs: list[Json]
-    source: Source
+    source: MediaSource
     detail: str
     format: str
+    also: list[str]
+    """Other formats that have a place for what is opaque, in which it is carried whole."""
     name: str
     context: str
     encrypted: str
@@ -136,6 +139,8 @@ class Message(TypedDict):
     parts: list[Part]
     origin: NotRequired[Literal["field", "system", "developer"]]
     name: NotRequired[str]
+    unfinished: NotRequired[bool]
+    """The model's own words, to go on from."""
     extensions: NotRequired[dict[str, Json]]
 
 
@@ -204,6 +209,8 @@ class Output(TypedDict, total=False):
     verbosity: str
     prediction: Json
     audio: Json
+    image: Json
+    """Of a picture: size, quality, background, ratio (such as 3:2), resolution (such as 2K)."""
 
 
 class Request(TypedDict, total=False):
@@ -224,6 +231,8 @@ class Request(TypedDict, total=False):
     user: str
     metadata: dict[str, Any]
     cache: dict[str, Any]
+    compaction: Json
+    """From how many tokens on what went before is put into fewer words: threshold; meant: not without it."""
     service_tier: str
     previous: str
     store: bool
@@ -238,6 +247,7 @@ class Finish(TypedDict, total=False):
     raw: str
     stop_text: str
     details: Json
+    meaning: str
 
 
 class Usage(TypedDict, total=False):

@@ -19,6 +19,9 @@ from engine.hub import naming, paths
 INPUT_PARTS = ("cache_read", "cache_write_5m", "cache_write_1h", "tool_use_input")
 OUTPUT_PARTS = ("reasoning",)
 SUBSETS = ("input_audio", "input_image", "input_video", "output_audio", "output_image")
+_SIDES = (("input", "input_fresh", INPUT_PARTS), ("output", "output_text", OUTPUT_PARTS))
+"""Name of the side's total upstream, the bucket for what no part names, the parts."""
+_SUBSETS = frozenset(SUBSETS)
 BUCKETS = ("input_fresh", *INPUT_PARTS, "output_text", *OUTPUT_PARTS)
 _DERIVED = ("input_total", "output_total", "cache_write", "total")
 _SPECIAL = frozenset({"calls", "meters", "models"})
@@ -42,7 +45,7 @@ class Plan:
     override takes a count away, and `calls` stand in place of all calls.
     """
 
-    __slots__ = ("_adding", "_beside", "_calls", "_meters", "_models", "_names", "_read", "_several", "rules")
+    __slots__ = ("_adding", "_beside", "_calls", "_meters", "_models", "_read", "_several", "names", "rules", "whole")
 
     def __init__(self, rules: Any, overrides: Mapping[str, Any] | None = None) -> None:
         counts: dict[str, Any] = dict((rules if isinstance(rules, dict) else getattr(rules, "counts", None)) or {})
@@ -52,8 +55,11 @@ class Plan:
             else:
                 counts[name] = change if name == "calls" else {**counts.get(name, {}), **change}
         self.rules = counts
-        single = {name: rule for name, rule in counts.items() if name not in _SPECIAL}
-        self._names = tuple(single)
+        self.whole = bool(getattr(rules, "whole", False))
+        """Each piece of a stream's usage is all of it: what it leaves out is 0, unless it tells no count at all."""
+        # A Provider may say how it counts what the format does not count at all: then nothing is read.
+        single = {name: rule for name, rule in counts.items() if name not in _SPECIAL and "path" in rule}
+        self.names = tuple(single)
         self._read = paths.reader_of_all({name: rule["path"] for name, rule in single.items()})
         self._calls = [(name, paths.reader(rule["path"])) for name, rule in counts.get("calls", {}).items()]
         self._meters = Plan(counts["meters"]) if "meters" in counts else None
@@ -71,17 +77,17 @@ class Plan:
 
     def collect(self, raw: Any) -> Counts:
         """The counts that an upstream's object holds, by their hub names; nothing is worked out yet."""
-        found: Counts = self._read(raw)
+        counts: Counts = self._read(raw)
         calls = {name: number for name, read in self._calls if (number := read(raw))}
         if calls:
-            found["calls"] = calls
+            counts["calls"] = calls
         if self._meters is not None:
-            found["meters"] = dict.fromkeys(self._meters._names, 0) | self._meters._read(raw)
+            counts["meters"] = dict.fromkeys(self._meters.names, 0) | self._meters._read(raw)
         if self._several is not None:
-            entries = [one for one in paths.values(raw, self._several["path"] + "[*]") if isinstance(one, dict)]
+            entries = [entry for entry in paths.values(raw, self._several["path"] + "[*]") if isinstance(entry, dict)]
             if entries:
-                found["models"] = entries
-        return found
+                counts["models"] = entries
+        return counts
 
     def merge(self, old: Counts, new: Counts) -> Counts:
         """A later piece over an earlier one: told counts replace, or add where the rule says so; a 0 erases nothing."""
@@ -126,59 +132,33 @@ class Plan:
         """Both sides split into their buckets, and flags of what was cut."""
         usage: Usage = EMPTY.copy()
         flags: list[str] = []
-        self._side("input", "input_fresh", INPUT_PARTS, known, beside, usage, flags)
-        self._side("output", "output_text", OUTPUT_PARTS, known, beside, usage, flags)
-        for name in SUBSETS:
-            if name in known:
-                room = usage["input_total" if name.startswith("input") else "output_total"]
-                usage[name] = known[name] if known[name] <= room else _cut(name, known[name], room, usage)
+        for side, rest, parts in _SIDES:
+            total = known.get(side)
+            if total is None or not known.keys().isdisjoint(parts):
+                total, left = _split(total, [name for name in parts if name in known], known, beside, usage, flags)
+            else:
+                left = total
+            usage[rest] = left
+            usage[f"{side}_total"] = total
+        for name in () if _SUBSETS.isdisjoint(known) else [name for name in SUBSETS if name in known]:
+            room = usage["input_total" if name.startswith("input") else "output_total"]
+            usage[name] = known[name] if known[name] <= room else _cut(name, known[name], room, usage)
         usage["cache_write"] = usage["cache_write_5m"] + usage["cache_write_1h"]
         usage["total"] = usage["input_total"] + usage["output_total"]
         return usage, flags
 
     def _beside_by_total(self, known: dict[str, int]) -> frozenset[str]:
         """Parts declared inside that stand beside their side, as the total is the sum with just them beside."""
-        sides = (("input", INPUT_PARTS), ("output", OUTPUT_PARTS))
-        parts = [name for side, names in sides if side in known for name in names if known.get(name)]
+        parts = [name for side, _, names in _SIDES if side in known for name in names if known.get(name)]
         inside = [name for name in parts if name not in self._beside]
-        counted = sum(known.get(side, 0) for side, _ in sides)
+        counted = sum(known.get(side, 0) for side, _, _ in _SIDES)
         missing = known["total"] - counted - sum(known[name] for name in parts if name in self._beside)
-        sets = (some for number in range(1, len(inside) + 1) for some in combinations(inside, number))
-        return frozenset(next((some for some in sets if sum(known[name] for name in some) == missing), ()))
+        sets = (subset for number in range(1, len(inside) + 1) for subset in combinations(inside, number))
+        return frozenset(next((subset for subset in sets if sum(known[name] for name in subset) == missing), ()))
 
     def normalise(self, raw: Any) -> Usage:
         """An upstream's whole usage object as buckets."""
         return self.settle(self.collect(raw), raw)
-
-    @staticmethod
-    def _side(
-        side: str,
-        rest: str,
-        parts: tuple[str, ...],
-        known: dict[str, int],
-        beside: frozenset[str],
-        usage: Usage,
-        flags: list[str],
-    ) -> None:
-        """One side's total is split into what the rules name and the rest."""
-        inside = [name for name in parts if name in known and name not in beside]
-        total = known.get(side)
-        if total is None:
-            total = sum([known[name] for name in inside])
-        left = total
-        for name in inside:
-            number = known[name]
-            if number > left:
-                flags.append(f"{name}_clamped")
-                number = _cut(name, number, left, usage)
-            usage[name] = number
-            left -= number
-        for name in parts:
-            if name in known and name in beside:
-                usage[name] = known[name]
-                total += known[name]
-        usage[rest] = left
-        usage[f"{side}_total"] = total
 
     def _billed(self, entries: list[dict[str, Any]]) -> list[Usage]:
         """Where several models (or passes) are billed in one answer, each has buckets of its own."""
@@ -201,6 +181,33 @@ NO_PLAN = Plan(None)
 def normalise(raw: Any, rules: Any, overrides: Mapping[str, Any] | None = None) -> Usage:
     """An upstream's whole usage object as buckets, by rules that are not made ready."""
     return Plan(rules, overrides).normalise(raw)
+
+
+def _split(
+    total: int | None,
+    parts: list[str],
+    known: dict[str, int],
+    beside: frozenset[str],
+    usage: Usage,
+    flags: list[str],
+) -> tuple[int, int]:
+    """One side's whole total and what is left of it, when what was told of its parts is taken out."""
+    inside = [name for name in parts if name not in beside]
+    if total is None:
+        total = sum([known[name] for name in inside])
+    left = total
+    for name in inside:
+        number = known[name]
+        if number > left:
+            flags.append(f"{name}_clamped")
+            number = _cut(name, number, left, usage)
+        usage[name] = number
+        left -= number
+    for name in parts:
+        if name in beside:
+            usage[name] = known[name]
+            total += known[name]
+    return total, left
 
 
 def _cut(name: str, number: int, room: int, usage: Usage) -> int:
@@ -233,43 +240,66 @@ def bounded(usage: Usage, most_tokens: int, most_calls: int) -> Usage:
         if above:
             flags += [f"{name}_above_ceiling" for name in above]
             cut[table] = {**usage[table], **dict.fromkeys(above, most_calls)}
-    models = [bounded(one, most_tokens, most_calls) for one in usage.get("models") or ()]
+    models = [bounded(model, most_tokens, most_calls) for model in usage.get("models") or ()]
     if any(after is not before for after, before in zip(models, usage.get("models") or (), strict=True)):
         cut["models"] = models
     if not cut:
         return usage
-    made = {**usage, **cut, "flags": [*usage.get("flags", ()), *flags]}
-    made.pop("beyond", None)
-    made["cache_write"] = made.get("cache_write_5m", 0) + made.get("cache_write_1h", 0)
-    made["total"] = made.get("input_total", 0) + made.get("output_total", 0)
-    return made
+    result = {**usage, **cut, "flags": [*usage.get("flags", ()), *flags]}
+    result.pop("beyond", None)
+    result["cache_write"] = result.get("cache_write_5m", 0) + result.get("cache_write_1h", 0)
+    result["total"] = result.get("input_total", 0) + result.get("output_total", 0)
+    return result
 
 
 def _within(buckets: dict[str, int], room: int) -> Iterable[tuple[str, int]]:
     """The buckets as far as there is room for them, in their order."""
     for name, number in buckets.items():
-        taken = min(number, room)
-        yield name, taken
-        room -= taken
+        share = min(number, room)
+        yield name, share
+        room -= share
 
 
 def _split_cache_writes(known: dict[str, int], flags: list[str]) -> None:
     """A total of cache writes without its split is of the short kind."""
-    written = known.pop("cache_write")
+    writes = known.pop("cache_write")
     long = known.get("cache_write_1h", 0)
-    if long > written:
+    if long > writes:
         flags.append("cache_write_1h_clamped")
-        long = known["cache_write_1h"] = written
-    known["cache_write_5m"] = written - long
+        long = known["cache_write_1h"] = writes
+    known["cache_write_5m"] = writes - long
+
+
+_MADE = ("output_text", *OUTPUT_PARTS, "output_audio", "output_image", "output_total")
+_COUNTED = ("calls", "meters")
+
+
+def joined(begun: Usage, rest: Usage) -> Usage:
+    """The usage of an answer that two upstreams made one after the other: the input of the first, the output of both.
+
+    What the second was sent again is no part of the answer.
+    """
+    usage: Usage = {name: value for name, value in begun.items() if name != "raw"}
+    for name in _MADE:
+        usage[name] = begun.get(name, 0) + rest.get(name, 0)
+    for table in _COUNTED:
+        if begun.get(table) or rest.get(table):
+            both, more = dict(begun.get(table) or {}), rest.get(table) or {}
+            usage[table] = both | {name: both.get(name, 0) + number for name, number in more.items()}
+    usage["total"] = usage.get("input_total", 0) + usage["output_total"]
+    return usage
 
 
 class UsageTally:
-    """Usage of one stream, told in pieces; worked out only when somebody asks."""
+    """Usage of one stream, told in pieces; worked out only when somebody asks. ``begun``: see ``whole``."""
 
-    __slots__ = ("_counts", "_given", "_plan", "_raw", "changed")
+    __slots__ = ("_begun", "_counts", "_given", "_plan", "_raw", "changed", "own")
 
-    def __init__(self, plan: Plan = NO_PLAN) -> None:
+    def __init__(self, plan: Plan = NO_PLAN, begun: Usage | None = None) -> None:
         self._plan = plan
+        self._begun = begun
+        self.own: Usage = EMPTY
+        """What was settled last."""
         self._counts: Counts = {}
         self._raw: dict[str, Any] = {}
         self._given: Usage | None = None
@@ -277,18 +307,26 @@ class UsageTally:
 
     def add(self, event: dict[str, Any]) -> None:
         """Take a usage event: ``usage`` is normalised already, ``counts`` is the upstream's object."""
-        given, raw = event.get("usage"), event.get("counts")
-        if isinstance(given, dict):
-            self._given = {**EMPTY, **given}
+        usage, raw = event.get("usage"), event.get("counts")
+        if isinstance(usage, dict):
+            self._given = {**EMPTY, **usage}
             self.changed = True
         elif isinstance(raw, dict) and raw:
+            counts = self._plan.collect(raw)
+            if self._plan.whole and any(counts[name] for name in self._plan.names if name in counts):
+                self._raw, self._counts = {}, {name: self._counts[name] for name in _SPECIAL & self._counts.keys()}
             self._raw.update(raw)
-            self._counts = self._plan.merge(self._counts, self._plan.collect(raw))
+            self._counts = self._plan.merge(self._counts, counts)
             self.changed = True
 
     def settle(self) -> Usage:
         """The usage so far."""
         self.changed = False
-        if self._given is not None:
-            return self._given
-        return self._plan.settle(self._counts, self._raw or None)
+        given = self._given
+        self.own = given if given is not None else self._plan.settle(self._counts, self._raw or None)
+        return self.own
+
+    def whole(self) -> Usage:
+        """The usage so far of an answer that another stream began, which had used ``begun``."""
+        own = self.settle() if self.changed else self.own
+        return own if self._begun is None else joined(self._begun, own)

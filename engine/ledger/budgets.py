@@ -1,4 +1,4 @@
-"""Holds calls to the budgets of their key and user: what is used and what running calls may use, in shared state.
+"""Holds calls to the budgets of their key and user, and of whom else the key is counted for, in shared state.
 
 ``check`` holds an estimate before a call is sent, or raises ``Exceeded``; ``add`` gives it back and counts what the
 call used. Both are atomic across the workers of a machine. What is held by a process that died is free again after 15
@@ -10,19 +10,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from engine.errors import GatewrightError
-from engine.storage import budgets
-from engine.storage.budgets import KEY, QUOTA, USER, Budget, Use
+from engine.errors import Forbidden
 from engine.storage.database import Database, StorageError
+from engine.storage.rows import budgets
+from engine.storage.rows.budgets import KEY, MEMBER, PROJECT, QUOTA, TAG, USER, Binding, Budget, Use
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from engine.storage.accounts import Account
-    from engine.storage.posting import Entry
+    from engine.storage.rows.accounts import Account
+    from engine.storage.rows.posting import Entry
 
 _REMEMBER = 3.0
 _WINDOW = 300
@@ -34,7 +34,7 @@ _SOON = 5
 _logger = logging.getLogger("gatewright.ledger")
 
 
-class Space(Protocol):
+class BudgetSpace(Protocol):
     """What is needed of shared state."""
 
     def get(self, key: str) -> bytes | None: ...
@@ -42,7 +42,7 @@ class Space(Protocol):
     def cas(self, key: str, old: bytes | None, new: bytes, ttl: float | None = None) -> bool: ...
 
 
-class Exceeded(GatewrightError):  # noqa: N818 - says what happened
+class Exceeded(Forbidden):
     """A budget is filled; ``resets`` is when there may be room again (unix s): its period's end, or soon."""
 
     def __init__(self, message: str, resets: int) -> None:
@@ -65,10 +65,10 @@ _NOTHING = Held(0.0, [])
 class Budgets:
     """One worker's door to the budgets."""
 
-    def __init__(self, db: Database, space: Space) -> None:
+    def __init__(self, db: Database, space: BudgetSpace) -> None:
         self._db = db
         self._space = space
-        self._set: dict[tuple[str, int], tuple[Budget, ...]] = {}
+        self._set = Binding({}, {}, 0)
         self._until = 0.0
         self._mark = budgets.zone_mark(db)
 
@@ -76,18 +76,28 @@ class Budgets:
         """The budgets that bind this account's calls."""
         now = time.monotonic()
         if now >= self._until:
-            self._until = now + _REMEMBER
-            try:
-                self._set = budgets.load(self._db)
-            except StorageError as error:
-                _logger.warning("budgets are those of before: %s", error)
-        if not self._set:
+            self._read(now)
+        if not self._set.by_holder:
             return ()
+        if account.token_id > self._set.newest and self._set.newest:
+            self._read(now, account.token_id)
         return self.binding(account.token_id, account.user_id)
 
+    def _read(self, now: float, newest: int = 0) -> None:
+        """Look which budgets there are; ``newest`` is a key that was made since, and may be counted for somebody."""
+        self._until = now + _REMEMBER
+        try:
+            known = budgets.bind(self._db)
+        except StorageError as error:
+            _logger.warning("budgets are those of before: %s", error)
+        else:
+            self._set = replace(known, newest=max(known.newest, newest)) if known.newest else known
+
     def binding(self, token_id: int, user_id: int) -> Sequence[Budget]:
-        """The budgets of a key and its user, as they were read last."""
-        return (*self._set.get((KEY, token_id), ()), *self._set.get((USER, user_id), ()))
+        """The budgets of a key, its user and whom else it counts for, as they were read last."""
+        known = self._set
+        own = (*known.by_holder.get((KEY, token_id), ()), *known.by_holder.get((USER, user_id), ()))
+        return (*own, *known.by_key.get(token_id, ())) if known.by_key else own
 
     def check(self, account: Account, *, quota: int, tokens: int, now: float) -> Held:
         """Hold what a call may use, of every budget or of none."""
@@ -99,29 +109,35 @@ class Budgets:
         for budget in binding:
             amount = max(0, quota if budget.unit == QUOTA else tokens)
             held.parts.append((budget, amount))
-            used, reserved = self._used(budget, now), self._hold(budget, amount, now)
-            total = used + reserved
-            if total > budget.amount or (amount == 0 and total >= budget.amount):
+            # in this order, as a call that ends counts its use before it gives back: it is never seen in neither
+            reserved = self._hold(budget, amount, now)
+            used = self._used(budget, now)
+            total, limit = used + reserved, self._limit(budget, now)
+            if total > limit or (amount == 0 and total >= limit):
                 self.add(held, quota=0, tokens=0)
-                raise _exceeded(
-                    budget, used, reserved - amount, amount, now, budgets.ends(budget.period, now, self._db.zone)
-                )
-            if budget.soft_percent and total * 100 >= budget.amount * budget.soft_percent:
-                warnings.append(_told(budget, f"is used to {total * 100 // max(1, budget.amount)} percent"))
+                end = budgets.ends(budget.period, now, self._db.zone)
+                raise _exceeded(budget, limit, used, reserved - amount, amount, now, end)
+            if budget.soft_percent and total * 100 >= limit * budget.soft_percent:
+                warnings.append(_told(budget, limit, f"is used to {total * 100 // max(1, limit)} percent"))
         held.warnings = tuple(warnings)
         return held
+
+    def _limit(self, budget: Budget, now: float) -> int:
+        if not budget.carried:
+            return budget.amount
+        return budget.limit(budgets.begins(budget.period, now, self._db.zone))
 
     def add(self, held: Held, *, quota: int, tokens: int) -> None:
         """Give back what a call held, and count what it used."""
         now = time.time()
         for budget, amount in held.parts:
-            window = int(held.at) // _WINDOW
-            if amount and now < (window + _WINDOWS) * _WINDOW - _LATE:
-                self._space.incr(_name("held", budget, window), -amount, self._ttl(window))
             used = quota if budget.unit == QUOTA else tokens
             name = self._used_name(budget, held.at)
             if used and self._space.get(name) is not None:
                 self._space.incr(name, used)
+            window = int(held.at) // _WINDOW
+            if amount and now < (window + _WINDOWS) * _WINDOW - _LATE:
+                self._space.incr(_name("held", budget, window), -amount, self._ttl(window))
         held.parts = []
 
     def book(self, connection: Connection, entries: Sequence[Entry]) -> None:
@@ -139,13 +155,13 @@ class Budgets:
 
     def _used(self, budget: Budget, now: float) -> int:
         name = self._used_name(budget, now)
-        found = self._space.get(name)
-        if found is None:
+        used = self._space.get(name)
+        if used is None:
             booked = budgets.used(self._db, budget, now)
             until = budgets.ends(budget.period, now, self._db.zone) + _WINDOW - now
             self._space.cas(name, None, str(booked).encode(), until)
-            found = self._space.get(name) or str(booked).encode()
-        return int(found)
+            used = self._space.get(name) or str(booked).encode()
+        return int(used)
 
     def _hold(self, budget: Budget, amount: int, now: float) -> int:
         """Hold an amount; what is held in all."""
@@ -162,18 +178,21 @@ def _name(what: str, budget: Budget, part: int) -> str:
     return f"{what}:{budget.holder}:{budget.holder_id}:{budget.period}:{budget.unit}:{budget.id}:{part}"
 
 
-def _exceeded(budget: Budget, used: int, reserved: int, amount: int, now: float, end: int) -> Exceeded:
+def _exceeded(budget: Budget, limit: int, used: int, reserved: int, amount: int, now: float, end: int) -> Exceeded:
     """What filled a budget, and when to come back. ``reserved`` is held by other calls under way."""
     anew = f"it begins anew in {max(1, int(end - now))} seconds"
-    if used >= budget.amount:
-        return Exceeded(f"{_told(budget, 'is used up')}; {anew}", end)
-    if used + amount > budget.amount:
-        lacking = f"has {budget.amount - used} left, which can't hold the {amount} that this call may use"
-        return Exceeded(f"{_told(budget, lacking)}; ask for fewer tokens, or wait: {anew}", end)
+    if used >= limit:
+        return Exceeded(f"{_told(budget, limit, 'is used up')}; {anew}", end)
+    if used + amount > limit:
+        lacking = f"has {limit - used} left, which can't hold the {amount} that this call may use"
+        return Exceeded(f"{_told(budget, limit, lacking)}; ask for fewer tokens, or wait: {anew}", end)
     under_way = f"is filled by calls under way, which hold {reserved} of it besides {used} used"
-    return Exceeded(f"{_told(budget, under_way)}; try again when some of them have ended", int(now) + _SOON)
+    return Exceeded(f"{_told(budget, limit, under_way)}; try again when some of them have ended", int(now) + _SOON)
 
 
-def _told(budget: Budget, what: str) -> str:
-    whose = "this API key's" if budget.holder == KEY else "the user's"
-    return f"{whose} budget of {budget.amount} {budget.unit} a {budget.period} {what}"
+_WHOSE = {KEY: "this API key's", USER: "the user's", MEMBER: "the member's", PROJECT: "the project's", TAG: "the tag's"}
+
+
+def _told(budget: Budget, limit: int, what: str) -> str:
+    more = f" and {limit - budget.amount} of the {budget.period} before" if limit > budget.amount else ""
+    return f"{_WHOSE[budget.holder]} budget of {budget.amount} {budget.unit} a {budget.period}{more} {what}"

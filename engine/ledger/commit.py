@@ -23,9 +23,10 @@ from engine.ledger import journal, served
 from engine.ledger.committing import GROUP, Committer
 from engine.ledger.feed import Feed, groups
 from engine.ledger.journal import BOOKED, Journal, Segment
-from engine.ledger.reserve import token_key, user_key
+from engine.ledger.reserve import purse_key, token_key
 from engine.storage.database import Database
-from engine.storage.posting import Entry, holders, post
+from engine.storage.rows.posting import Entry, holders, post
+from engine.storage.rows.work import tasks
 
 _GATHERED = 128
 _TURN = 1e-6
@@ -52,7 +53,7 @@ class Ledger(Committer):
         *,
         sync: bool = False,
         log_db: Database | None = None,
-        beside: Beside | None = None,
+        beside: Sequence[Beside] = (),
         in_memory: int = _IN_MEMORY,
         hangs_after: float | None = None,
     ) -> None:
@@ -123,7 +124,8 @@ class Ledger(Committer):
         flushed = self.flush(timeout) if self._thread is not None else not self.waiting
         self.end(timeout)
         self._feed.end(timeout)
-        self.journal.release()
+        # what is booked must not look as if it waited for somebody, once this process is gone
+        self.journal.release(whole=True)
         return flushed
 
     def close(self, timeout: float = 10.0) -> bool:
@@ -146,32 +148,32 @@ class Ledger(Committer):
 
         PERF: a commit costs as much as ten of its rows, and an idle worker waits one turn of its loop for it.
         """
-        seen = 0
-        while seen < len(self._queue) < _GATHERED:
-            seen = len(self._queue)
+        length = 0
+        while length < len(self._queue) < _GATHERED:
+            length = len(self._queue)
             time.sleep(_TURN)
 
     def _group(self) -> None:
-        taken = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP))]
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP))]
         try:
             durable = time.monotonic() - self._durable_at >= _DURABLE_EVERY
-            if self.patiently([entry for entry, _ in taken], durable=durable):
-                self._booked(taken)
+            if self.patiently([entry for entry, _ in batch], durable=durable):
+                self._booked(batch)
                 if durable or self._db.kind != "sqlite":
                     self._durable_at = time.monotonic()
                     self.journal.release()
-                taken = []
+                batch = []
         finally:
-            self._queue.extendleft(reversed(taken))
+            self._queue.extendleft(reversed(batch))
         with self._idle:
             self._idle.notify_all()
 
-    def _booked(self, taken: list[tuple[Entry, Segment | None]]) -> None:
+    def _booked(self, batch: list[tuple[Entry, Segment | None]]) -> None:
         """Give back the journal's part of what was committed, or hand it on to where log rows have their own place."""
-        for one in taken:
-            entry, segment = one
+        for pair in batch:
+            entry, segment = pair
             if self._apart and entry.logged and entry.request_id not in self.refused:
-                self._feed.put([one])
+                self._feed.put([pair])
             elif segment is not None:
                 self.journal.settled(segment)
 
@@ -246,9 +248,24 @@ class Ledger(Committer):
         self._tell(group, orphan=orphan)
 
     def _post(self, connection: Connection, group: Sequence[Entry], doubt: bool) -> None:
-        made = post(connection, self._db, group, doubt=doubt, known=self._known, logs=not self._apart)
-        if made and self._beside is not None:
-            self._beside(connection, made)
+        entries = post(connection, self._db, group, doubt=doubt, known=self._known, logs=not self._apart)
+        tasks.born(connection, self._db, entries)
+        for count in self._beside if entries else ():
+            count(connection, entries)
+
+    def together(self, decide: Callable[[Connection], Entry | None]) -> Entry | None:
+        """Book what ``decide`` gives in the transaction in which it changes rows of its own, or nothing of both."""
+
+        def work(connection: Connection) -> Entry | None:
+            entry = decide(connection)
+            if entry is not None:
+                self._post(connection, [entry], doubt=True)
+            return entry
+
+        entry = self._db.write(work)
+        if entry is not None and self._apart and entry.logged:
+            self._feed.put([(entry, None)])
+        return entry
 
     def _tell(self, group: Sequence[Entry], *, orphan: bool) -> None:
         """Reservations learn that these charges are part of the database's balance now."""
@@ -257,7 +274,7 @@ class Ledger(Committer):
         sums: dict[tuple[int, int], int] = {}
         for entry in group:
             if entry.quota:
-                for key in (user_key(entry.user_id), token_key(entry.token_id)):
+                for key in (purse_key(entry.user_id, entry.plan), token_key(entry.token_id)):
                     sums[entry.user_id, key] = sums.get((entry.user_id, key), 0) + entry.quota
         for (stripe, key), amount in sums.items():
             self._holds.commit(stripe, key, amount, orphan=orphan)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from engine.ledger import journal
 from engine.ledger.journal import Journal, Segment
 from engine.storage.database import StorageError
-from engine.storage.posting import Entry
+from engine.storage.rows.posting import Entry
 
 GROUP = 512
 LOOK_EVERY = 3.0
@@ -144,13 +144,7 @@ class Committer:
                     known = True  # a commit whose answer was lost was under way still, and is seen from now on
                     continue
                 if _refusal(error):
-                    if len(group) > 1:
-                        return all(self.patiently([one], doubt=True, orphan=orphan, once=once) for one in group)
-                    plain = journal.plain(group[0])
-                    if plain != group[0]:  # a charge goes before the letters of a name
-                        return self.patiently([plain], doubt=True, orphan=orphan, once=once)
-                    self._set_aside(group[0], error)
-                    return True
+                    return self._one_by_one(group, error, orphan=orphan, once=once)
                 doubt = True  # a commit whose answer was lost may have been made
                 if not self._failed:
                     _logger.warning("%s is away; finished calls wait in the journal: %s", self.what, error)
@@ -162,6 +156,16 @@ class Committer:
             if once or self._stop.wait(pause):
                 return False
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _one_by_one(self, group: Sequence[Entry], error: Exception, *, orphan: bool, once: bool) -> bool:
+        """Find the entry that the database refuses; all others are written, and it too if it can be made plain."""
+        if len(group) > 1:
+            return all(self.patiently([entry], doubt=True, orphan=orphan, once=once) for entry in group)
+        plain = journal.plain(group[0])
+        if plain != group[0]:  # a charge goes before the letters of a name
+            return self.patiently([plain], doubt=True, orphan=orphan, once=once)
+        self._set_aside(group[0], error)
+        return True
 
     def _set_aside(self, entry: Entry, error: Exception) -> None:
         _logger.error("call %s can't be written into %s and was set aside: %s", entry.request_id, self.what, error)

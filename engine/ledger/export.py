@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 import orjson
 
+from engine import sheets
+
 _COLUMNS = (
     "request_id",
     "time",
@@ -50,7 +52,7 @@ def write(rows: Iterable[Mapping[str, Any]], out: TextIO, form: str) -> int:
     for row in rows:
         line = flat(row)
         if table is not None:
-            table.writerow({name: _safe(line.get(name)) for name in _COLUMNS})
+            table.writerow({name: sheets.safe(line.get(name)) for name in _COLUMNS})
         else:
             out.write(orjson.dumps(line, default=str).decode() + "\n")
         count += 1
@@ -65,7 +67,7 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
         other = {}
     usage, price = other.get("usage") or {}, other.get("price") or {}
     moment = datetime.datetime.fromtimestamp(row["created_at"], datetime.UTC)
-    found = {
+    values = {
         **{name: row[name] for name in _COLUMNS if name in row},
         "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "upstream_model": other.get("upstream_model_name") or row["model"],
@@ -78,9 +80,4 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
         "place": price.get("place", ""),
         "is_stream": bool(row.get("is_stream")),
     }
-    return {name: found.get(name) for name in _COLUMNS}
-
-
-def _safe(value: Any) -> Any:
-    """A text that a spreadsheet would run as a formula is quoted."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+    return {name: values.get(name) for name in _COLUMNS}

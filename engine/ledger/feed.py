@@ -19,9 +19,9 @@ from sqlalchemy import Connection
 from engine.ledger import journal
 from engine.ledger.committing import GROUP, Committer
 from engine.ledger.journal import BOOKED, Journal, Segment
-from engine.storage import log_rows
 from engine.storage.database import Database, StorageError
-from engine.storage.posting import Entry, posted
+from engine.storage.rows import log_rows
+from engine.storage.rows.posting import Entry, posted
 from engine.storage.tables.own import log_extra
 
 
@@ -62,11 +62,11 @@ class Feed(Committer):
 
     def _round(self) -> None:
         while self._queue and not self._stop.is_set():
-            taken = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP))]
-            if not self.patiently([entry for entry, _ in taken]):
-                self._queue.extendleft(reversed(taken))
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP))]
+            if not self.patiently([entry for entry, _ in batch]):
+                self._queue.extendleft(reversed(batch))
                 return
-            for _, segment in taken:
+            for _, segment in batch:
                 if segment is not None:
                     self.journal.settled(segment)
         self._read_back()
@@ -92,8 +92,8 @@ class Feed(Committer):
 
     def _rows(self, connection: Connection, group: Sequence[Entry], doubt: bool) -> None:
         fresh = {entry.request_id: entry.row for entry in group}
-        for known in posted(connection, list(fresh), log_extra.name) if doubt else ():
-            del fresh[known]
+        for request_id in posted(connection, list(fresh), log_extra.name) if doubt else ():
+            del fresh[request_id]
         log_rows.apply(connection, self._db, list(fresh.values()), once=True)
 
 

@@ -23,44 +23,56 @@ from typing import Any
 
 import orjson
 
-from engine.storage.posting import Entry
+from engine.storage.rows.posting import Entry
 
 _ROTATE_BYTES = 8 * 1024 * 1024
 _TRUNCATE_BYTES = 256 * 1024
 _VERSION = 1
+_MOST = (1 << 63) - 1
 OPEN, BOOKED = ".log", ".booked"
 """Ends of names: files of entries, and files of which only log rows are still to be written elsewhere."""
-_values = attrgetter(*(field.name for field in fields(Entry)))
+_NEWER = "plan"
+"""The last field of an entry; it is written only where it says something, so that older programs read all others."""
+_values = attrgetter(*(field.name for field in fields(Entry) if field.name != _NEWER))
 _logger = logging.getLogger("gatewright.ledger")
 
 
 def line(entry: Entry) -> bytes:
     """An entry as a line; raises ``TypeError`` for what JSON does not hold."""
-    return _line(orjson.dumps([_VERSION, *_values(entry)], default=str))
+    return _line(orjson.dumps(_listed(entry), default=str))
 
 
 def sound(entry: Entry) -> tuple[Entry, bytes]:
-    """The entry with texts that can be written, and its line: callers do send lone surrogates in names."""
-    entry = replace(entry, row=_texts(entry.row, "utf-8"))
-    return entry, _line(json.dumps([_VERSION, *_values(entry)], default=str).encode())
+    """The entry with texts and numbers that can be written, and its line.
+
+    Callers do send lone surrogates in names, providers numbers beyond 64 bits.
+    """
+    entry = replace(entry, row=_writable(entry.row, "utf-8"), born=_writable(entry.born, "utf-8"))
+    return entry, _line(json.dumps(_listed(entry), default=str).encode())
+
+
+def _listed(entry: Entry) -> list[Any]:
+    return [_VERSION, *_values(entry), entry.plan] if entry.plan else [_VERSION, *_values(entry)]
 
 
 def plain(entry: Entry) -> Entry:
-    """The entry with texts that every table holds, whatever its character set."""
-    return replace(entry, row=_texts(entry.row, "ascii"))
+    """The entry with texts and numbers that every table holds, whatever its character set."""
+    return replace(entry, row=_writable(entry.row, "ascii"), born=_writable(entry.born, "ascii"))
 
 
 def _line(raw: bytes) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(raw), raw)
 
 
-def _texts(value: Any, code: str) -> Any:
-    """The same with "?" for what the code does not hold."""
+def _writable(value: Any, code: str) -> Any:
+    """The same with "?" for what the code does not hold, and the last of 64 bits for numbers beyond them."""
     if isinstance(value, str):
         return value.encode(code, "replace").decode(code)
+    if isinstance(value, int):
+        return value if -_MOST <= value <= _MOST else max(-_MOST, min(value, _MOST))
     if isinstance(value, dict):
-        return {_texts(key, code): _texts(each, code) for key, each in value.items()}
-    return [_texts(each, code) for each in value] if isinstance(value, list | tuple) else value
+        return {_writable(key, code): _writable(member, code) for key, member in value.items()}
+    return [_writable(item, code) for item in value] if isinstance(value, list | tuple) else value
 
 
 def parse(raw: bytes) -> Entry | None:
@@ -140,13 +152,13 @@ class Journal:
         """So many of a file's lines are in the database."""
         segment.waiting -= count
 
-    def release(self) -> None:
-        """Give back the room of lines that are all in the database, durably."""
-        for segment in [one for one in self._old if one.waiting <= 0]:
+    def release(self, *, whole: bool = False) -> None:
+        """Give back the room of lines that are all in the database, durably; ``whole``: also where it is little."""
+        for segment in [old for old in self._old if old.waiting <= 0]:
             self._old.remove(segment)
             _drop(segment)
         current = self._current
-        if current.waiting <= 0 and current.size > _TRUNCATE_BYTES:
+        if current.waiting <= 0 and (whole or current.size > _TRUNCATE_BYTES):
             os.ftruncate(current.fd, 0)
             current.size, current.torn = 0, False
 

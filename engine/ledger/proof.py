@@ -1,4 +1,4 @@
-"""Proves the books: users, keys, channels and log rows agree with the ledger to the unit, or what differs is listed.
+"""Proves the books: users, keys, channels, plans and log rows agree with the ledger to the unit, or says what differs.
 
 Sums count from the opening balance that was noted before a holder's first charge; what differed before is listed
 apart, as it is another program's. Takes the databases and the journals' directory, gives a ``Proof``.
@@ -13,9 +13,10 @@ from typing import Any
 
 from engine.ledger import journal, served
 from engine.ledger.committing import REFUSED
-from engine.storage import audit
-from engine.storage.audit import Holder
+from engine.storage import retention
 from engine.storage.database import Database
+from engine.storage.rows import audit
+from engine.storage.rows.audit import HolderTotals
 
 _WORDS = ("balance", "used", "requests")
 _LISTED = 1000
@@ -41,6 +42,7 @@ class Proof:
     users: int = 0
     tokens: int = 0
     channels: int = 0
+    plans: int = 0
     waiting: int = 0
     refused: int = 0
     served: int = 0
@@ -63,22 +65,23 @@ def verify(db: Database, log_db: Database, journals: Path) -> Proof:
     sums = audit.sums(db)
     proof = Proof(sums.calls, sums.charged)
     proof.served, proof.open, proof.lost = calls.served, len(calls.open), calls.lost
-    counts = {"user": 0, "token": 0, "channel": 0}
+    counts = {"user": 0, "token": 0, "channel": 0, "plan": 0}
     for holder in sums.holders:
         counts[holder.kind] += 1
         proof.differences += _compared(holder)
-    proof.users, proof.tokens, proof.channels = counts["user"], counts["token"], counts["channel"]
+    proof.users, proof.tokens, proof.channels, proof.plans = counts.values()
     underway = lying(journals)
-    for one in audit.unmatched(db, log_db):
-        if not one.rows and log_db is not db and one.request_id in underway:
+    since = retention.kept_from(db)
+    for call in audit.unmatched(db, log_db, since):
+        if not call.rows and log_db is not db and call.request_id in underway:
             continue  # its row is on its way into the other database
-        if one.rows != one.wanted:
-            proof.differences.append(Difference("log", one.request_id, "rows", one.wanted, one.rows))
+        if call.rows != call.wanted:
+            proof.differences.append(Difference("log", call.request_id, "rows", call.wanted, call.rows))
         else:
-            proof.differences.append(Difference("log", one.request_id, "quota", one.charged, one.said))
+            proof.differences.append(Difference("log", call.request_id, "quota", call.charged, call.said))
         if len(proof.differences) >= _LISTED:
             break
-    proof.older = _older(sums.holders, audit.log_sums(log_db))
+    proof.older = [] if since else _older(sums.holders, audit.log_sums(log_db))
     proof.waiting = len(underway)
     refused = journals / REFUSED
     proof.refused = sum(1 for _ in journal.entries(refused)) if refused.exists() else 0
@@ -87,33 +90,35 @@ def verify(db: Database, log_db: Database, journals: Path) -> Proof:
 
 def lying(journals: Path) -> set[str]:
     """Request ids that stand in journals."""
-    found: set[str] = set()
+    ids: set[str] = set()
     for path in journal.files(journals):
         with suppress(FileNotFoundError):  # a running gateway gives files back
-            found.update(entry.request_id for entry in journal.entries(path))
-    return found
+            ids.update(entry.request_id for entry in journal.entries(path))
+    return ids
 
 
-def _compared(holder: Holder) -> list[Difference]:
+def _compared(holder: HolderTotals) -> list[Difference]:
     if holder.row is None:
         return []  # the row was deleted; its charges stay in the ledger
     if holder.opened is None:
         return [Difference(holder.kind, holder.id, "opening", 1, None)]
     quota, used, requests = holder.opened
-    should: tuple[Any, ...] = (quota - holder.charged + holder.granted, used + holder.charged, requests + holder.calls)
+    balance = quota - (holder.charged - holder.planned) + holder.granted
+    counted = used + holder.charged + (holder.granted if holder.kind == "plan" else 0)
+    should: tuple[Any, ...] = (balance, counted, requests + holder.calls)
     return [
-        Difference(holder.kind, holder.id, what, expected, found)
-        for what, expected, found in zip(_WORDS, should, holder.row, strict=True)
-        if found is not None and found != expected
+        Difference(holder.kind, holder.id, what, expected, actual)
+        for what, expected, actual in zip(_WORDS, should, holder.row, strict=True)
+        if actual is not None and actual != expected
     ]
 
 
-def _older(holders: list[Holder], logged: dict[int, int]) -> list[Difference]:
+def _older(holders: list[HolderTotals], logged: dict[int, int]) -> list[Difference]:
     """What users had used before our first charge, beside what older log rows say."""
-    found = []
+    differences = []
     for holder in holders:
         if holder.kind == "user" and holder.opened is not None:
             before = logged.get(holder.id, 0) - holder.logged
             if before != holder.opened[1]:
-                found.append(Difference("user", holder.id, "used before", before, holder.opened[1]))
-    return found
+                differences.append(Difference("user", holder.id, "used before", before, holder.opened[1]))
+    return differences

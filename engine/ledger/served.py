@@ -75,19 +75,26 @@ class Served:
     def begin(self, note: Note) -> int:
         """Note a call at its caller's first byte; the number is for ``end``. Without a place it is only counted."""
         self._cells[1] += 1
-        data = orjson.dumps(note)
         if self._free:
             slot = self._free.pop()
         elif self._next < _SLOTS:
             slot, self._next = self._next, self._next + 1
         else:
             return -1
+        self.note(slot, note)
+        return slot
+
+    def note(self, slot: int, note: Note) -> None:
+        """Note a call that has begun anew: with what it has used by now."""
+        if slot < 0:
+            return
+        data = orjson.dumps(note)
         if len(data) > _SLOT - 2:
             data = orjson.dumps({key: value[:64] if isinstance(value, str) else value for key, value in note.items()})
         at = _START + slot * _SLOT
+        _LENGTH.pack_into(self._map, at, 0)
         self._map[at + 2 : at + 2 + len(data)] = data
         _LENGTH.pack_into(self._map, at, len(data))  # last: a note is there when it has a length
-        return slot
 
     def end(self, slot: int, booked: bool) -> None:
         """The call is over; ``booked``: its entry is in the journal."""
@@ -120,21 +127,21 @@ def _notes(data: bytes | mmap.mmap) -> Iterator[Note]:
 
 def counts(directory: Path) -> Counts:
     """What all processes have served and booked, the dead ones too."""
-    found = Counts()
+    total = Counts()
     for path in [directory / _TOTALS, *sorted(directory.glob(f"*{ENDING}"))]:
         try:
-            found.add(path.read_bytes())
+            total.add(path.read_bytes())
         except FileNotFoundError:
             continue
-    return found
+    return total
 
 
 def dead(directory: Path) -> Iterator[tuple[Path, Counts]]:
     """The files of processes that have died, each locked while it is given."""
     for path in left_behind(directory, ENDING):
-        found = Counts()
-        found.add(path.read_bytes())
-        yield path, found
+        own = Counts()
+        own.add(path.read_bytes())
+        yield path, own
 
 
 def absorb(path: Path, found: Counts) -> None:

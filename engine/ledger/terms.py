@@ -26,25 +26,28 @@ class Terms:
     """How long an answer made in the background is followed; 0: none may be asked for."""
     unknown_end_pays: bool = True
     """One whose end nobody saw costs what was held for it, else nothing."""
+    batch_output: int = 1024
+    """Output tokens that are held for each request of a batch at most."""
     failed_pays: bool = False
     """A call whose upstream failed before any output is charged what the upstream said."""
 
 
 def terms(policy: Mapping[str, Any]) -> Terms:
     """The terms of a merged policy."""
-    said = policy.get("ledger") or {}
-    away = said.get("databaseAway") or {}
-    background = said.get("background") or {}
+    ledger = policy.get("ledger") or {}
+    away = ledger.get("databaseAway") or {}
+    background = ledger.get("background") or {}
     return Terms(
-        enforce=said.get("balance", "enforce") == "enforce",
-        max_tokens=int(said.get("maxTokens", 4096)),
-        near=int(said.get("countExactlyBelow", 8)),
+        enforce=ledger.get("balance", "enforce") == "enforce",
+        max_tokens=int(ledger.get("maxTokens", 4096)),
+        near=int(ledger.get("countExactlyBelow", 8)),
         serve_away=bool(away.get("serve", True)),
         exposure=int(away.get("exposure", 500_000)),
         away_seconds=int(away.get("seconds", 900)),
-        left_pays=said.get("callerLeft", "produced") == "produced",
-        left_early_pays=said.get("callerLeftEarly", "input") == "input",
+        left_pays=ledger.get("callerLeft", "produced") == "produced",
+        left_early_pays=ledger.get("callerLeftEarly", "input") == "input",
         background_seconds=int(background.get("seconds", 86_400)),
         unknown_end_pays=background.get("unknownEnd", "held") == "held",
-        failed_pays=said.get("failedBeforeOutput", "free") != "free",
+        batch_output=int((ledger.get("batches") or {}).get("outputTokens", 1024)),
+        failed_pays=ledger.get("failedBeforeOutput", "free") != "free",
     )

@@ -13,7 +13,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from engine.program.formula_parts import FUNCTIONS, OPERATORS, WORDS, Scene
+from engine.errors import GatewrightError
+from engine.program.formula_parts import FUNCTIONS, OPERATORS, WORDS, FormulaScene
 from engine.program.prices import decimal
 
 _TOKEN = re.compile(r"""\s*(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
@@ -32,10 +33,10 @@ _NOTHING: Mapping[str, int] = {}
 _LONG_WRITE = Decimal("1.6")
 """What writing for an hour costs to writing for minutes, where an expression has a price for the latter only."""
 
-Node = Callable[[Scene], Any]
+Node = Callable[[FormulaScene], Any]
 
 
-class ExpressionError(ValueError):
+class ExpressionError(GatewrightError, ValueError):
     """An expression that can't be read, or that gives no amount."""
 
 
@@ -50,7 +51,7 @@ class Expression:
 
     def run(self, usage: Mapping[str, Any], body: Any, header: Mapping[str, str], now: float) -> tuple[Decimal, str]:
         """(dollars times a million, the tier that held)."""
-        scene = Scene(counts(usage, self.names), body, header, now)
+        scene = FormulaScene(counts(usage, self.names), body, header, now)
         try:
             value, factor = decimal(self.value(scene)), Decimal(1)
             for multiplier in self.multipliers:
@@ -73,8 +74,8 @@ def counts(usage: Mapping[str, Any], names: frozenset[str]) -> dict[str, Decimal
     apart = names | {"cc1h"} if "cc" in names else names
     named = {name: number for name, number in kinds.items() if name in apart}
     out = named.pop("img_o", 0) + named.pop("ao", 0)
-    written = kinds["cc"] if "cc1h" in names else kinds["cc"] + kinds["cc1h"] * _LONG_WRITE
-    return {**kinds, "cc": written, "len": whole, "p": max(0, whole - sum(named.values())), "c": max(0, output - out)}
+    writes = kinds["cc"] if "cc1h" in names else kinds["cc"] + kinds["cc1h"] * _LONG_WRITE
+    return {**kinds, "cc": writes, "len": whole, "p": max(0, whole - sum(named.values())), "c": max(0, output - out)}
 
 
 @lru_cache(maxsize=512)
@@ -181,25 +182,25 @@ class _Parser:
         if function is None:
             raise ExpressionError(f"the price expression calls {name!r}, which is none of {', '.join(FUNCTIONS)}")
         self.take("(")
-        given: list[Node] = []
+        arguments: list[Node] = []
         while self.peek() != ")":
-            if given:
+            if arguments:
                 self.take(",")
-            given.append(self.ternary())
+            arguments.append(self.ternary())
         self.take(")")
-        return _called(function, given)
+        return _called(function, arguments)
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
-    found, at = [], 0
+    tokens, at = [], 0
     while at < len(text.rstrip()):
         match = _TOKEN.match(text, at)
         if match is None:
             raise ExpressionError(f"can't read the price expression at {text[at : at + 20]!r}")
         kind = ("number", "name", "text", "sign")[(match.lastindex or 1) - 1]
-        found.append((kind, match[match.lastindex or 1]))
+        tokens.append((kind, match[match.lastindex or 1]))
         at = match.end()
-    return found
+    return tokens
 
 
 def _too_deep() -> Node:
@@ -233,5 +234,5 @@ def _operation(sign: str, left: Node, right: Node) -> Node:
     return lambda scene: operator(left(scene), right(scene))
 
 
-def _called(function: Callable[..., Any], given: Sequence[Node]) -> Node:
-    return lambda scene: function(scene, *[node(scene) for node in given])
+def _called(function: Callable[..., Any], arguments: Sequence[Node]) -> Node:
+    return lambda scene: function(scene, *[node(scene) for node in arguments])

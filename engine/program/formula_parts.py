@@ -17,7 +17,7 @@ from engine.program.prices import decimal
 
 
 @dataclass(slots=True)
-class Scene:
+class FormulaScene:
     """What one run sees."""
 
     counts: Mapping[str, Decimal | int]
@@ -56,12 +56,12 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 WORDS: dict[str, Any] = {"true": True, "false": False, "nil": None}
 
 
-def _tier(scene: Scene, name: str, value: Any) -> Any:
+def _tier(scene: FormulaScene, name: str, value: Any) -> Any:
     scene.tier = str(name)
     return value
 
 
-def _param(scene: Scene, path: str) -> Any:
+def _param(scene: FormulaScene, path: str) -> Any:
     value = scene.body
     for step in str(path).split("."):
         if isinstance(value, list):
@@ -77,7 +77,7 @@ def _item(values: list[Any], step: str) -> Any:
 
 
 def _clock(read: Callable[[datetime], int]) -> Callable[..., Decimal]:
-    def function(scene: Scene, zone: str = "UTC") -> Decimal:
+    def function(scene: FormulaScene, zone: str = "UTC") -> Decimal:
         return Decimal(read(datetime.fromtimestamp(scene.now, UTC).astimezone(ZoneInfo(zone or "UTC"))))
 
     return function

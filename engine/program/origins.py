@@ -15,7 +15,8 @@ from types import FunctionType
 from typing import Any
 
 from engine.errors import MappingError, Refusal
-from engine.program.patch import Function, Json
+from engine.program.layout import Function
+from engine.program.patch import Json
 
 Path = tuple[str | int, ...]
 Note = Callable[[Json, tuple[Json, ...]], None]
@@ -32,9 +33,9 @@ _SMALL = 257
 
 def trace(body: Json, read: Json, hub: Json, decode: Function, *others: Json) -> Origins:
     """The origins of ``hub``, which ``decode`` made of ``read``: the body, or the same in the format's own spelling."""
-    found = Origins(body, read)
-    found.follow(hub, _watched(decode, found.note)([], read, *others))
-    return found
+    origins = Origins(body, read)
+    origins.follow(hub, _watched(decode, origins.note)([], read, *others))
+    return origins
 
 
 def _watched(function: Function, note: Note) -> Function:
@@ -44,9 +45,9 @@ def _watched(function: Function, note: Note) -> Function:
 
     def watch(fragment: Function) -> Function:
         def run(report: Json, budget: Json, depth: int, *arguments: Json) -> Json:
-            made = fragment(report, budget, depth, *arguments)
-            note(made, arguments)
-            return made
+            result = fragment(report, budget, depth, *arguments)
+            note(result, arguments)
+            return result
 
         return run
 
@@ -59,14 +60,15 @@ def _watched(function: Function, note: Note) -> Function:
 class Origins:
     """Paths in one body, by the values that stand there or were made of them."""
 
-    def __init__(self, body: Json, read: Json) -> None:
+    def __init__(self, body: Json, read: Json, most: int = MOST) -> None:
+        """``most``: values that are looked at, and as many again when one is asked for."""
         self._body = body
         self._paths: dict[int, Path | None] = {}
-        self._left = MOST
+        self._left = most
         self._kept: list[Json] = []
         """Whatever is known by its identity must live as long."""
         self._place(body, read, ())
-        self._left = MOST
+        self._left = most
 
     def _goes_on(self, value: Json, depth: int) -> bool:
         """Whether there is time left to look into a value."""
@@ -103,7 +105,10 @@ class Origins:
         if path is not None and _own(value):
             self._kept.append(value)
             self._paths.setdefault(id(value), path)
-        if len(_members(value)) == len(_members(twin)):
+        if isinstance(value, dict) and isinstance(twin, dict):
+            for key in value.keys() & twin.keys():  # what was put beside it came from nowhere
+                self.follow(value[key], twin[key], depth + 1)
+        elif len(_members(value)) == len(_members(twin)):
             for (_, inner), (_, other) in zip(_members(value), _members(twin), strict=True):
                 self.follow(inner, other, depth + 1)
 
@@ -112,7 +117,7 @@ class Origins:
         path = self._paths.get(id(value))
         if path is not None or not self._goes_on(value, depth):
             return path
-        below = [found for _, inner in _members(value) if (found := self.of(inner, depth + 1))]
+        below = [origin for _, inner in _members(value) if (origin := self.of(inner, depth + 1))]
         if not below:
             return None
         together = zip(*below, strict=False)
@@ -141,7 +146,7 @@ class Origins:
         if isinstance(value, dict | list) or value is None or self.of(value):
             return path
         below = islice(leaves(self._at(path)), max(self._left, 0))
-        places = [at for at, found in below if found == value and type(found) is type(value)]
+        places = [at for at, inner in below if inner == value and type(inner) is type(value)]
         return (*path, *places[0]) if len(places) == 1 else path
 
 
@@ -181,10 +186,10 @@ def _walk(value: Json, steps: list[str]) -> list[Json]:
     """A value and those that the steps lead to, as far as they lead: a name of digits is a name or a position."""
     trail = [value]
     for step in steps:
-        found = [inner for key, inner in _members(trail[-1]) if str(key) == step]
-        if not found:
+        members = [inner for key, inner in _members(trail[-1]) if str(key) == step]
+        if not members:
             return [*trail, None]
-        trail.append(found[0])
+        trail.append(members[0])
     return trail
 
 

@@ -6,31 +6,39 @@ the same object, so that a caller can tell by identity which members to write an
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from engine import filters
+from engine.program import layout
+from engine.program.layout import Function, Functions, data
 
-Function = Callable[..., Any]
 Report = list[tuple[str, str]]
 Json = Any
 _MISSING: Any = object()
+
+
+def _renamed(value: Any, functions: Functions) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    return tuple((tuple(old.split(".")), tuple(new.split("."))) for old, new in (value or {}).items())
+
+
+def _put_in(value: Any, functions: Functions) -> tuple[tuple[tuple[str, ...], Function], ...]:
+    return tuple((tuple(path.split(".")), functions[name]) for path, name in (value or {}).items())
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
     """Changes to a wire body: drop, rename, default, set, in this order; keys may be dotted paths."""
 
-    when: Function | None
-    format: str | None
-    drop: tuple[tuple[str, ...], ...]
-    rename: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
-    default: tuple[tuple[tuple[str, ...], Function], ...]
-    set: tuple[tuple[tuple[str, ...], Function], ...]
+    when: Function | None = data(read=layout.function)
+    format: str | None = data()
+    drop: tuple[tuple[str, ...], ...] = data(read=layout.paths)
+    rename: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = data(read=_renamed)
+    default: tuple[tuple[tuple[str, ...], Function], ...] = data(read=_put_in)
+    set: tuple[tuple[tuple[str, ...], Function], ...] = data(read=_put_in)
 
     def applies(self, subject: Json, body: dict[str, Any], *rest: Json) -> bool:
-        """Whether its condition holds; a provider's patch takes (model, body, format), an alias's (groups, body)."""
+        """Whether it holds; of a provider's: (model, body, format, traits, header), of an alias's: (groups, body)."""
         return self.when is None or bool(self.when([], subject, body, *rest))
 
     def apply(self, report: Report, subject: Json, body: dict[str, Any], *rest: Json) -> dict[str, Any]:

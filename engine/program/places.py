@@ -8,11 +8,11 @@ something was lost. Knows no format.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from engine.program.origins import Path, own_path, path_text
-from engine.program.untold import TESTED
+from engine.program.surviving_fields import TESTED
 
 Json = Any
 Line = tuple[str, str]
@@ -34,7 +34,8 @@ class Places:
 
     def __init__(self, reads: Iterable[list[str]]) -> None:
         self._reads = tuple((tuple(path.split(".")), frozenset(words) - _EVERYWHERE) for path, *words in reads)
-        self._of = lru_cache(maxsize=1024)(self._found)
+        # of the data and not of self: what holds itself lives until a full pass of the collector
+        self._of = lru_cache(maxsize=1024)(partial(_kept_under, self._reads))
 
     @property
     def paths(self) -> Iterator[tuple[str, ...]]:
@@ -51,13 +52,18 @@ class Places:
         path, why = line
         if "[" in path or (isinstance(read, dict) and path in read):
             return line  # it has a number, or is the caller's own already
-        found = self.find(path, read)
-        if not found:
+        places = self.find(path, read)
+        if not places:
             return line
-        texts = ", ".join(path_text(own_path(body, read, place)) for place in found[:MOST])
+        texts = ", ".join(path_text(own_path(body, read, place)) for place in places[:MOST])
         if texts == path:
             return line
-        return path, f"{why} (in your request: {texts}{' and others' if len(found) > MOST else ''})"
+        return path, f"{why} (in your request: {texts}{' and others' if len(places) > MOST else ''})"
+
+    def of(self, path: str) -> tuple[Steps, ...]:
+        """The wire paths outside of lists that say what a hub path of maps does."""
+        nearest = self._of(path)
+        return tuple(nearest[0]) if nearest else ()
 
     def find(self, path: str, read: Json) -> list[Path]:
         """The places that the hub's path stands for and that say something; the nearest in words that there are."""
@@ -69,14 +75,15 @@ class Places:
                 break
         return search.found
 
-    def _found(self, path: str) -> list[list[Steps]]:
-        """The wire paths that are kept under the words of a hub path: those with the fewest other words first."""
-        words = frozenset(path.split(".")) - _EVERYWHERE
-        near: dict[int, set[Steps]] = {}
-        for steps, said in self._reads:
-            if words <= said:
-                near.setdefault(len(said), set()).add(steps[:-1] if steps[-1] == TESTED else steps)
-        return [_uppermost(near[size]) for size in sorted(near)]
+
+def _kept_under(reads: tuple[tuple[Steps, frozenset[str]], ...], path: str) -> list[list[Steps]]:
+    """The wire paths that are kept under the words of a hub path: those with the fewest other words first."""
+    words = frozenset(path.split(".")) - _EVERYWHERE
+    near: dict[int, set[Steps]] = {}
+    for steps, own_words in reads:
+        if words <= own_words:
+            near.setdefault(len(own_words), set()).add(steps[:-1] if steps[-1] == TESTED else steps)
+    return [_uppermost(near[size]) for size in sorted(near)]
 
 
 def _uppermost(paths: set[Steps]) -> list[Steps]:

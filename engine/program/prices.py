@@ -7,26 +7,30 @@ asked for. Amounts are texts of exact decimals; functions are named and found in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
+from engine.program import layout
+from engine.program.layout import EMPTY, Functions
+
+
+def _ratios(value: Any, functions: Functions) -> Mapping[str, Any]:
+    return value or EMPTY
 
 
 @dataclass(frozen=True, slots=True)
 class Priced:
     """One rule of a Price document. ``layer`` is 0 for a shipped one; ``place`` is its file and line."""
 
-    title: str
-    place: str
-    layer: int
-    names: tuple[str, ...]
-    match: str
-    start: float | None
-    end: float | None
-    data: Mapping[str, Any]
+    title: str = layout.data(needed=True)
+    place: str = layout.data(needed=True)
+    layer: int = layout.data(read=layout.number)
+    names: tuple[str, ...] = layout.data(read=layout.items)
+    match: str = layout.data(read=layout.text)
+    start: float | None = layout.data("from")
+    end: float | None = layout.data("until")
+    data: Mapping[str, Any] = layout.data(layout.WHOLE)
     """tokens, tiers, call, second, characters, pictures, adjust, units, groups, userGroups, channels, tools, ratio,
     source, date: as in the document, but for amounts as texts, moments as unix seconds and functions as names."""
 
@@ -39,30 +43,13 @@ class Priced:
 class Prices:
     """All rules, the strongest first: by layer, then in the documents' order."""
 
-    rules: tuple[Priced, ...] = ()
-    common: tuple[Mapping[str, Any], ...] = ()
+    rules: tuple[Priced, ...] = layout.data(read=layout.several(Priced), default=())
+    costs: tuple[Priced, ...] = layout.data(read=layout.several(Priced), default=())
+    """Rules of what calls cost the operator, the same way; where says ``cost`` in their data."""
+    common: tuple[Mapping[str, Any], ...] = layout.data(read=layout.items, default=())
     """Factors and tools of documents without rules: {title, layer, groups, userGroups, channels, tools}."""
-    ratios: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+    ratios: Mapping[str, Any] = layout.data(read=_ratios, default_factory=lambda: EMPTY)
     """What holds for the options' ratios where the options say nothing."""
-
-
-def build(data: Mapping[str, Any] | None) -> Prices:
-    """Prices from an artefact's data."""
-    data = data or _NONE
-    rules = [
-        Priced(
-            title=item["title"],
-            place=item["place"],
-            layer=item.get("layer") or 0,
-            names=tuple(item.get("names") or ()),
-            match=item.get("match") or "",
-            start=item.get("from"),
-            end=item.get("until"),
-            data=item,
-        )
-        for item in data.get("rules") or ()
-    ]
-    return Prices(tuple(rules), tuple(data.get("common") or ()), data.get("ratios") or _NONE)
 
 
 def decimal(value: Any) -> Decimal | None:
@@ -72,7 +59,7 @@ def decimal(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        made = Decimal(repr(value) if isinstance(value, float) else value)
+        amount = Decimal(repr(value) if isinstance(value, float) else value)
     except ArithmeticError:
         return None
-    return made if made.is_finite() else None
+    return amount if amount.is_finite() else None

@@ -6,30 +6,36 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.program.patch import Function, Json
+from engine.program import layout
+from engine.program.layout import Function, Functions, data, make
+from engine.program.patch import Json
+
+
+def _members(value: Any, functions: Functions) -> frozenset[str] | None:
+    return None if value is None else frozenset(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Fee:
     """What an error costs although nothing was produced: dollars as a text, and the options that go before it."""
 
-    usd: str
-    code: str
-    says: str
-    marker: str
-    enabled_by: str
-    usd_by: str
+    usd: str = data(read=lambda value, _: str(value), needed=True)
+    code: str = data(needed=True)
+    says: str = data(read=layout.text)
+    marker: str = data(read=layout.text)
+    enabled_by: str = data("options.enabled", layout.text)
+    usd_by: str = data("options.usd", layout.text)
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
     """One line of an error map; ``when(_r, status, header, body)`` may be missing, and so may the status test."""
 
-    status: frozenset[int | str]
-    when: Function | None
-    meaning: str
-    fee: Fee | None = None
-    members: frozenset[str] | None = None
+    status: frozenset[int | str] = data(read=layout.words)
+    when: Function | None = data(read=layout.function)
+    meaning: str = data(needed=True)
+    fee: Fee | None = data(read=layout.maybe(Fee), default=None)
+    members: frozenset[str] | None = data(read=_members, default=None)
     """Those of the body on which ``when`` hangs; nothing where it hangs on more than that."""
 
     def covers(self, status: int) -> bool:
@@ -66,6 +72,21 @@ class ErrorMap:
                 return rule
         return None
 
+    def told(self, header: Mapping[str, str], body: Json, status: int) -> ErrorRule | None:
+        """The first rule that an error told inside a stream falls under; ``status``: the one that it tells, or 0.
+
+        Where it tells none, as half of those in streams, a condition holds whatever its rule's status.
+        """
+        for rule in self.rules:
+            if status and rule.status and not rule.covers(status):
+                continue
+            if rule.when is None:
+                if status:
+                    return rule
+            elif rule.meaning != "unknown" and rule.when([], status or 200, header, body):
+                return rule
+        return None
+
     def costly(self, header: Mapping[str, str], body: Json) -> ErrorRule | None:
         """The first rule with a fee whose condition an error meets that was told inside a stream, without a status."""
         for rule in self.rules:
@@ -87,26 +108,16 @@ def _needed(rules: Iterable[ErrorRule], status: int) -> frozenset[str] | None:
     return frozenset(needed)
 
 
+def error_map(value: Any, functions: Functions) -> ErrorMap:
+    """An error map of its data."""
+    return ErrorMap(make(ErrorRule, item, functions) for item in value or ())
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRules:
     """A format's errors, both ways."""
 
-    decode: Function | None
-    rules: ErrorMap
-    encode: Function | None
-    status: dict[str, int]
-
-
-def fee(data: Mapping[str, Any] | None) -> Fee | None:
-    """The fee of an error rule's data."""
-    if data is None:
-        return None
-    by = data.get("options") or {}
-    return Fee(
-        usd=str(data["usd"]),
-        code=data["code"],
-        says=data.get("says") or "",
-        marker=data.get("marker") or "",
-        enabled_by=by.get("enabled") or "",
-        usd_by=by.get("usd") or "",
-    )
+    decode: Function | None = data(read=layout.function)
+    rules: ErrorMap = data(read=error_map)
+    encode: Function | None = data(read=layout.function)
+    status: dict[str, int] = data(read=layout.mapping)

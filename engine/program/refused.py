@@ -11,11 +11,15 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import MEANINGS
-from engine.program.patch import Function, Json
+from engine.program.layout import Function
+from engine.program.patch import Json
 from engine.program.refusals import ErrorMap, ErrorRule, ErrorRules
+
+if TYPE_CHECKING:
+    from engine.program.format import Format
 
 _BY_STATUS = {
     400: "bad_request",
@@ -52,12 +56,16 @@ def refused(
     raw: bytes = b"",
 ) -> tuple[dict[str, Any], ErrorRule | None] | None:
     """The hub error and the rule that says what it means (None: its status does); None if the answer is no error."""
-    rule = next((found for each in maps if (found := each.find(status, header, body)) is not None), None)
+    rule = None
+    for error_map in maps:
+        rule = error_map.find(status, header, body)
+        if rule is not None:
+            break
     if rule is None and status < 300:
         return None
     meaning = rule.meaning if rule else by_status(status)
-    told = decode([], status, header, body) if decode and body is not None else None
-    error: dict[str, Any] = dict(told) if isinstance(told, dict) else {}
+    decoded = decode([], status, header, body) if decode and body is not None else None
+    error: dict[str, Any] = dict(decoded) if isinstance(decoded, dict) else {}
     error["message"] = words(error.get("message"))
     if not error["message"]:
         text = raw[:_SHOWN].decode("utf-8", "replace").strip()
@@ -88,27 +96,34 @@ def ours(meaning: str) -> str:
     return _OURS.get(meaning, meaning)
 
 
-def for_caller(error: dict[str, Any]) -> dict[str, Any]:
-    """An upstream's error as its caller may know it: the same, unless it is of the gateway's credential."""
-    told = CREDENTIAL.get(error["meaning"])
-    return error if told is None else {**error, "message": told, "code": error["meaning"]}
+def for_caller(error: dict[str, Any], source: Format | None = None, speaker: Format | None = None) -> dict[str, Any]:
+    """An upstream's error as its caller may know it: the same, unless it is of the gateway's credential.
+
+    A code of another dialect than the caller's stands apart, so that clients find their own dialect's in its place.
+    """
+    message = CREDENTIAL.get(error["meaning"])
+    if message is not None:
+        return {**error, "message": message, "code": error["meaning"]}
+    if source is None or speaker is None or source.dialect == speaker.dialect or not error.get("code"):
+        return error
+    return {**{name: value for name, value in error.items() if name != "code"}, "upstream_code": error["code"]}
 
 
 def seconds(*told: Any) -> float | None:
     """The first that says how long to wait: a number, or the text of a ``Retry-After`` header (RFC 9110, 10.2.3)."""
-    return next((wait for one in told if (wait := _seconds(one)) is not None), None)
+    return next((wait for value in told if (wait := _seconds(value)) is not None), None)
 
 
-def _seconds(told: Any) -> float | None:
-    if isinstance(told, bool) or not isinstance(told, str | int | float):
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
-        wait = float(told)
+        wait = float(value)
         return max(0.0, wait) if isfinite(wait) else None
     except (ValueError, OverflowError):
         pass
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(str(told)).timestamp() - time.time())
+        return max(0.0, email.utils.parsedate_to_datetime(str(value)).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from engine.ledger.budgets import Held
-    from engine.ledger.pricing import Book, Rule
+    from engine.ledger.pricing.book import Book, Rule
     from engine.ledger.reserve import Reservation
-    from engine.program import Alias, Endpoint, Fee, Format, Program
-    from engine.relay.resolve import Reader
-    from engine.relay.table import LiveChannel
-    from engine.relay.thread import Thread
-    from engine.storage.accounts import Account
-
-Report = list[tuple[str, str]]
-"""What a conversion dropped or changed: (path, why)."""
+    from engine.program import Endpoint, Format, Program
+    from engine.relay.captures.exchange import Capture
+    from engine.relay.snapshot import Snapshot
+    from engine.routing.attempt import Attempt
+    from engine.routing.bond import Bond
+    from engine.routing.choice import Choice
+    from engine.routing.limits.taken import Taken
+    from engine.storage.rows.accounts import Account
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class Call:
     request_id: str
     started: float
     now: int
-    reader: Reader
+    snapshot: Snapshot
     format: Format
     endpoint: Endpoint
     path: dict[str, str]
@@ -44,23 +45,60 @@ class Call:
     account: Account | None = None
     pinned: int | None = None
     """The channel that an administrator named in the key."""
+    bond: Bond | None = None
+    """What it has in common with earlier calls, which keeps it at their channel."""
+    choice: Choice | None = None
+    """What choosing found."""
+    kept: str | None = None
+    """The channel that answered the last of those."""
+    bound: bool = False
+    """It goes to that channel or to none, as what it goes on from lies there."""
     attempts: list[Attempt] = field(default_factory=list)
     """What was tried, in order; the last is the one that answers, or whose failure ended the call."""
+    chosen: bool = False
+    """Its caller asked for the release that serves it, by a header."""
+    canary: tuple[int, str] | None = None
+    """The canary that it is counted for, and whether it goes by its release (``new``) or by that in force (``old``)."""
+    capture: Capture | None = None
+    """What hears it, where it is to be kept."""
+    mirrors: str = ""
+    """The call that it repeats at another channel, told to nobody."""
     error: dict[str, Any] | None = None
     """What ended it on the gateway's side: a refusal, or a failure of the gateway itself."""
+    open: bool = False
+    """It is counted among those that are under way."""
     settled: bool = False
     """What it cost is in the journal, and nothing is held for it any more."""
+    size: int = 0
+    """Tokens of the request, estimated."""
+    most_tokens: int = 0
+    """The same with the most output that it asks for."""
+    waited: float = 0.0
+    """Seconds for which it waited for a channel with room."""
+    limited: Taken | None = None
+    """What its limits say of it."""
+    taken: list[Taken] = field(default_factory=list)
+    """What it has to give back when it is over: of its own limits, and of its channel's."""
     budget: Held | None = None
     """What it holds of the budgets of its key and user."""
-    hub: dict[str, Any] | None = None
-    thread: Thread | None = None
-    """What it goes on from, in a format whose answers are kept."""
     reservation: Reservation | None = None
     """What is held of the account's balance until the call is settled."""
     book: Book | None = None
     rule: Rule | None = None
     """What it is charged by; nothing for a model without a price, where a Policy allows that."""
-    report: Report = field(default_factory=list)
+
+    @staticmethod
+    def speaks(asked: Format, spoken: Format) -> bool:
+        """Whether a call in the first format can go to a provider that is spoken to in the second."""
+        return asked.passthrough_as == spoken.passthrough_as
+
+    def mirrored(self) -> Self:
+        """The same call as it came, for another channel: nothing is held for it, and nobody waits for it."""
+        other = copy.copy(self)
+        other.request_id, other.mirrors = f"{self.request_id}-shadow", self.request_id
+        other.attempts, other.taken, other.canary, other.open = [], [], None, False
+        other.reservation = other.budget = other.limited = other.bond = other.choice = other.watch = None
+        return other
 
     @property
     def attempt(self) -> Attempt | None:
@@ -68,17 +106,27 @@ class Call:
         return self.attempts[-1] if self.attempts else None
 
     @property
+    def called(self) -> str:
+        """The path that the caller asked for."""
+        path = self.endpoint.path
+        for name, value in self.path.items():
+            path = path.replace(f"{{{name}}}", value)
+        return path
+
+    @property
     def program(self) -> Program:
         """The program that the call began with, and goes on with whatever is swapped in meanwhile."""
-        return self.reader.program
+        return self.snapshot.program
 
     def ctx(self, attempt: Attempt | None = None) -> dict[str, Any]:
         """The ``ctx`` variable of every mapping of this call."""
+        model = attempt.model if attempt else self.asked
         return {
             "request_id": self.request_id,
             "now": self.now,
             "asked": self.asked,
-            "model": attempt.model if attempt else self.asked,
+            "model": model,
+            "traits": self.program.models.traits(model),
             "format": self.format.name,
             "target": attempt.format.name if attempt else self.format.name,
             "provider": attempt.channel.provider.name if attempt else None,
@@ -86,53 +134,14 @@ class Call:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What came of one attempt. Times are monotonic seconds; ``usage`` has the hub's buckets, in tokens."""
-
-    usage: dict[str, Any] = field(default_factory=dict)
-    usage_source: str = "upstream"
-    first_byte: float | None = None
-    """When the upstream's first byte came."""
-    upstream_id: str = ""
-    report: Report = field(default_factory=list)
-    ended: str = "done"
-    """How it ended: done, cut, timeout, client_gone, error."""
-    error: dict[str, Any] | None = None
-    fee: Fee | None = None
-    """What the provider charges for the error."""
-    barren: bool = False
-    """Nothing was said in an answer, as far as its content had to be looked at."""
-    delivered: bool = False
-    """The caller was given bytes of this answer: no other attempt may follow."""
-    pending: str = ""
-    """The id of an answer that the provider goes on to make: it is settled when its end is known."""
-    booked: bool = False
-    """What it cost is in the journal."""
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One channel to try: the format that it is spoken to in, and the model's name there; and what came of it."""
-
-    channel: LiveChannel
-    format: Format
-    model: str
-    alias: Alias | None
-    groups: dict[str, str | None]
-    group: str
-    outcome: Outcome = field(default_factory=Outcome)
-
-    @property
-    def name(self) -> str:
-        """The channel's name, for logs."""
-        return self.channel.name
-
-
-@dataclass(slots=True)
 class Reply:
-    """What goes to the caller: ``body`` whole, or ``stream`` of pieces that each leave at once."""
+    """What goes to the caller: ``body`` whole, or ``stream`` of pieces that each leave at once.
+
+    ``takes`` has the caller's connection to itself: it takes the socket, and comes back when all is over.
+    """
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes = b""
     stream: Iterator[bytes] | None = None
+    takes: Callable[[Any], None] | None = None

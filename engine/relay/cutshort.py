@@ -1,33 +1,40 @@
 """Calls that died with their worker while their callers read: what is noted of each, and the entry made of that.
 
-Nobody knows what was produced, so the input is charged: the provider was asked, and the caller saw the beginning.
+Where nobody knows what was produced, the input is charged: the provider was asked, and the caller saw the beginning.
+What the note says was ``used``, as that of a live session does after each answer, is charged by that.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.storage.log_rows import CONSUME, LogRow
-from engine.storage.posting import Entry
+from engine.ledger.counting.weights import BYTES_PER_TOKEN
+from engine.storage.rows.log_rows import CONSUME, LogRow
+from engine.storage.rows.posting import Entry
 
 if TYPE_CHECKING:
-    from engine.ledger.pricing import Book, Charge
-    from engine.relay.call import Attempt, Call
+    from engine.ledger.pricing.book import Book, Charge
+    from engine.relay.call import Call
+    from engine.routing.attempt import Attempt
 
-_BYTES_PER_TOKEN = 4
 _ENDED = "worker_died"
 
 
 def note(call: Call, attempt: Attempt) -> dict[str, Any]:
     """What has to be known to book the call without it; names that are no column of an entry come last."""
     account = call.account
+    beside: dict[str, Any] = {}
+    if call.chosen or call.canary is not None:
+        beside = {"release": call.program.hash, "canary": list(call.canary or ())}
+    if call.reservation is not None and call.reservation.plan:
+        beside["plan"] = call.reservation.plan
     return {
         "request_id": call.request_id,
         "at": call.now,
         "user": account.user_id if account else 0,
         "token": account.token_id if account else 0,
         "channel": attempt.channel.id,
-        "input": len(call.raw) // _BYTES_PER_TOKEN,
+        "input": len(call.raw) // BYTES_PER_TOKEN,
         "group": attempt.group,
         "model": call.asked,
         "rule": call.rule.model if call.rule is not None else "",
@@ -36,15 +43,21 @@ def note(call: Call, attempt: Attempt) -> dict[str, Any]:
         "token_name": account.token_name if account else "",
         "channel_name": attempt.channel.name,
         "upstream": attempt.outcome.upstream_id[:128],
+        **beside,
     }
 
 
 def entry(book: Book, noted: dict[str, Any], *, logged: bool) -> Entry:
-    """The entry of a noted call, by the prices of today."""
-    usage = {"input_fresh": noted["input"], "input_total": noted["input"], "total": noted["input"]}
-    more = {"stream_status": {"status": "error", "end_reason": _ENDED}}
-    made = charged(book, noted, usage, {})
-    return booked(noted, usage, made, source="estimated", more=more, logged=logged)
+    """The entry of a noted call, by the prices of today; of a release beside that in force, by those of that."""
+    used = noted.get("used")
+    usage = used or {"input_fresh": noted["input"], "input_total": noted["input"], "total": noted["input"]}
+    more: dict[str, Any] = {"stream_status": {"status": "error", "end_reason": _ENDED}}
+    if "release" in noted:
+        more["release"] = _text(noted, "release")[:16]
+    if noted.get("canary"):  # as a call that failed, without a first byte or losses
+        more["admin_info"] = {"canary": [*noted["canary"], True, None, 0]}
+    charge = charged(book, noted, usage, {})
+    return booked(noted, usage, charge, source="upstream" if used else "estimated", more=more, logged=logged)
 
 
 def charged(book: Book, noted: dict[str, Any], usage: dict[str, Any], request: dict[str, Any]) -> Charge:
@@ -101,6 +114,7 @@ def booked(
         source=source,
         row=row,
         logged=logged,
+        plan=noted.get("plan", 0),
     )
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from engine.errors import CallError
+from engine.jsonbytes import dumps
 from engine.program.refused import body_of, status_of
 from engine.relay.call import Reply
-from engine.relay.translate import dumps
 
 if TYPE_CHECKING:
     from engine.program import Format
     from engine.relay.call import Call
 
 JSON = "application/json"
+STREAM_HEADERS = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
 _MESSAGE, _PARAM = 2_000, 200
 """Characters of an error's words, and of the name of the field at fault."""
 FAILED: dict[str, Any] = {
@@ -49,6 +52,19 @@ def error_body(speaker: Format, error: dict[str, Any], ctx: dict[str, Any]) -> b
 def refuse(call: Call, ex: CallError) -> Reply:
     """Return the reply that tells the caller of ``ex``."""
     return error_reply(call.format, error_of(ex), call.ctx())
+
+
+def own_reply(speaker: Format, error: dict[str, Any], ctx: dict[str, Any]) -> Reply:
+    """Return the reply for an error of the operator's own: its code and type stand where the format has such."""
+    reply = error_reply(speaker, error, ctx)
+    body = orjson.loads(reply.body)
+    body_error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(body_error, dict) and "type" in body_error:
+        body_error["type"] = error["type"] if "code" in body_error else error["code"]
+        if "code" in body_error:
+            body_error["code"] = error["code"]
+        reply.body = dumps(body)
+    return reply
 
 
 def error_reply(speaker: Format, error: dict[str, Any], ctx: dict[str, Any]) -> Reply:

@@ -10,8 +10,8 @@ _CHARACTERS = 2000
 
 
 def loss_header(report: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the header for a report: ``path=why`` separated by semicolons, cut at a length; none for an empty one."""
+    """Return the header for a report: ``path=why``, parted by semicolons alone; none for an empty one."""
     if not report:
         return []
-    text = "; ".join(dict.fromkeys(f"{path}={why}" for path, why in report))[:_CHARACTERS]
+    text = "; ".join(dict.fromkeys(f"{path}={why.replace(';', ',')}" for path, why in report))[:_CHARACTERS]
     return [("x-gatewright-loss", _UNSAYABLE.sub("?", text))]

@@ -1,77 +1,57 @@
-"""Model lists, single models and token counts, in the caller's dialect."""
+"""Model lists and single models, in the caller's dialect."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CallError
-from engine.relay import ingress
-from engine.relay.admit import check_quota
+from engine.jsonbytes import dumps
 from engine.relay.call import Call, Reply
 from engine.relay.dialect import JSON
-from engine.relay.identify import identify
-from engine.relay.resolve import resolve
-from engine.relay.thread import take_up
-from engine.relay.translate import dumps, request_hub
+from engine.relay.ingress import body as ingress
+from engine.relay.ingress.identify import identify
 
 if TYPE_CHECKING:
-    from engine.relay.state import RelayState
+    from engine.relay.services import Services
 
 _CREATED = 1626777600
 """The date that the reference gives every model; clients only show it."""
 
 
-def list_models(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+def list_models(services: Services, call: Call, environ: dict[str, Any]) -> Reply:
     """Answer with every model that the key may ask for."""
     speaker = call.format
     if speaker.models_list is None:
         raise CallError("not_found", f"{speaker.name} has no list of models")
-    names = _visible(state, call)
-    return _json(speaker.models_list([], [_model(name) for name in names], call.ctx()))
+    names = _visible(services, call)
+    return _json(speaker.models_list([], [_model(call, name) for name in names], call.ctx()))
 
 
-def get_model(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+def get_model(services: Services, call: Call, environ: dict[str, Any]) -> Reply:
     """Answer with one model, if the key may ask for it (a name that an alias reads counts)."""
     speaker = call.format
     if speaker.model_get is None:
         raise CallError("not_found", f"{speaker.name} shows no single models")
     name = ingress.asked_model(call, call.endpoint)
-    visible = _visible(state, call)
-    if name not in visible and call.reader.read(name).name not in visible:
+    visible = _visible(services, call)
+    if name not in visible and call.snapshot.aliases.read(name).name not in visible:
         raise CallError(
             "not_found", f"the model {name!r} is not known to this key", param="model", code="model_not_found"
         )
-    return _json(speaker.model_get([], _model(name), call.ctx()))
+    return _json(speaker.model_get([], _model(call, name), call.ctx()))
 
 
-def count_tokens(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
-    """Answer with the request's input tokens as they are counted here, and say where that is an estimate."""
-    call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
-    elsewhere = ingress.take(state, call, environ)
-    if elsewhere is not None:
-        return elsewhere
-    take_up(call, state.answers, state.settings.max_request_body)
-    reading, _ = resolve(call, state.table, state.choices.groups(call.account))
-    check_quota(call.account, state.terms)
-    speaker = call.format
-    if speaker.count_encode is None:
-        raise CallError("not_found", f"{speaker.name} has no counting of tokens")
-    found = state.counter.request(reading.name, request_hub(call))
-    estimated = found.how != "counted"
-    reply = _json(speaker.count_encode([], {"input": found.tokens, "estimate": estimated}, call.ctx()))
-    reply.headers.append(("x-gatewright-count", "estimate" if estimated else "counted"))
-    return reply
-
-
-def _visible(state: RelayState, call: Call) -> list[str]:
-    account = call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
-    names = state.table.models(state.choices.groups(account))
+def _visible(services: Services, call: Call) -> list[str]:
+    account = call.account = identify(call, services.keys)
+    names = call.snapshot.table.models(call.snapshot.groups.groups(account))
     limits = account.model_limits
     return names if limits is None else [name for name in names if name in limits]
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "created": _CREATED, "owned_by": "gatewright"}
+def _model(call: Call, name: str) -> dict[str, Any]:
+    """What a list says of a model: ``traits`` are those that Model documents say of the one that is meant."""
+    traits = call.program.models.traits(call.snapshot.aliases.read(name).name)
+    return {"id": name, "created": _CREATED, "owned_by": "gatewright", "traits": traits}
 
 
 def _json(body: Any) -> Reply:

@@ -3,66 +3,120 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import CallError
+from engine.errors import CallError, Conflict, Forbidden, GatewrightError, Invalid, NotFound, Unavailable
 from engine.program.refused import for_caller
 from engine.relay import dialect
 from engine.relay.admit import admit
 from engine.relay.call import Call, Reply
 from engine.relay.failover import DEEP, answer, ended
-from engine.relay.identify import identify
-from engine.relay.ingress import take
+from engine.relay.ingress.identify import identify
+from engine.relay.mirror import mirror
 from engine.relay.price import price
-from engine.relay.resolve import resolve
-from engine.relay.route import attempts
-from engine.relay.thread import prefer, take_up
-from engine.relay.upstream import UpstreamFailure
-from engine.storage.database import StorageError
+from engine.relay.upstream.failure import UpstreamFailure
+from engine.routing.resolve import resolve
+from engine.routing.route import Choosing, attempts
 
 if TYPE_CHECKING:
-    from engine.relay.state import RelayState
+    from engine.relay.kind import Kind, Operation
+    from engine.relay.services import Services
+    from engine.routing.aliases import ResolvedModel
+    from engine.routing.attempt import Attempt
+    from engine.routing.channel import LiveChannel
 
 log = logging.getLogger(__name__)
-Operation = Callable[["RelayState", Call, dict[str, Any]], Reply]
+_SPARE = 8
+"""How many channels more are looked at where those that were drawn may have no room."""
 
 
-def serve(operation: Operation, state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
+def serve(operation: Operation, call: Call, environ: dict[str, Any]) -> Reply:
     """Run an operation and tell what stopped it in the caller's dialect. Never raises."""
     try:
-        return operation(state, call, environ)
+        return operation(call, environ)
     except UpstreamFailure as ex:
         return _failed(call, ex)
     except CallError as ex:
         return dialect.refuse(call, ex)
     except RecursionError:
         return dialect.refuse(call, CallError("bad_request", DEEP))
-    except StorageError:
-        log.exception("call %s: the database failed", call.request_id)
-        return dialect.refuse(call, CallError("unavailable", "the gateway's database is away; try again soon", wait=5))
+    except Unavailable as ex:
+        log.exception("call %s can't be served now", call.request_id)
+        return dialect.refuse(call, CallError("unavailable", ex.public, wait=ex.wait))
+    except (Invalid, NotFound, Conflict, Forbidden) as ex:
+        return dialect.refuse(call, _remedied(ex))
     except Exception:
         log.exception("call %s failed", call.request_id)
         return dialect.error_reply(call.format, dialect.FAILED, call.ctx())
 
 
-def relay(state: RelayState, call: Call, environ: dict[str, Any]) -> Reply:
-    """Serve a generating call: the stages in order."""
+def relay(services: Services, kind: Kind[Any, Any], call: Call, environ: dict[str, Any]) -> Reply:
+    """Serve a generating call of a kind: the stages in order."""
     try:
-        call.account = identify(call, state.keys, state.credentials(call.format), state.choices)
-        elsewhere = take(state, call, environ)
+        call.account = identify(call, services.keys)
+        snapshot = call.snapshot
+        elsewhere = kind.read(call, environ)
         if elsewhere is not None:
             return elsewhere
-        take_up(call, state.answers, state.settings.max_request_body)
-        reading, serving = resolve(call, state.table, state.choices.groups(call.account))
-        groups = serving if call.account.cross_group_retry else serving[:1]
-        price(state, call, reading)
-        call.reservation = admit(state, call, call.account, groups)
-        tries = attempts(call, state.table, reading, groups, state.tries)
-        return answer(state, call, prefer(call, tries))
+        services.metrics.began(call)
+        reading, serving = resolve(call, snapshot.aliases, snapshot.table, snapshot.groups.groups(call.account))
+        price(call, reading)
+        estimate = kind.estimate(call)
+        call.size, call.most_tokens = estimate.input, estimate.input + estimate.output
+        services.limits.take(call)
+        if snapshot.captures is not None:
+            call.capture = snapshot.captures.begun(call)
+        call.reservation = admit(services, kind, call, call.account, serving, estimate)
+        call.bond = snapshot.affinity.bond(call) if call.pinned is None else None
+        if call.bond is not None and not call.kept:
+            call.kept = services.bonds.channel(call.bond)
+        tries = kind.order(call, _attempts(services, call, reading, serving))
+        if call.choice is not None and call.choice.shadow is not None:
+            mirror(services, kind, call, call.choice.shadow)
+        return answer(services, kind, call, tries)
     except BaseException as ex:
-        ended(state, call, ex)
+        ended(services, call, ex)
         raise
+
+
+def _attempts(services: Services, call: Call, reading: ResolvedModel, serving: tuple[str, ...]) -> list[Attempt]:
+    """What to try, in order, as everything stands now."""
+    snapshot = call.snapshot
+    choosing = Choosing(
+        snapshot.aliases,
+        snapshot.table,
+        snapshot.orders,
+        services.pulse,
+        partial(_typical_cost, call),
+        len(snapshot.table.channels) if call.bound else snapshot.retry.tries,
+        _SPARE if snapshot.limits.channels else 0,
+        services.health.back if snapshot.table.timed or services.health.watches() else None,
+    )
+    tries, call.choice = attempts(choosing, call, reading, serving)
+    if not call.bound:
+        return tries
+    own = [attempt for attempt in tries if attempt.channel.mark == call.kept][:1]
+    if not own:
+        raise CallError(
+            "unavailable", "the channel that has what this goes on from does not serve this", code="origin_channel"
+        )
+    return own
+
+
+def _typical_cost(call: Call, channel: LiveChannel, model: str) -> float:
+    """What calls for a model cost the operator at a channel, to compare channels by; infinite where nobody says."""
+    costs = call.snapshot.book.costs
+    return costs.typical(call.rule, model, channel.name, channel.provider.name, channel.cost_factor)
+
+
+def _remedied(ex: GatewrightError) -> CallError:
+    """What the caller can mend, in the words of calls; ``Unavailable`` and all faults of the gateway's own are not."""
+    if isinstance(ex, Invalid):
+        return CallError("bad_request", str(ex), param=ex.field)
+    if isinstance(ex, Conflict):
+        return CallError("bad_request", str(ex), status=409)
+    return CallError("not_found" if isinstance(ex, NotFound) else "forbidden", str(ex))
 
 
 def _failed(call: Call, ex: UpstreamFailure) -> Reply:
@@ -71,9 +125,11 @@ def _failed(call: Call, ex: UpstreamFailure) -> Reply:
     A provider that declares an error body of its own does not speak the format's.
     """
     attempt = call.attempt
-    told = for_caller(ex.error)
-    if told is not ex.error:
-        return dialect.error_reply(call.format, told, call.ctx(attempt))
+    error = for_caller(ex.error)
+    if error is not ex.error:
+        return dialect.error_reply(call.format, error, call.ctx(attempt))
+    if ex.own:
+        return dialect.own_reply(call.format, ex.error, call.ctx(attempt))
     if ex.fee is not None:
         return dialect.error_reply(call.format, {**ex.error, "code": ex.fee.code}, call.ctx(attempt))
     same = (
@@ -89,4 +145,5 @@ def _failed(call: Call, ex: UpstreamFailure) -> Reply:
             if wait is not None:
                 headers.append(("retry-after", wait if isinstance(wait, str) else f"{wait:g}"))
             return Reply(ex.status, headers, ex.raw)
-    return dialect.error_reply(call.format, ex.error, call.ctx(attempt))
+    error = for_caller(ex.error, attempt.format if attempt else None, call.format)
+    return dialect.error_reply(call.format, error, call.ctx(attempt))

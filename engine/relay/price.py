@@ -12,8 +12,7 @@ from engine.errors import CallError
 
 if TYPE_CHECKING:
     from engine.relay.call import Call
-    from engine.relay.resolve import Reading
-    from engine.relay.state import RelayState
+    from engine.routing.aliases import ResolvedModel
 
 log = logging.getLogger(__name__)
 _HOW = (
@@ -22,9 +21,9 @@ _HOW = (
 )
 
 
-def price(state: RelayState, call: Call, reading: Reading) -> None:
+def price(call: Call, reading: ResolvedModel) -> None:
     """Give the call its book and its rule; the name asked for goes before the one that an alias says it means."""
-    call.book = state.book
+    call.book = call.snapshot.book
     call.rule = call.book.find(call.asked, reading.name, call.now)
     if call.rule is not None:
         failed = call.book.trial(call.rule, call.body, call.now, call.headers)
@@ -36,7 +35,7 @@ def price(state: RelayState, call: Call, reading: Reading) -> None:
                 param="model",
                 code="model_price_error",
             )
-    elif not state.unpriced:
+    elif not call.snapshot.unpriced:
         log.warning("the model %r has no price: %s", call.asked, _HOW)
         raise CallError(
             "forbidden",

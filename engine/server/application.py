@@ -6,6 +6,7 @@ state, Falcon app, and a greenlet that follows new releases. ``monkey.patch_all(
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -17,15 +18,16 @@ import gevent
 from gunicorn.app.base import BaseApplication
 
 from engine import paths, program
-from engine.server import lane
+from engine.releases.follow import Follower
+from engine.releases.store import Releases
+from engine.releases.watch import Watcher
+from engine.server import jobs, lane
 from engine.server.arbiter import SpecArbiter
 from engine.server.children import Child
 from engine.server.config import gunicorn_settings
-from engine.server.following import Follower
-from engine.server.releases import Releases
-from engine.server.watcher import Watcher
+from engine.server.faults import StartError
 from engine.settings import Settings
-from engine.storage.database import StorageError
+from engine.storage.database import Database, StorageError
 
 if TYPE_CHECKING:
     from engine.server.building import State
@@ -38,15 +40,12 @@ _SECRETS = 2.0
 """Seconds between looks at the files of secrets."""
 
 
-class StartError(Exception):
-    """The server can't start; the words say why."""
-
-
 class Gateway(BaseApplication):  # type: ignore[misc]
     """The application. ``directories`` are layers of documents, ``build`` makes a worker's state and app.
 
-    ``beside`` are further processes to keep running, ``meanwhile`` is done while the first compile runs, ``announce``
-    once the port is bound. ``heavy``: a process beside the workers serves large requests.
+    ``extra_processes`` are kept running beside the workers, ``before_fork`` is done while the first compile runs,
+    ``announce`` once the port is bound. ``heavy``: a process beside the workers serves large requests.
+    ``database`` opens the one whose documents are compiled too.
     """
 
     def __init__(
@@ -55,16 +54,17 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         directories: Sequence[Path],
         build: Build,
         *,
-        beside: Sequence[Child] = (),
-        meanwhile: Callable[[], None] = lambda: None,
+        extra_processes: Sequence[Child] = (),
+        before_fork: Callable[[], None] = lambda: None,
         announce: Callable[[], None] = lambda: None,
         heavy: bool = False,
+        database: Callable[[], Database] | None = None,
     ) -> None:
         self.settings = settings
         self.releases = Releases(settings.program_directory)
         self.build = build
         self.announce = announce
-        self.meanwhile = meanwhile
+        self.before_fork = before_fork
         self.heavy = heavy
         self.lane: Child | None = None
         self.lane_path = ""
@@ -72,9 +72,10 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         """Whether this process is the one for large requests."""
         self.master = os.getpid()
         self.log = logging.getLogger("gunicorn.error")
-        watcher = Watcher(directories, settings.program_directory, self.log, [paths.TEMPLATES / "fragments"])
+        fragments = [paths.TEMPLATES / "fragments"]
+        watcher = Watcher(directories, settings.program_directory, self.log, fragments, database)
         self.watcher = Child("watcher", watcher.run)
-        self.children = [self.watcher, *beside]
+        self.children = [self.watcher, *extra_processes]
         self.program: program.Program | None = None
         self.callable: Any = None
         self.state: State | None = None
@@ -110,12 +111,19 @@ class Gateway(BaseApplication):  # type: ignore[misc]
             self.children.append(self.lane)
             self.lane.start()
 
+    def start_jobs(self, listeners: Iterable[Any], log: Any) -> None:
+        """In the master: the process that does what one of the cluster has to."""
+        if self.heavy and self.settings.update_task:
+            runner = jobs.child(self, listeners, log)
+            self.children.append(runner)
+            runner.start()
+
     def prepare(self) -> None:
         """Wait for the first compile and load the Program that workers will share."""
         self.releases.prepare()
         for child in self.children:
             child.start()
-        self.meanwhile()
+        self.before_fork()
         line = self.watcher.message(_FIRST_COMPILE)
         hash_ = json.loads(line)["hash"] if line else self.releases.current()
         if hash_ is None:
@@ -130,34 +138,37 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         if self.program is None:
             raise StartError("no program was prepared")
         self.state, app = self.build(self.settings, self.program, self.releases.status)
+        # PERF: what lives as long as this worker is not looked at again when a release is swapped
+        gc.freeze()
         if self.lane_path and not self.is_lane:
             self.state.hand_on_to(self.lane_path)
-        follower = Follower(self.releases, self.program.hash, self.state.swap, self.log)
+        follower = Follower(self.releases, self.program.hash, self.state.swap, self.log, self.state.offer)
         follower.follow()
+        follower.look_beside()
         gevent.spawn(follower.run)
         gevent.spawn(self._again, self.settings.sync_frequency, self.state.refresh, "channels and options")
         gevent.spawn(self._again, _SECRETS, self.state.follow_secrets, "secrets")
-        gevent.spawn(self._again, _BACKGROUND, self.state.follow_background, "answers in the background")
+        gevent.spawn(self._again, _BACKGROUND, self.state.follow, "what goes on after its call")
         return app
 
     def _again(self, seconds: float, read: Callable[[], None], what: str) -> None:
         """Read something again and again."""
-        said = ""
+        reason = ""
         while True:
             gevent.sleep(seconds)
             try:
                 read()
-                if said:
+                if reason:
                     self.log.info("%s are read again", what)
-                said = ""
+                reason = ""
             except StorageError as error:  # the database is away; it is said once, by the class of the fault
-                if said != "away":
+                if reason != "away":
                     self.log.warning("%s can't be read now, those of before hold: %s", what, error)
-                said = "away"
+                reason = "away"
             except Exception as error:  # a file may be wrong; what is held goes on
-                if said != str(error):
+                if reason != str(error):
                     self.log.exception("%s can't be read again", what)
-                said = str(error)
+                reason = str(error)
 
     def drain(self) -> None:
         """Shortly before a stopping worker's time is over."""

@@ -11,19 +11,30 @@ import select
 import signal
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 
 from gevent import monkey
 from gevent.os import fork_gevent
 
+from engine.errors import Internal
+
 # gevent's own waitpid hears of ends by a signal that gunicorn's master takes for itself
 _waitpid = monkey.get_original("os", "waitpid")
+_close = monkey.get_original("os", "close")
 _RESET = [
     getattr(signal, f"SIG{name}")
     for name in ("HUP", "QUIT", "INT", "TERM", "TTIN", "TTOU", "USR1", "USR2", "WINCH", "CHLD", "ABRT")
 ]
 _PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
+
+
+def _name(name: str) -> None:
+    """What ``ps -o comm`` and ``top`` call this process: the last word of its name."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(name.split()[-1], encoding="ascii")
 
 
 class Child:
@@ -50,8 +61,9 @@ class Child:
             code = 1
             try:
                 os.close(receiver)
-                for each in _RESET:
-                    signal.signal(each, signal.SIG_DFL)
+                _name(self.name)
+                for signal_number in _RESET:
+                    signal.signal(signal_number, signal.SIG_DFL)
                 self._body(sender)
                 code = 0
             except BaseException:
@@ -129,6 +141,15 @@ class Child:
         self._pipe = -1
 
 
+def close_now(descriptors: Iterable[int]) -> None:
+    """Close files at once, as whoever waits for the last one to let go needs it.
+
+    gevent's own ``os.close`` does it when the loop runs next, which in a process that only waits is never.
+    """
+    for descriptor in descriptors:
+        _close(descriptor)
+
+
 def in_child(work: Callable[[], bytes]) -> bytes:
     """What ``work`` gives, done in a process of its own so that nothing of it stays here; else a ``ChildError``."""
 
@@ -154,5 +175,5 @@ def in_child(work: Callable[[], bytes]) -> bytes:
     return line[1:].replace(b"\0", b"\n")
 
 
-class ChildError(Exception):
+class ChildError(Internal):
     """What went wrong in a child."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.server import rules
+from engine.server.http import rules
 from engine.settings import Settings
 
 

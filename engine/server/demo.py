@@ -34,11 +34,11 @@ def write_specs(target: Path, port: int) -> None:
     """The demo's documents, naming the port at hand; files that are right already stay untouched."""
     source = paths.DEMO / "specs"
     target.mkdir(parents=True, exist_ok=True)
-    wanted = {path.name: path.read_text(encoding="utf-8") for path in sorted(source.glob("*.yaml"))}
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(source.glob("*.yaml"))}
     for old in target.glob("*.yaml"):
-        if old.name not in wanted:
+        if old.name not in texts:
             old.unlink()
-    for name, text in wanted.items():
+    for name, text in texts.items():
         text = _ADDRESS.sub(f"127.0.0.1:{port}", text)
         path = target / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:

@@ -12,25 +12,34 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import gevent
 from gevent.monkey import get_original
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from engine.relay.lane import PEER, REQUEST, REQUEST_ID, opened
-from engine.server.children import Child
-from engine.server.connection import Connection
-from engine.server.head import Environ, Head
+from engine.relay.ingress.lane import PEER, REQUEST, REQUEST_ID, opened
+from engine.server.children import Child, close_now
+from engine.server.http.connection import ClientConnection
+from engine.server.http.head import Environ, Head
 from engine.server.worker import ShortWorker
-
-if TYPE_CHECKING:
-    from engine.server.application import Gateway
 
 _LOOK = 0.2
 _readable: Callable[..., Any] = get_original("select", "select")
 _CONNECTIONS = 2_048
+
+
+class LaneApplication(Protocol):
+    """What the process takes of the application that it serves."""
+
+    is_lane: bool
+    """Whether this process is the one for large requests."""
+    cfg: Any
+    """gunicorn's settings."""
+
+    def close(self) -> None:
+        """At the end: what waits is written."""
 
 
 class LaneWorker(ShortWorker):
@@ -61,7 +70,7 @@ class LaneWorker(ShortWorker):
     def serve(self) -> None:
         """Take connections until both are over: the time, and what is open."""
         sock = self.sockets[0]
-        server = StreamServer(sock, handle=partial(self.handle, sock), spawn=Pool(_CONNECTIONS))
+        server = StreamServer(sock, handle=partial(self.handle, sock.getsockname()), spawn=Pool(_CONNECTIONS))
         server.start()
         waited = 0.0
         while self.told < 2 and waited <= self.cfg.graceful_timeout:
@@ -70,13 +79,13 @@ class LaneWorker(ShortWorker):
             waited += 0 if self.alive else _LOOK
         server.close()
 
-    def _respond(self, link: Connection, head: Head, env: Environ, rest: bytes) -> bool:
+    def _respond(self, link: ClientConnection, head: Head, env: Environ, rest: bytes) -> bool:
         env["REMOTE_ADDR"] = env.pop(PEER, "")
         env[REQUEST_ID] = env.pop(REQUEST, "")
         return super()._respond(link, head, env, rest)
 
 
-def child(app: Gateway, data: Path, listeners: Iterable[Any], log: Any) -> tuple[str, Child]:
+def child(app: LaneApplication, data: Path, listeners: Iterable[Any], log: Any) -> tuple[str, Child]:
     """Where the workers find it, and the process to keep running; the socket is bound here, in the master.
 
     ``listeners`` are the server's own sockets, which are none of its business.
@@ -85,8 +94,7 @@ def child(app: Gateway, data: Path, listeners: Iterable[Any], log: Any) -> tuple
 
     def body(sender: int) -> None:
         app.is_lane = True
-        for sock in listeners:
-            os.close(sock.fileno())
+        close_now(sock.fileno() for sock in listeners)
         worker = LaneWorker(0, os.getppid(), [listener], app, app.cfg.timeout, app.cfg, log)
         worker.pid = os.getpid()
         worker.max_requests = sys.maxsize

@@ -70,5 +70,5 @@ class ServerLog(Logger):  # type: ignore[misc]
         """gunicorn's setup, then our filter on both logs."""
         super().setup(cfg)
         for log in (self.error_log, self.access_log):
-            if not any(isinstance(each, _Mask) for each in log.filters):
+            if not any(isinstance(log_filter, _Mask) for log_filter in log.filters):
                 log.addFilter(_Mask())

@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import shlex
 import socket
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from engine import __version__
+from engine.accounts.first_start import first_start
+from engine.releases.git import Remote
+from engine.releases.pull import Puller
 from engine.server import building, demo
-from engine.server.application import Gateway, StartError
+from engine.server.application import Gateway
 from engine.server.children import Child, ChildError, in_child
+from engine.server.faults import StartError
 from engine.settings import Settings
-from engine.storage import budgets
+from engine.storage.bounds import Bounds
 from engine.storage.database import open_database
 from engine.storage.logdb import open_logs
-from engine.storage.people import first_start
+from engine.storage.rows import budgets
+from engine.transport.egress import Guard
 
 KEY_FILE = "first.key"
 LOGIN_FILE = "first.login"
@@ -39,12 +46,12 @@ class First:
 
 def serve(settings: Settings, *, with_demo: bool = False) -> None:
     """Run the server; comes back when it has stopped."""
-    for said in settings.warnings:
-        sys.stderr.write(f"warning: {said}\n")
+    for warning in settings.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
     settings.put_in_force()
     check_port(settings.bind, settings.port)
     make_directories(settings)
-    beside: list[Child] = []
+    extra_processes: list[Child] = []
     directories = [path for _, path in settings.spec_layers]
     if with_demo:
         port = demo.choose_port(settings.port + 1)
@@ -52,17 +59,36 @@ def serve(settings: Settings, *, with_demo: bool = False) -> None:
         demo.write_specs(specs, port)
         directories.insert(1, specs)
         settings = replace(settings, egress_allow=(*settings.egress_allow, f"127.0.0.1:{port}"))
-        beside.append(demo.process(port))
+        extra_processes.append(demo.process(port))
+    if settings.git_url:
+        extra_processes.append(Child("follower of a Git remote", puller(settings).run))
     first = First()
+    bounds = Bounds(settings.sql_connect_timeout, settings.sql_read_timeout, settings.sql_write_timeout)
     Gateway(
         settings,
         directories,
         building.relay,
-        beside=beside,
-        meanwhile=lambda: before_fork(settings, first),
+        extra_processes=extra_processes,
+        before_fork=lambda: before_fork(settings, first),
         announce=lambda: announce(settings, first, with_demo),
         heavy=True,
+        database=partial(open_database, settings, migrate=False, bounds=bounds),
     ).run()
+
+
+def puller(settings: Settings) -> Puller:
+    """The process that follows a Git remote; what is wrong with its settings is told at once."""
+    remote = Remote(
+        settings.git_url,
+        settings.git_branch,
+        settings.git_path.strip("/"),
+        settings.git_token,
+        settings.git_key,
+        settings.git_hosts,
+    )
+    remote.check()
+    guard, log = Guard(settings.egress_allow), logging.getLogger("gunicorn.error")
+    return Puller(remote, settings.git_every, settings.data, settings.program_directory, guard, log)
 
 
 def check_port(bind: str, port: int) -> None:
@@ -106,21 +132,21 @@ def bring_up(settings: Settings, first: First) -> None:
     def work() -> bytes:
         db = open_database(settings)
         try:
-            made = first_start(db)
+            login = first_start(db) if settings.first_start == "login" else None
             budgets.follow_zone(db)
             logs = open_logs(settings, db, migrate=True)
             if logs is not db:
                 logs.close()
         finally:
             db.close()
-        return json.dumps([made.username, made.password, made.key] if made else []).encode()
+        return json.dumps([login.username, login.password, login.key] if login else []).encode()
 
     try:
-        made = json.loads(in_child(work))
+        login = json.loads(in_child(work))
     except ChildError as error:
         raise StartError(f"the database can't be used: {error}") from None
-    if made:
-        first.username, first.password, first.key = made
+    if login:
+        first.username, first.password, first.key = login
         _write(settings.data / KEY_FILE, first.key)
         if not sys.stdout.isatty():
             _write(settings.data / LOGIN_FILE, f"{first.username} {first.password}")
@@ -139,7 +165,7 @@ def announce(settings: Settings, first: First, with_demo: bool) -> None:
     watched = sys.stdout.isatty()
     host = "127.0.0.1" if settings.bind in ("0.0.0.0", "::") else settings.bind  # noqa: S104
     base = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-    lines = [f"gatewright {__version__} at {base}, data in {settings.data}"]
+    lines = [f"gatewright {__version__} at {base}, data in {settings.data}", f"console: {base}/console"]
     if first.key and not watched:
         lines += ["", f"first start: the login is in {settings.data / LOGIN_FILE}, a key in {settings.data / KEY_FILE}"]
     elif first.key:

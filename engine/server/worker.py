@@ -1,7 +1,8 @@
-"""The short worker: gunicorn's gevent worker with a connection loop of our own.
+"""The short worker: gunicorn's gevent worker with loops of our own.
 
-gunicorn keeps sockets, signals, timeouts and limits; the loop parses heads with a C parser, copies a ready environ,
-reads a plain body in one go and sends an answer in one send. PERF: bench_server shows it beside the stock worker.
+gunicorn keeps sockets, signals, timeouts and limits; the loop of a connection parses heads with a C parser, copies a
+ready environ, reads a plain body in one go and sends an answer in one send. PERF: bench_server shows it beside the
+stock worker.
 What is unusual goes to gunicorn's own path, request by request, and comes back. Knows no app but ``self.wsgi``.
 """
 
@@ -10,30 +11,38 @@ from __future__ import annotations
 import errno
 import time
 from collections import Counter
+from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
 import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
 from gunicorn.http.errors import NoMoreData
 from gunicorn.http.wsgi import base_environ
+from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
-from engine.relay.ids import fresh_id
-from engine.server import connection as conn
-from engine.server import rules
-from engine.server.answer import Answer
-from engine.server.body import LengthBody
-from engine.server.connection import Clock, Connection
-from engine.server.head import Environ, Head
+from engine.relay.ingress.ids import fresh_id
+from engine.server.http import connection as conn
+from engine.server.http import rules
+from engine.server.http.answer import HttpAnswer
+from engine.server.http.body import LengthBody
+from engine.server.http.connection import ClientConnection, Clock
+from engine.server.http.head import Environ, Head
+from engine.server.http.rules import HeadError
+from engine.server.http.slowpath import Named, StrictParser
 from engine.server.logs import access_line
-from engine.server.rules import HeadError
-from engine.server.slowpath import Named, StrictParser
 from engine.server.watchdog import Watchdog
 
 _DROPPED = 262_144
 """Bytes of a body that nobody wanted which are read all the same, so that the connection can go on."""
 STALLS = "gatewright.stalls"
 """The environ key of what the watchdog saw."""
+_LOOK = 0.1
+"""Seconds between two looks at what is still open."""
 _QUIET = frozenset((errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF, errno.ESHUTDOWN))
 
 
@@ -45,7 +54,10 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
     most_stall = 100
     """Milliseconds of the processor's time that a piece of work may take alone; more is told. 0 = nobody looks."""
     cuts_idle = True
-    """Whether connections on which nothing is asked are closed as soon as it is to stop."""
+    """Whether connections on which nothing is asked are closed when it is to stop."""
+    stop_idle = 5
+    """Seconds that these stay open: a balancer that does not know yet may be sending on one, and what it sends is
+    answered with the word that the connection ends."""
     head_timeout = 15
     body_timeout = 60
     send_timeout = 300
@@ -55,6 +67,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
     whole = False
     """Whether gunicorn's own path serves every connection from first to last byte."""
     alive: bool
+    _waker: Any = None
 
     def run(self) -> None:
         """Serve until told to stop; a greenlet keeps the seconds."""
@@ -70,16 +83,63 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             watchdog.stop()
             beat.kill()
 
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop in order; whoever waits in ``serve`` hears of it at once."""
+        super().handle_exit(sig, frame)
+        if self._waker is not None:
+            self._waker.send()
+
     def serve(self) -> None:
-        """Take connections until told to stop, then wait for what is open."""
-        super().run()
+        """Take connections until told to stop, then wait for what is open: gunicorn's loop, but that it does not sleep.
+
+        Seconds in which a worker still takes what it will not serve to the end are seconds of every release.
+        """
+        stop = Event()
+        self._waker = gevent.get_hub().loop.async_()
+        self._waker.start(stop.set)
+        servers = [self._server(sock) for sock in self.sockets]
+        while self.alive:
+            self.notify()
+            stop.wait(1.0)
+        for server in servers:
+            self._take_queued(server)
+            server.close()
+        end = time.monotonic() + self.cfg.graceful_timeout
+        while any(server.pool.free_count() != server.pool.size for server in servers):
+            if time.monotonic() > end:
+                self.log.warning("worker %s: its time to stop is over, what is open is cut", self.pid)
+                break
+            self.notify()
+            gevent.sleep(_LOOK)
+        for server in servers:
+            server.stop(timeout=1)
+
+    def _take_queued(self, server: StreamServer) -> None:
+        """Take what the kernel has connected already: its callers have sent, and closing the listener resets them."""
+        with suppress(OSError):
+            for _ in range(self.cfg.backlog):
+                arrived = None if server.full() else server.do_read()
+                if arrived is None:
+                    return
+                server.do_handle(*arrived)
+
+    def _server(self, sock: Any) -> StreamServer:
+        sock.setblocking(1)
+        tls = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {}
+        handle = partial(self.handle, sock.getsockname())
+        server = StreamServer(sock, handle=handle, spawn=Pool(self.worker_connections), **tls)
+        if self.cfg.workers > 1:
+            server.max_accept = 1  # the others have their turn
+        server.start()
+        return server
 
     def _beat(self) -> None:
         stopped = 0
         last_words = max(self.cfg.graceful_timeout - self.last_words, 0)
         while True:
             gevent.sleep(1.0)
-            self.clock.draining = self.cuts_idle and not self.alive
+            if self.cuts_idle and not self.alive and not self.clock.idle_until:
+                self.clock.idle_until = self.clock.tick + self.stop_idle
             self.clock.beat()
             stopped = 0 if self.alive else stopped + 1
             if stopped > last_words and hasattr(self.app, "drain"):
@@ -92,6 +152,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             self.head_timeout = settings.head_timeout
             self.body_timeout = settings.body_timeout
             self.send_timeout = max(settings.streaming_timeout, 1)
+            self.stop_idle = settings.stop_idle
             self.share = settings.connections_per_address or max(settings.max_connections // 4, 1)
             self.trusted = settings.trusted_proxies
         self.peers: Counter[str] = Counter()
@@ -107,12 +168,11 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         }
         super().init_process()
 
-    def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        """Serve one connection until it ends."""
+    def handle(self, name: Any, client: Any, addr: Any) -> None:
+        """Serve one connection until it ends. ``name`` is its listener's, which may be closed before this begins."""
         client.setblocking(1)
-        link = Connection(client, self.clock, self.body_timeout, self.send_timeout)
+        link = ClientConnection(client, self.clock, self.body_timeout, self.send_timeout)
         self.clock.open.add(link)
-        name = listener.getsockname()
         peer = addr[0] if isinstance(addr, tuple) else ""
         self.peers[peer] += 1
         try:
@@ -144,7 +204,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             return True
         return any(address in network for network in self.trusted if network.version == address.version)
 
-    def _serve(self, link: Connection, name: Any, addr: Any) -> None:
+    def _serve(self, link: ClientConnection, name: Any, addr: Any) -> None:
         template = self._connection_environ(link.sock, name, addr)
         head = Head()
         while True:
@@ -181,7 +241,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         template["gunicorn.socket"] = client
         return template
 
-    def _read_head(self, link: Connection) -> bytes | None:
+    def _read_head(self, link: ClientConnection) -> bytes | None:
         """Bytes that begin with a whole head; nothing when the client is done."""
         data, link.held = link.held, b""
         if not data:
@@ -203,13 +263,13 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
                 data = data[2:]
         return data
 
-    def _respond(self, link: Connection, head: Head, env: Environ, rest: bytes) -> bool:
+    def _respond(self, link: ClientConnection, head: Head, env: Environ, rest: bytes) -> bool:
         """Call the app and send its answer; whether the connection goes on."""
         length = head.length
         body = LengthBody(link.recv_body, rest, length)
         link.held = rest[length:]
         env["wsgi.input"] = body
-        answer = Answer(link.send, self.clock.date, env["REQUEST_METHOD"] == "HEAD", self._count(head))
+        answer = HttpAnswer(link.send, self.clock.date, env["REQUEST_METHOD"] == "HEAD", self._count(head))
         started = time.monotonic() if self.access is not None else 0.0
         try:
             self._run(env, answer, body)
@@ -223,7 +283,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         return not answer.close
 
     @staticmethod
-    def _drop(link: Connection, body: LengthBody) -> bool:
+    def _drop(link: ClientConnection, body: LengthBody) -> bool:
         if not link.discard(body.left):
             return False
         body.left = 0
@@ -237,7 +297,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             self.alive = False
         return head.close or not self.alive or not self.cfg.keepalive
 
-    def _run(self, env: Environ, answer: Answer, body: LengthBody) -> None:
+    def _run(self, env: Environ, answer: HttpAnswer, body: LengthBody) -> None:
         result: Any = None
         try:
             result = self.wsgi(env, answer.start)
@@ -259,7 +319,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             if close is not None:
                 close()
 
-    def _refuse(self, link: Connection, refused: HeadError, addr: Any) -> None:
+    def _refuse(self, link: ClientConnection, refused: HeadError, addr: Any) -> None:
         """Answer a head that is not served, and end the connection."""
         self.log.debug("refused a request from %s: %s", addr[0] if isinstance(addr, tuple) else addr, refused.why)
         text = refused.why.encode("latin-1", "replace") + b"\n"
@@ -277,7 +337,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         )
         link.linger(1.0, 1_048_576)
 
-    def _handover(self, link: Connection, name: Any, addr: Any) -> bool:
+    def _handover(self, link: ClientConnection, name: Any, addr: Any) -> bool:
         """One request by gunicorn's own path; whether the connection goes on."""
         parser = StrictParser(self.cfg, link, addr)
         if not self._stock(parser, link, name, addr, {}):
@@ -289,14 +349,14 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
                 return True
         return False
 
-    def _whole(self, link: Connection, name: Any, addr: Any) -> None:
+    def _whole(self, link: ClientConnection, name: Any, addr: Any) -> None:
         """A connection that gunicorn's own path serves from first to last byte."""
         parser = StrictParser(self.cfg, link, addr)
         info: dict[str, Any] = {}
         while self._stock(parser, link, name, addr, info) and self.alive:
             pass
 
-    def _stock(self, parser: StrictParser, link: Connection, name: Any, addr: Any, info: dict[str, Any]) -> bool:
+    def _stock(self, parser: StrictParser, link: ClientConnection, name: Any, addr: Any, info: dict[str, Any]) -> bool:
         request = None
         link.request()
         try:

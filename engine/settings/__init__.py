@@ -4,6 +4,8 @@
 """
 
 from engine.settings.reading import SettingsError, describe, load, read_dotenv
-from engine.settings.table import Row, Settings, rows
+from engine.settings.row import Row
+from engine.settings.table import rows
+from engine.settings.values import Settings
 
 __all__ = ["Row", "Settings", "SettingsError", "describe", "load", "read_dotenv", "rows"]

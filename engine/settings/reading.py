@@ -13,18 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.errors import GatewrightError
+from engine.errors import Invalid
 from engine.settings import retired
-from engine.settings.table import Row, Settings, rows
+from engine.settings.row import Row
+from engine.settings.table import rows
+from engine.settings.values import Settings
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
 
-class SettingsError(GatewrightError):
+class SettingsError(Invalid):
     """Settings that can't be read; ``faults`` has one sentence each."""
 
     def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
+        super().__init__("settings", "\n".join(faults))
         self.faults = faults
 
 
@@ -48,6 +50,7 @@ def load(environ: Mapping[str, str] | None = None, *, directory: Path | None = N
         except ValueError as error:
             shown = "" if row.secret else f", found {text!r}"
             faults.append(f"{row.name}: {error}{shown} (from {source})")
+    faults += _apart(values)
     if faults:
         raise SettingsError(faults)
     named = {row.attribute: row.name for row in rows()}
@@ -55,10 +58,22 @@ def load(environ: Mapping[str, str] | None = None, *, directory: Path | None = N
         if value is not None:
             values[attribute] = value
             sources = [pair for pair in sources if pair[0] != named[attribute]] + [(named[attribute], "command line")]
-    known = {each for row in rows() for each in (row.name, f"{row.name}_FILE" if row.secret else row.name)}
+    known = {name for row in rows() for name in (row.name, f"{row.name}_FILE" if row.secret else row.name)}
     cautions = [f"{row.name}: {row.caution}" for row in rows() if row.caution and values.get(row.attribute)]
-    vain = [said for name in sorted({*environ, *filled}) if (said := retired.warning(name, known))]
+    vain = [warning for name in sorted({*environ, *filled}) if (warning := retired.warning(name, known))]
     return replace(Settings(**values), sources=tuple(sources), warnings=(*cautions, *vain))
+
+
+def _apart(values: Mapping[str, Any]) -> list[str]:
+    """Settings that do not go together, a sentence each."""
+    if not values.get("login_header"):
+        return []
+    needed = {"trusted_proxies": "TRUSTED_PROXIES", "login_secret": "GATEWRIGHT_LOGIN_SECRET"}
+    return [
+        f"GATEWRIGHT_LOGIN_HEADER: set {name} too: anybody could name anybody without it"
+        for attribute, name in needed.items()
+        if not values.get(attribute)
+    ]
 
 
 def _text_of(row: Row, environ: Mapping[str, str], filled: Mapping[str, str], faults: list[str]) -> tuple[str, str]:
@@ -83,7 +98,7 @@ def read_dotenv(path: Path) -> dict[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([f"{path}: can't be read: {error}"]) from None
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     faults: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
@@ -93,10 +108,10 @@ def read_dotenv(path: Path) -> dict[str, str]:
         if match is None:
             faults.append(f"{path}:{number}: expected NAME=value")
             continue
-        found[match[1]] = _unquoted(match[2])
+        values[match[1]] = _unquoted(match[2])
     if faults:
         raise SettingsError(faults)
-    return found
+    return values
 
 
 def _unquoted(text: str) -> str:

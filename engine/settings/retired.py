@@ -28,43 +28,33 @@ GONE: dict[str, str] = {
     "BATCH_UPDATE_ENABLED": "writes are always gathered, and durable",
     "BATCH_UPDATE_INTERVAL": "writes are always gathered, and durable",
     "POLLING_INTERVAL": "has no effect",
+    **dict.fromkeys(
+        ("LINUX_DO_TOKEN_ENDPOINT", "LINUX_DO_USER_ENDPOINT"),
+        "another address of a login is said by a Login document of your own, of the same name",
+    ),
     "REDIS_CONN_POOL_SIZE": "has no effect",
 }
 
 LATER: frozenset[str] = frozenset(
     (
-        "REDIS_CONN_STRING",
         "REDIS_POOL_SIZE",
         "REDIS_PASSWORD",
         "REDIS_MASTER_NAME",
         "NODE_TYPE",
         "FRONTEND_BASE_URL",
         "LOG_SQL_CLICKHOUSE_TTL_DAYS",
-        "SESSION_SECRET",
-        "SESSION_COOKIE_SECURE",
         "SESSION_COOKIE_TRUSTED_URL",
         "USER_SESSION_ACTIVE_LIMIT",
         "USER_SESSION_ISSUANCE_LIMIT",
         "TRUSTED_REDIRECT_DOMAINS",
         "PYROSCOPE_URL",
-        "CHANNEL_UPDATE_FREQUENCY",
-        "CHANNEL_TEST_FREQUENCY",
-        "CHANNEL_TEST_ENABLED",
-        "UPDATE_TASK",
-        "TASK_QUERY_LIMIT",
-        "TASK_TIMEOUT_MINUTES",
-        "TASK_PRICE_PATCH",
         "GENERATE_DEFAULT_TOKEN",
         "GLOBAL_API_RATE_LIMIT",
         "GLOBAL_WEB_RATE_LIMIT",
         "CRITICAL_RATE_LIMIT",
         "SEARCH_RATE_LIMIT",
         "ANONYMOUS_REQUEST_BODY_LIMIT_KB",
-        "CHANNEL_UPSTREAM_MODEL_UPDATE_TASK_ENABLED",
-        "CHANNEL_UPSTREAM_MODEL_UPDATE_TASK_INTERVAL_MINUTES",
-        "CHANNEL_UPSTREAM_MODEL_UPDATE_MIN_CHECK_INTERVAL_SECONDS",
         "CRITICAL_RATE_LIMIT_DURATION",
-        "CRITICAL_RATE_LIMIT_ENABLE",
         "GLOBAL_API_RATE_LIMIT_DURATION",
         "GLOBAL_API_RATE_LIMIT_ENABLE",
         "GLOBAL_WEB_RATE_LIMIT_DURATION",
@@ -72,8 +62,6 @@ LATER: frozenset[str] = frozenset(
         "SEARCH_RATE_LIMIT_DURATION",
         "SEARCH_RATE_LIMIT_ENABLE",
         "NODE_NAME",
-        "NOTIFICATION_LIMIT_DURATION_MINUTE",
-        "NOTIFY_LIMIT_COUNT",
         "PYROSCOPE_APP_NAME",
         "PYROSCOPE_BASIC_AUTH_PASSWORD",
         "PYROSCOPE_BASIC_AUTH_USER",
@@ -108,7 +96,7 @@ def warning(name: str, known: Collection[str]) -> str | None:
         return f"{name} is set but this version does not read it"
     if name.startswith(_OURS) and name not in known:
         # Kubernetes sets variables with this prefix for a service of that name, so only slips are told
-        ours = [each.removeprefix(_OURS) for each in known if each.startswith(_OURS)]
-        near = difflib.get_close_matches(name.removeprefix(_OURS), ours, n=1, cutoff=0.8)
+        names = [variable.removeprefix(_OURS) for variable in known if variable.startswith(_OURS)]
+        near = difflib.get_close_matches(name.removeprefix(_OURS), names, n=1, cutoff=0.8)
         return f"{name} is set but nobody reads it; did you mean {_OURS}{near[0]}?" if near else None
     return None

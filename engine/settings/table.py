@@ -1,67 +1,33 @@
 """The one table of settings: every environment variable that this program reads, with type, default and words.
 
-Each field of ``Settings`` is a row: the attribute is what the code reads, the metadata is what people set. Knows
-nothing of where values come from (``reading.py``) nor of pages (``page.py``).
+Each field of ``Table`` is a row: the attribute is what the code reads, the metadata is what people set. Knows
+nothing of where values come from (``reading.py``), what follows from them (``values.py``), nor pages (``page.py``).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TypeVar
 
-from engine import paths
 from engine.settings import kinds
+from engine.settings.row import Row, group
 
 T = TypeVar("T")
 Network = IPv4Network | IPv6Network
-MEGABYTE = 1024 * 1024
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One environment variable: its name, the attribute that holds it, how its text is read, and what it does."""
-
-    name: str
-    group: str
-    kind: kinds.Kind
-    words: str
-    secret: bool
-    default: object
-    attribute: str = ""
-    caution: str = ""
-    """What is said at each start while it is switched on."""
-
-
-def _env(
-    name: str, default: T, kind: kinds.Kind, words: str, *, group: str, secret: bool = False, caution: str = ""
-) -> T:
-    """A dataclass field that carries its row; typed as its value so that ``Settings`` stays strictly typed."""
-    row = Row(name, group, kind, words, secret, default, caution=caution)
-    return dataclasses.field(default=default, metadata={"row": row})
-
-
-def _group(group: str) -> Callable[..., Any]:
-    def make(name: str, default: T, kind: kinds.Kind, words: str, *, secret: bool = False, caution: str = "") -> T:
-        return _env(name, default, kind, words, group=group, secret=secret, caution=caution)
-
-    return make
-
-
-_HTTP, _FILES, _DATA = _group("Process and HTTP"), _group("Specs and secrets"), _group("Database")
-_LEG, _KEYS = _group("Relay"), _group("Secrets in the database")
-
+_HTTP, _FILES, _DATA = group("Process and HTTP"), group("Specs and secrets"), group("Database")
+_GIT = group("Documents from Git")
+_LEG, _KEYS, _LOGIN = group("Relay"), group("Secrets in the database"), group("Logins")
+_TELL = group("Notices")
+_VOUCHED = "who passes a proxy of TRUSTED_PROXIES with the secret is signed in by this header alone"
 _LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
 @dataclass(frozen=True)
-class Settings:
+class Table:
     """All settings, read once at start. Sizes in MB and times in seconds, as their names in the environment say."""
 
     port: int = _HTTP("PORT", 3000, kinds.PORT, "Port to listen on.")
@@ -96,6 +62,12 @@ class Settings:
     keepalive: int = _HTTP(
         "GATEWRIGHT_KEEPALIVE", 75, kinds.COUNT, "Seconds a connection may idle between requests; 0 = none."
     )
+    stop_idle: int = _HTTP(
+        "GATEWRIGHT_STOP_IDLE",
+        5,
+        kinds.COUNT,
+        "Seconds that a stopping worker leaves idle connections open, on which a balancer may be sending.",
+    )
     max_connections: int = _HTTP("GATEWRIGHT_MAX_CONNECTIONS", 10_000, kinds.POSITIVE, "Open connections per worker.")
     connections_per_address: int = _HTTP(
         "GATEWRIGHT_CONNECTIONS_PER_ADDRESS",
@@ -121,6 +93,37 @@ class Settings:
         None,
         kinds.PATH,
         "Directory of own documents, over the shipped ones; empty = `specs` in the data directory.",
+    )
+    server: str = _FILES(
+        "GATEWRIGHT_SERVER",
+        "",
+        kinds.TEXT,
+        "Address of the server on which commands over releases work; empty = the database of these settings.",
+    )
+    token: str = _FILES(
+        "GATEWRIGHT_TOKEN", "", kinds.TEXT, "Access token that these commands send to that server.", secret=True
+    )
+    git_url: str = _GIT(
+        "GATEWRIGHT_GIT", "", kinds.TEXT, "Git remote whose documents are followed, https or ssh; empty = none."
+    )
+    git_branch: str = _GIT("GATEWRIGHT_GIT_BRANCH", "main", kinds.TEXT, "Its branch or tag.")
+    git_path: str = _GIT("GATEWRIGHT_GIT_PATH", "", kinds.TEXT, "Directory in it; empty = all of it.")
+    git_every: int = _GIT("GATEWRIGHT_GIT_EVERY", 30, kinds.POSITIVE, "Seconds between looks at it.")
+    git_hook_secret: str = _GIT(
+        "GATEWRIGHT_GIT_HOOK_SECRET",
+        "",
+        kinds.TEXT,
+        "What a Git host signs its webhook with, which has the remote looked at at once; empty = no webhook.",
+        secret=True,
+    )
+    git_token: str = _GIT(
+        "GATEWRIGHT_GIT_TOKEN", "", kinds.TEXT, "What is sent with https: a token, or `user:token`.", secret=True
+    )
+    git_key: Path | None = _GIT(  # noqa: RUF009 - makes a field
+        "GATEWRIGHT_GIT_KEY", None, kinds.PATH, "File of the deploy key, for ssh."
+    )
+    git_hosts: Path | None = _GIT(  # noqa: RUF009 - makes a field
+        "GATEWRIGHT_GIT_HOSTS", None, kinds.PATH, "File of the host's own keys, as `known_hosts` has them, for ssh."
     )
     egress_allow: tuple[str, ...] = _FILES(
         "GATEWRIGHT_EGRESS_ALLOW",
@@ -162,7 +165,10 @@ class Settings:
         "SQL_MAX_IDLE_CONNS", 10, kinds.POSITIVE, "Idle connections kept per worker and database; SQLite has none."
     )
     sql_max_open_conns: int = _DATA(
-        "SQL_MAX_OPEN_CONNS", 50, kinds.POSITIVE, "Open connections per worker and database, all together."
+        "SQL_MAX_OPEN_CONNS",
+        50,
+        kinds.POSITIVE,
+        "Open connections per database and worker, all together; the processes beside them, too.",
     )
     sql_max_lifetime: int = _DATA(
         "SQL_MAX_LIFETIME", 60, kinds.POSITIVE, "Seconds after which a connection is replaced."
@@ -191,14 +197,78 @@ class Settings:
     sync_frequency: int = _DATA(
         "SYNC_FREQUENCY", 60, kinds.POSITIVE, "Seconds between reloads of channels and options."
     )
+    redis: str = _DATA(
+        "REDIS_CONN_STRING",
+        "",
+        kinds.REDIS,
+        "Where machines count limits together and tell one another what is set aside:"
+        " redis://[user:password@]host[:port][/database], rediss:// for TLS; empty = each by itself.",
+        secret=True,
+    )
     journal_sync: bool = _DATA(
         "GATEWRIGHT_JOURNAL_SYNC",
         False,
         kinds.SWITCH,
         "Each finished call waits until the disk has its journal line; else a power cut may lose up to 1 s of them.",
     )
+    log_days: int = _DATA(
+        "GATEWRIGHT_LOG_DAYS",
+        0,
+        kinds.COUNT,
+        "Days after which log rows are deleted, each hour; balances and the ledger stay. 0 = never.",
+    )
     error_log_enabled: bool = _DATA(
         "ERROR_LOG_ENABLED", False, kinds.SWITCH, "Refused and failed calls become log rows too."
+    )
+
+    update_task: bool = _DATA(
+        "UPDATE_TASK", True, kinds.SWITCH, "This server follows unfinished tasks; off where another one does."
+    )
+    task_query_limit: int = _DATA(
+        "TASK_QUERY_LIMIT", 1000, kinds.POSITIVE, "Tasks of a channel that are asked for in one go, at most."
+    )
+    task_timeout_minutes: int = _DATA(
+        "TASK_TIMEOUT_MINUTES",
+        1440,
+        kinds.COUNT,
+        "Minutes after which an unfinished task is a failure, and its charge is given back; 0 = never.",
+    )
+    task_price_patch: tuple[str, ...] = _DATA(
+        "TASK_PRICE_PATCH",
+        (),
+        kinds.NAMES,
+        "Models whose tasks keep the charge of their submission when they are done.",
+    )
+
+    channel_test_frequency: int = _DATA(
+        "CHANNEL_TEST_FREQUENCY",
+        0,
+        kinds.COUNT,
+        "Minutes between two tests of all channels, whatever `monitor_setting` says; 0 = as that says.",
+    )
+    channel_test_enabled: str = _DATA(
+        "CHANNEL_TEST_ENABLED",
+        "",
+        kinds.FORCED,
+        "Whether channels are tested again and again, whatever `monitor_setting` says; empty = as that says.",
+    )
+    channel_update_frequency: int = _DATA(
+        "CHANNEL_UPDATE_FREQUENCY", 0, kinds.COUNT, "Minutes between two looks at all channels' balances; 0 = none."
+    )
+    model_update: bool = _DATA(
+        "CHANNEL_UPSTREAM_MODEL_UPDATE_TASK_ENABLED",
+        True,
+        kinds.SWITCH,
+        "Channels that ask for it are looked at for models that came or went at their upstreams.",
+    )
+    model_update_minutes: int = _DATA(
+        "CHANNEL_UPSTREAM_MODEL_UPDATE_TASK_INTERVAL_MINUTES", 30, kinds.POSITIVE, "Minutes between two such looks."
+    )
+    model_update_least: int = _DATA(
+        "CHANNEL_UPSTREAM_MODEL_UPDATE_MIN_CHECK_INTERVAL_SECONDS",
+        300,
+        kinds.COUNT,
+        "Seconds for which a channel that was looked at by hand is not looked at again.",
     )
 
     count_token: bool = _DATA(
@@ -264,76 +334,46 @@ class Settings:
         secret=True,
     )
 
+    session_secret: str = _LOGIN(
+        "SESSION_SECRET",
+        "",
+        kinds.SECRET,
+        "Sessions are signed with it; empty = a random one, kept in the data directory. The same on all machines.",
+        secret=True,
+    )
+    session_cookie_secure: bool = _LOGIN(
+        "SESSION_COOKIE_SECURE", False, kinds.SWITCH, "Session cookies go over TLS alone, whatever the proxy says."
+    )
+    first_start: str = _LOGIN(
+        "GATEWRIGHT_FIRST_START",
+        "login",
+        kinds.FIRST_START,
+        "How root of a fresh database is made: `login` = at the first start, with a random password; `open` = by the "
+        "first caller of `POST /api/setup`, whoever it is.",
+    )
+    login_limit: bool = _LOGIN(
+        "CRITICAL_RATE_LIMIT_ENABLE", True, kinds.SWITCH, "Failed logins make the next ones of a name or address wait."
+    )
+    login_header: str = _LOGIN(
+        "GATEWRIGHT_LOGIN_HEADER", "", kinds.HEADER, "Header in which a proxy names who signed in.", caution=_VOUCHED
+    )
+    login_secret: str = _LOGIN(
+        "GATEWRIGHT_LOGIN_SECRET", "", kinds.SHARED, "What that proxy sends besides (docs/logins.md).", secret=True
+    )
+    notices: int = _TELL("NOTIFY_LIMIT_COUNT", 2, kinds.COUNT, "Notices of one kind for a user in a window; 0 = all.")
+    notices_minutes: int = _TELL("NOTIFICATION_LIMIT_DURATION_MINUTE", 10, kinds.POSITIVE, "That window, in minutes.")
+
     sources: tuple[tuple[str, str], ...] = ()
     """Where each value that isn't a default came from: pairs of variable and source."""
     warnings: tuple[str, ...] = ()
     """What the log should say about variables that were set in vain."""
 
-    @property
-    def zone(self) -> ZoneInfo | None:
-        """The time zone by its name; None where only the process itself knows it (``put_in_force``)."""
-        try:
-            return ZoneInfo(self.timezone) if self.timezone else None
-        except (ValueError, ZoneInfoNotFoundError, OSError):
-            return None
-
-    def put_in_force(self) -> None:
-        """Have this process, and those that it begins, tell the time in the zone that was set, wherever it was set."""
-        if self.timezone:
-            os.environ["TZ"] = self.timezone
-            time.tzset()
-
-    @property
-    def spec_directory(self) -> Path:
-        """Where own documents lie."""
-        return self.specs or self.data / "specs"
-
-    @property
-    def spec_layers(self) -> tuple[tuple[str, Path], ...]:
-        """Directories of documents in the order in which later ones replace earlier ones."""
-        return (("shipped", paths.SPECS), ("own", self.spec_directory))
-
-    @property
-    def program_directory(self) -> Path:
-        """Where compiled programs lie."""
-        return self.data / "programs"
-
-    @property
-    def vocabulary_directories(self) -> tuple[Path, ...]:
-        """Where vocabularies for counting tokens are looked for."""
-        return (self.data / "vocabularies", paths.VOCABULARIES)
-
-    @property
-    def secret_directory(self) -> Path:
-        """The only directory from which documents may read secret files."""
-        return self.secret_dir or self.data / "secrets"
-
-    @property
-    def database_path(self) -> str:
-        """The SQLite file, as given or in the data directory."""
-        return self.sqlite_path or str(self.data / "gatewright.db")
-
-    @property
-    def worker_count(self) -> int:
-        """Worker processes to start."""
-        return self.workers or min(os.cpu_count() or 1, 8)
-
-    @property
-    def max_request_body(self) -> int:
-        """Largest request body in bytes."""
-        return self.max_request_body_mb * MEGABYTE
-
-    @property
-    def max_stream_event(self) -> int:
-        """Longest stream event in bytes."""
-        return self.stream_scanner_max_buffer_mb * MEGABYTE
-
 
 def rows() -> tuple[Row, ...]:
     """Every row of the table, in its order."""
-    found = []
-    for field in dataclasses.fields(Settings):
+    places = []
+    for field in dataclasses.fields(Table):
         row = field.metadata.get("row")
         if isinstance(row, Row):
-            found.append(dataclasses.replace(row, attribute=field.name))
-    return tuple(found)
+            places.append(dataclasses.replace(row, attribute=field.name))
+    return tuple(places)

@@ -39,13 +39,13 @@ def watched(engine: Engine, kind: str, told: Callable[[], tuple[int, int | None]
         connect, answer = told()
         named.setdefault("connect_timeout", connect)
         if kind == "postgresql":
-            made = _bounded().connect(*arguments, **named)
-            made.seconds = answer
-            return made
+            connection = _bounded().connect(*arguments, **named)
+            connection.seconds = answer
+            return connection
         if answer is not None:
             named.setdefault("read_timeout", answer)
             named.setdefault("write_timeout", answer)
-        return dialect.connect(*arguments, **named)
+        return _trusting()(*arguments, **named) if kind == "mysql" else dialect.connect(*arguments, **named)
 
 
 def seconds(bounds: Bounds | None, *, write: bool) -> tuple[int, int | None]:
@@ -73,6 +73,28 @@ def _bounded() -> Any:
             raise psycopg.OperationalError(f"no answer within {self.seconds} s")
 
     return Bounded
+
+
+@cache
+def _trusting() -> Any:
+    """The driver's connection that keeps what it makes of its options for TLS.
+
+    PERF: reading all authorities takes 50 to 150 ms, which each new connection would take of those who are served.
+    """
+    from pymysql.connections import Connection
+
+    contexts: dict[str, Any] = {}
+
+    class Trusting(Connection):  # type: ignore[misc]
+        def _create_ssl_ctx(self, sslp: Any) -> Any:
+            if not isinstance(sslp, dict):
+                return sslp
+            key = repr(sorted(sslp.items()))
+            if key not in contexts:
+                contexts[key] = super()._create_ssl_ctx(sslp)
+            return contexts[key]
+
+    return Trusting
 
 
 def _within(gen: Any, most: float, give_up: Callable[[], None]) -> Generator[Any, Any, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,12 +22,16 @@ from sqlalchemy import Connection, Engine, NullPool, Select, create_engine, even
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from engine.errors import Invalid
 from engine.observe import Once
 from engine.storage import migrations, slow
 from engine.storage.bounds import Bounds, seconds, watched
-from engine.storage.dsn import StorageError, Target, resolve
+from engine.storage.dsn import Target, resolve
+from engine.storage.faults import REFUSED, DatabaseAway, StatementError, StorageError
+from engine.storage.key_form import KeyForm
 from engine.storage.outage import Outage
 from engine.storage.pool import SharedPool, Slots
+from engine.storage.sqlite import busy, locked, one_thread, open_connection
 from engine.storage.vault import Vault
 
 __all__ = ["Database", "DatabaseSettings", "Query", "StorageError", "connect", "open_database"]
@@ -81,8 +84,8 @@ class Query:
         self._fixed = dict(compiled.params)
         self._order = tuple(compiled.positiontup or ()) if compiled.positional else None
 
-    def _values(self, given: Mapping[str, Any]) -> Any:
-        values = {**self._fixed, **given}
+    def _values(self, parameters: Mapping[str, Any]) -> Any:
+        values = {**self._fixed, **parameters}
         return values if self._order is None else tuple(values[name] for name in self._order)
 
     def one(self, **given: Any) -> tuple[Any, ...] | None:
@@ -105,8 +108,11 @@ class Database:
         self.prepared: dict[str, Query] = {}
         self.slow_ms = 0
         self.vault = Vault("")
+        self.keys = KeyForm()
         self.stamp = ""
-        self.left_out = Once(_logger)
+        self.pinned: Mapping[str, tuple[str, str]] = {}
+        """Options that documents pin, with text and place; they go before the rows of the table."""
+        self.left_out, self.sealed_out = Once(_logger), Once(_logger)
         self.zone: tzinfo | None = None
         """Where days begin; None: as the process tells the time."""
         self._target = target
@@ -115,7 +121,7 @@ class Database:
         self._own: dict[int, sqlite3.Connection] = {}
         self._held: Connection | None = None
         self._lock = threading.Lock()
-        self._pool = _one_thread() if target.kind == "sqlite" else None
+        self._pool = one_thread() if target.kind == "sqlite" else None
         self._durable: bool | None = None
         self._opening = False
         self.bounds: Bounds | None = None
@@ -178,7 +184,7 @@ class Database:
             try:
                 return self._mine().execute(sql, values).fetchall()
             except sqlite3.OperationalError as error:
-                if not _busy(error) or time.monotonic() - began > wait:
+                if not busy(error) or time.monotonic() - began > wait:
                     raise
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -195,7 +201,7 @@ class Database:
         thread = threading.get_native_id()
         connection = self._own.get(thread)
         if connection is None:
-            connection = self._own[thread] = _sqlite_connection(self._target, wait=0)
+            connection = self._own[thread] = open_connection(self._target, wait=0)
             connection.execute("PRAGMA query_only=ON")
         return connection
 
@@ -208,6 +214,14 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             raise self._failed(error) from error
+
+    def aside(self, work: Callable[[], T]) -> T:
+        """Run a read that may take long: in a thread, where the engine would hold up the whole process meanwhile."""
+        if self._pool is None:
+            return work()
+        from gevent import get_hub
+
+        return get_hub().threadpool.apply(work)  # type: ignore[no-any-return]
 
     def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run ``work`` in one transaction. It may run again after a deadlock, so it changes nothing but the database.
@@ -238,7 +252,7 @@ class Database:
                 with self._held.begin():
                     return work(self._held)
             except DBAPIError as error:
-                if not _locked(error) or time.monotonic() > deadline:
+                if not locked(error) or time.monotonic() > deadline:
                     raise
 
     def _write_server(self, work: Callable[[Connection], T]) -> T:
@@ -261,15 +275,15 @@ class Database:
     def look(self) -> None:
         """Note which columns the tables have; called after the schema was brought up."""
         with self.read() as connection:
-            seen = inspect(connection)
-            found = seen.get_multi_columns()
-        self._columns = {name: frozenset(column["name"] for column in listed) for (_, name), listed in found.items()}
+            inspector = inspect(connection)
+            tables = inspector.get_multi_columns()
+        self._columns = {name: frozenset(column["name"] for column in listed) for (_, name), listed in tables.items()}
 
     def _failed(self, error: Exception) -> StorageError:
-        told = self._told(error)
+        message = self._told(error)
         if self.bounds is not None and not self._opening and _unanswered(error):
-            self.outage.begin(told)
-        return told
+            self.outage.begin(message)
+        return message
 
     def _told(self, error: Exception) -> StorageError:
         cause = getattr(error, "orig", None) or error
@@ -277,7 +291,8 @@ class Database:
         password = self._target.url.password
         if password:
             first = first.replace(str(password), "***")
-        return StorageError(f"database {self.label}: {first}")
+        kind = StatementError if isinstance(error, REFUSED) else DatabaseAway
+        return kind(f"database {self.label}: {first}")
 
     def close(self) -> None:
         """Give all connections back; the object is of no more use."""
@@ -310,6 +325,7 @@ def open_database(settings: DatabaseSettings, *, migrate: bool = True, bounds: B
         db.watch(settings.sql_slow_threshold_ms)
         db.vault = Vault(settings.crypto_secret)
         db.zone = settings.zone
+        db.keys.news(db)
     except BaseException:
         db.close()
         raise
@@ -332,9 +348,8 @@ def connect(target: Target, idle: int = 10, most: int = 50, lifetime: int = 60) 
         writer = create_engine(target.url, isolation_level="READ COMMITTED", pool_pre_ping=True, **pool)
     except ModuleNotFoundError as error:
         extra = "postgresql" if target.kind == "postgresql" else "mysql"
-        raise StorageError(
-            f"the driver {error.name} for {target.kind} is not installed; pip install 'gatewright[{extra}]'"
-        ) from None
+        what = f"the driver {error.name} for {target.kind} is not installed"
+        raise Invalid("SQL_DSN", what, f"pip install 'gatewright[{extra}]'") from None
     return Database(target, reader, writer)
 
 
@@ -345,8 +360,8 @@ def _connect_sqlite(target: Target) -> Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise StorageError(f"database file {path}: {error.strerror}") from None
-    create: dict[str, Any] = {"creator": lambda: _sqlite_connection(target), "poolclass": NullPool}
+        raise DatabaseAway(f"database file {path}: {error.strerror}") from None
+    create: dict[str, Any] = {"creator": lambda: open_connection(target), "poolclass": NullPool}
     reader = create_engine(target.url, isolation_level="AUTOCOMMIT", hide_parameters=True, **create)
     writer = create_engine(target.url, hide_parameters=True, **create)
 
@@ -357,41 +372,13 @@ def _connect_sqlite(target: Target) -> Database:
     return Database(target, reader, writer)
 
 
-def _sqlite_connection(target: Target, wait: float | None = None) -> sqlite3.Connection:
-    wait = target.busy_ms / 1000 if wait is None else wait
-    connection = sqlite3.connect(str(target.path), timeout=wait, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    # PERF: the pages that every commit touches are copied once in 32 MB of log, not once in 4
-    connection.execute("PRAGMA wal_autocheckpoint=8000")
-    return connection
-
-
-def _one_thread() -> Any:
-    """A pool of one native thread when gevent has patched this process, else nothing: the caller's thread will do."""
-    if "gevent" not in sys.modules:
-        return None
-    from gevent import monkey, threadpool
-
-    return threadpool.ThreadPool(1) if monkey.is_module_patched("socket") else None
-
-
-def _locked(error: DBAPIError) -> bool:
-    return _busy(error.orig)
-
-
-def _busy(error: object) -> bool:
-    text = str(error)
-    return "locked" in text or "busy" in text
-
-
 def _unanswered(error: Exception) -> bool:
     """Whether it was the database that was not there, and not the statement that was wrong."""
     if isinstance(error, PoolTimeout):
         return True
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or error.statement is None
-    return _busy(error)
+    return busy(error)
 
 
 def _undone(error: DBAPIError) -> bool:

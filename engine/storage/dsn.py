@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from engine.errors import GatewrightError
+from engine.errors import Invalid
 
 _LIBPQ = re.compile(
     "sslmode|sslcert|sslkey|sslrootcert|sslcrl|sslpassword|connect_timeout|application_name|options|passfile|hostaddr|"
@@ -29,11 +29,8 @@ _GO_DSN = re.compile(
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_FIELD = "SQL_DSN"
 _FORMS = "postgres://user:password@host/name, user:password@tcp(host:3306)/name, sqlite:///file, or empty for SQLite"
-
-
-class StorageError(GatewrightError):
-    """The database can't be reached, read or written; the text never holds a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +59,29 @@ def resolve(dsn: str, sqlite_path: str, data: Path) -> Target:
     if scheme in ("mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"):
         return _mysql(_url(dsn).set(drivername="mysql+pymysql"))
     if scheme in ("clickhouse", "tcp", "http", "https"):
-        raise StorageError(f"SQL_DSN: {scheme}:// can't hold the main database; expected {_FORMS}")
+        raise _wrong(f"SQL_DSN: {scheme}:// can't hold the main database")
     if scheme and "(" not in dsn:
-        raise StorageError(f"SQL_DSN: unknown kind of database; expected {_FORMS}")
+        raise _wrong("SQL_DSN: unknown kind of database")
     return _mysql(_go_mysql(dsn))
+
+
+def _wrong(what: str) -> Invalid:
+    return Invalid(_FIELD, what, f"expected {_FORMS}")
 
 
 def _url(dsn: str) -> URL:
     try:
         return make_url(dsn)
     except (ArgumentError, ValueError):
-        raise StorageError(f"SQL_DSN can't be read; expected {_FORMS}") from None
+        raise _wrong("SQL_DSN can't be read") from None
 
 
 def _sqlite(text: str) -> Target:
     file, _, parameters = text.partition("?")
     if file == ":memory:":
-        raise StorageError("SQL_DSN: workers can't share a database in memory; name a file")
-    found = dict(parse_qsl(parameters))
-    busy = found.get("_busy_timeout", "")
+        raise Invalid(_FIELD, "SQL_DSN: workers can't share a database in memory", "name a file")
+    options = dict(parse_qsl(parameters))
+    busy = options.get("_busy_timeout", "")
     path = Path(file)
     url = URL.create("sqlite+pysqlite", database=str(path))
     return Target("sqlite", url, f"sqlite:///{path}", path, int(busy) if busy.isdigit() else 5000)
@@ -104,23 +105,23 @@ def _postgresql(dsn: str) -> Target:
 
 
 def _mysql(url: URL) -> Target:
-    found = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
-    query = {"charset": found.get("charset", "utf8mb4").split(",")[0]}
+    options = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
+    query = {"charset": options.get("charset", "utf8mb4").split(",")[0]}
     for name in ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_check_hostname"):
-        if name in found:
-            query[name] = found[name]
-    for theirs, ours in (
+        if name in options:
+            query[name] = options[name]
+    for theirs, parameter in (
         ("timeout", "connect_timeout"),
         ("readTimeout", "read_timeout"),
         ("writeTimeout", "write_timeout"),
     ):
-        seconds = sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(found.get(theirs, "")))
+        seconds = sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(options.get(theirs, "")))
         if seconds:
-            query[ours] = str(max(1, round(seconds)))
+            query[parameter] = str(max(1, round(seconds)))
     if not url.database:
-        raise StorageError(f"SQL_DSN names no database; expected {_FORMS}")
+        raise _wrong("SQL_DSN names no database")
     url = url.set(query=query)
-    return Target("mysql", url, _label(url), arguments=_tls(found.get("tls", "").lower()))
+    return Target("mysql", url, _label(url), arguments=_tls(options.get("tls", "").lower()))
 
 
 def _tls(word: str) -> dict[str, Any]:
@@ -138,17 +139,17 @@ def _tls(word: str) -> dict[str, Any]:
 
 def _go_mysql(dsn: str) -> URL:
     """``[user[:password]@][net[(address)]]/name[?parameters]``: nothing in it is escaped but the name."""
-    found, at = None, len(dsn)
-    while found is None:  # the last slash may belong to a parameter's value, or to a socket's path
+    match, at = None, len(dsn)
+    while match is None:  # the last slash may belong to a parameter's value, or to a socket's path
         at = dsn.rfind("/", 0, at)
         if at < 0:
-            raise StorageError(f"SQL_DSN can't be read; expected {_FORMS}")
-        found = _GO_DSN.match(dsn[:at])
+            raise _wrong("SQL_DSN can't be read")
+        match = _GO_DSN.match(dsn[:at])
     after = dsn[at + 1 :]
     name, _, parameters = after.partition("?")
-    net, address = found["net"] or "tcp", found["address"] or ""
+    net, address = match["net"] or "tcp", match["address"] or ""
     if net not in ("tcp", "tcp4", "tcp6", "unix"):
-        raise StorageError(f"SQL_DSN: a host stands in brackets after its network; expected {_FORMS}")
+        raise _wrong("SQL_DSN: a host stands in brackets after its network")
     query = dict(parse_qsl(parameters))
     host: str | None = None
     port: int | None = None
@@ -157,7 +158,7 @@ def _go_mysql(dsn: str) -> URL:
     else:
         host, port = _host(address or "127.0.0.1:3306")
     return URL.create(
-        "mysql+pymysql", found["user"] or None, found["password"], host, port, unquote(name) or None, query
+        "mysql+pymysql", match["user"] or None, match["password"], host, port, unquote(name) or None, query
     )
 
 
@@ -166,7 +167,7 @@ def _host(address: str) -> tuple[str, int]:
     if not colon or address.endswith("]"):
         host, port = address, "3306"
     if not port.isdigit():
-        raise StorageError("SQL_DSN: the port is not a number")
+        raise Invalid(_FIELD, "SQL_DSN: the port is not a number")
     return host.strip("[]"), int(port)
 
 

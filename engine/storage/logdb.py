@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from engine.errors import Invalid
 from engine.storage import migrations
-from engine.storage.additions import create
 from engine.storage.database import Database, DatabaseSettings, connect
-from engine.storage.dsn import StorageError, resolve
+from engine.storage.dsn import resolve
 from engine.storage.tables.core import logs
 from engine.storage.tables.own import log_extra
+from engine.storage.upgrade.additions import create
 
 
 class LogSettings(DatabaseSettings, Protocol):
@@ -35,8 +36,8 @@ def open_logs(settings: LogSettings, db: Database, *, migrate: bool = False) -> 
     try:
         target = resolve(dsn, settings.sqlite_path, Path(settings.data))
         opened = connect(target, settings.sql_max_idle_conns, settings.sql_max_open_conns, settings.sql_max_lifetime)
-    except StorageError as error:
-        raise StorageError(str(error).replace("SQL_DSN", "LOG_SQL_DSN")) from None
+    except Invalid as error:
+        raise Invalid("LOG_SQL_DSN", error.what.replace("SQL_DSN", "LOG_SQL_DSN"), error.how) from None
     try:
         if migrate:
             migrations.alone(opened, lambda connection: len(create(connection, [logs, log_extra])))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from engine.storage.dsn import StorageError
+from engine.storage.faults import DatabaseAway, StorageError
 
 _EVERY = 1.0
 _logger = logging.getLogger("gatewright.storage")
@@ -29,9 +29,9 @@ class Outage:
         self._over = threading.Event()
 
     def check(self) -> None:
-        """Raise a ``StorageError`` while the database is away."""
+        """Raise ``DatabaseAway`` while the database is away."""
         if self.since is not None:
-            raise StorageError(
+            raise DatabaseAway(
                 f"database {self._label}: it has not answered for {time.monotonic() - self.since:.0f} s; "
                 "nothing is asked of it until it does"
             )

@@ -37,16 +37,24 @@ class Answer(Protocol):
         With ``tick`` an empty piece comes after each that many seconds of silence.
         """
 
+    def hurry(self, until: float) -> None:
+        """Wait for pieces until this moment (monotonic seconds) at most; 0: as long as the call's limits allow."""
+
     def abort(self) -> None:
         """End the call at once; a greenlet that waits in it gets ``TransportError`` (aborted)."""
+
+
+def mute() -> TransportError:
+    """The fault of an answer in which nothing was said in time."""
+    return TransportError("first_token_timeout", "nothing was said in its answer in time")
 
 
 class LegAnswer:
     """The answer on a connection of the leg."""
 
     __slots__ = (
-        "_busy", "_connection", "_deadline", "_handle", "_idle", "_inflater", "_left", "_release", "complete",
-        "header_list", "headers", "reused", "status",
+        "_busy", "_connection", "_deadline", "_handle", "_hurried", "_idle", "_inflater", "_left", "_release", "_total",
+        "complete", "header_list", "headers", "reused", "status",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, handle: Handle, idle: float, deadline: float, release: Release) -> None:
@@ -59,7 +67,8 @@ class LegAnswer:
         self._connection: Connection | None = connection
         self._handle = handle
         self._idle = idle
-        self._deadline = deadline
+        self._deadline = self._total = deadline
+        self._hurried = False
         self._release = release
         self._left = b""
         self._busy = False
@@ -97,6 +106,11 @@ class LegAnswer:
         if self._inflater is None:
             return self._raw(tick)
         return self._inflated(self._inflater, tick)
+
+    def hurry(self, until: float) -> None:
+        """See ``Answer``."""
+        self._hurried = bool(until) and (not self._total or until < self._total)
+        self._deadline = until if self._hurried else self._total
 
     def abort(self) -> None:
         """End the call at once; a greenlet that waits in it gets ``TransportError`` (aborted)."""
@@ -187,6 +201,8 @@ class LegAnswer:
             return aborted()
         if timed_out(ex):
             if self._deadline and until(0.0, self._deadline) == 0.001:
+                if self._hurried:
+                    return mute()
                 return TransportError("total_timeout", "the upstream's answer took longer than the whole call may")
             return TransportError("idle_timeout", f"the upstream was silent for {self._idle:g} seconds")
         if isinstance(ex, ssl.SSLEOFError):

@@ -13,7 +13,7 @@ from typing import Protocol
 import brotli
 import zstandard
 
-from engine.errors import CallError
+from engine.errors import CallError, GatewrightError
 from engine.turns import give_way
 
 _STEP = 65_536
@@ -28,7 +28,7 @@ class Readable(Protocol):
         """At most ``size`` bytes, none at the end."""
 
 
-class CodingError(Exception):
+class CodingError(GatewrightError):
     """Bytes that are not what their coding says, or end too early (``cut``)."""
 
     def __init__(self, message: str, *, cut: bool = False) -> None:

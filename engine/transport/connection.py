@@ -20,8 +20,9 @@ from engine.transport.egress import time_limit
 from engine.transport.faults import TransportError
 from engine.transport.limits import Limits, Timeouts
 from engine.transport.patience import LEAST, Patience, patience
+from engine.transport.spool import Pieces
 from engine.transport.url import Url
-from engine.transport.wire import Reading
+from engine.transport.wire import ResponseReading
 
 Key = tuple[str, str, int, str]
 _CHUNK = 65_536
@@ -101,7 +102,7 @@ class Connection:
     def __init__(self, sock: socket.socket, key: Key, limits: Limits) -> None:
         self.sock = sock
         self.key = key
-        self.reading = Reading(limits)
+        self.reading = ResponseReading(limits)
         self.used = False
         self.untouched = True
         """Nothing of the request has left."""
@@ -123,10 +124,15 @@ class Connection:
             self._timeout = seconds
             self.sock.settimeout(seconds)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | Pieces) -> None:
         """Send all; raises ``OSError``."""
         # PERF: what fits into the socket's buffer goes without sendall's memoryview and timers.
         self.untouched = True
+        if not isinstance(data, bytes):
+            for piece in data:
+                self.sock.sendall(piece)
+                self.untouched = False
+            return
         sent = self.sock.send(data)
         self.untouched = False
         if sent < len(data):

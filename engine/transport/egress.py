@@ -64,18 +64,18 @@ class Guard:
 
     def check(self, host: str, port: int) -> tuple[str, ...]:
         """Addresses of ``host`` that may be connected to, in the resolver's order; raises ``TransportError``."""
-        found = self._cache.get((host, port))
+        entry = self._cache.get((host, port))
         now = self._clock()
-        if found is not None and found[0] > now:
-            return found[1]
-        if found is not None:
+        if entry is not None and entry[0] > now:
+            return entry[1]
+        if entry is not None:
             # One asks anew; who comes meanwhile, and all while the resolver is down, go on with what was checked.
-            self._cache[host, port] = (now + _STALE_SECONDS, found[1])
+            self._cache[host, port] = (now + _STALE_SECONDS, entry[1])
         try:
             addresses = self._look_up(host, port)
         except TransportError as fault:
-            if found is not None and fault.kind == "dns":
-                return found[1]
+            if entry is not None and fault.kind == "dns":
+                return entry[1]
             self._cache.pop((host, port), None)
             raise
         if len(self._cache) >= _CACHED:
@@ -111,13 +111,13 @@ class Guard:
                 answers = resolve(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as ex:
             raise TransportError("dns", f"the name {host!r} could not be resolved: {ex}") from None
-        found = dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers)
+        addresses = dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers)
         # One forbidden address among good ones is a trick or a mistake: none of them is used.
-        if not all(self.allowed(ipaddress.ip_address(text), port) for text in found):
+        if not all(self.allowed(ipaddress.ip_address(text), port) for text in addresses):
             raise self._refusal(host)
-        if not found:
+        if not addresses:
             raise TransportError("dns", f"the name {host!r} has no address")
-        return tuple(found)
+        return tuple(addresses)
 
     @staticmethod
     def _refusal(host: str) -> TransportError:

@@ -16,11 +16,13 @@ KINDS: dict[str, tuple[str, bool]] = {
     # kind: (meaning of engine.errors, the upstream can't have begun the call)
     "invalid": ("unavailable", True),
     "refused_address": ("unavailable", True),
+    "credential": ("upstream_auth", True),
     "dns": ("unavailable", True),
     "connect": ("unavailable", True),
     "connect_timeout": ("unavailable", True),
     "tls": ("unavailable", True),
     "first_byte_timeout": ("timeout", False),
+    "first_token_timeout": ("timeout", False),
     "idle_timeout": ("timeout", False),
     "total_timeout": ("timeout", False),
     "reset": ("cut", False),
@@ -31,6 +33,7 @@ KINDS: dict[str, tuple[str, bool]] = {
 }
 _PUBLIC = {
     "invalid": "it can't be called as it is set up",
+    "credential": "its account was refused",
     # One text for both: what names mean inside, nobody finds out by asking.
     "refused_address": "it has no address that may be called",
     "dns": "it has no address that may be called",

@@ -13,6 +13,7 @@ from urllib.parse import urljoin
 from engine.transport.faults import TransportError
 from engine.transport.leg import Pool
 from engine.transport.limits import Timeouts
+from engine.transport.proxied import Sender
 from engine.transport.url import parse_url
 from engine.transport.wire import Headers
 
@@ -21,7 +22,13 @@ _TIMEOUTS = Timeouts(connect=10.0, first_byte=30.0, idle=30.0, total=60.0)
 
 
 def fetch(
-    pool: Pool, url: str, *, limit: int, headers: Headers = (), timeouts: Timeouts = _TIMEOUTS, redirects: int = 3
+    pool: Pool | Sender,
+    url: str,
+    *,
+    limit: int,
+    headers: Headers = (),
+    timeouts: Timeouts = _TIMEOUTS,
+    redirects: int = 3,
 ) -> tuple[bytes, str]:
     """Body and content type of a 2xx answer; raises ``TransportError``, kind protocol for any other status."""
     origin = parse_url(url)

@@ -14,20 +14,22 @@ from __future__ import annotations
 import ssl
 import time
 from collections import deque
-from functools import partial
+from functools import cache, partial
 
 import certifi
 
+from engine.errors import GatewrightError
 from engine.transport.answer import Answer, LegAnswer
 from engine.transport.connection import Connection, Handle, Key, aborted, dial, timed_out, until
 from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
 from engine.transport.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
+from engine.transport.spool import Body, Pieces
 from engine.transport.url import Url, parse_url
 from engine.transport.waiting import Waiting, beside, outcome_of
 from engine.transport.wire import Headers, request_bytes
 
-__all__ = ["Answer", "Handle", "Limits", "Pool", "Timeouts", "Url", "default_tls", "parse_url"]
+__all__ = ["Answer", "Handle", "Limits", "Pool", "Timeouts", "Url", "default_tls", "parse_url", "shared_tls"]
 
 _SWEEP_SECONDS = 5.0
 
@@ -36,7 +38,7 @@ _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 """RFC 9110, 9.2.2: doing it twice is doing it once."""
 
 
-class _StaleError(Exception):
+class _StaleError(GatewrightError):
     """A kept connection ended before the request could be read: it may go out once more on a fresh one."""
 
 
@@ -50,6 +52,15 @@ def default_tls(*, verify: bool = True) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+@cache
+def shared_tls() -> ssl.SSLContext:
+    """``default_tls()`` for all pools of a process and of those it forks; nobody may change it.
+
+    PERF: reading the authorities takes 80 ms, so it is asked for before the fork, not within a call.
+    """
+    return default_tls()
 
 
 class Pool:
@@ -68,7 +79,7 @@ class Pool:
         method: str,
         url: Url | str,
         headers: Headers,
-        body: bytes = b"",
+        body: Body = b"",
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         handle: Handle | None = None,
     ) -> LegAnswer:
@@ -80,7 +91,7 @@ class Pool:
         method: str,
         url: Url | str,
         headers: Headers,
-        body: bytes = b"",
+        body: Body = b"",
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         handle: Handle | None = None,
         tick: float = 0.0,
@@ -101,7 +112,7 @@ class Pool:
                 return (yield from self._exchange(connection, method, data, timeouts, deadline, handle, tick))
             except _StaleError:
                 pass
-        tls = self._context() if url.secure else None
+        tls = (self._tls or shared_tls()) if url.secure else None
         connect = partial(dial, url, addresses, timeouts, deadline, handle, tls)
         sock, address = (yield from beside(connect, tick)) if tick else connect()
         connection = Connection(sock, (url.scheme, url.host, url.port, address), self._limits)
@@ -109,25 +120,20 @@ class Pool:
 
     def close(self) -> None:
         """Close the idle connections."""
-        for kept in list(self._idle.values()):
-            while kept:
+        for idle in list(self._idle.values()):
+            while idle:
                 self._count -= 1
-                kept.pop().close()
+                idle.pop().close()
 
     def idle(self) -> int:
         """How many connections lie idle."""
-        return sum(len(kept) for kept in self._idle.values())
-
-    def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = default_tls()
-        return self._tls
+        return sum(len(idle) for idle in self._idle.values())
 
     def _exchange(
         self,
         connection: Connection,
         method: str,
-        data: bytes,
+        data: bytes | Pieces,
         timeouts: Timeouts,
         deadline: float,
         handle: Handle,
@@ -173,10 +179,10 @@ class Pool:
             self._sweep(now)
         oldest = self._oldest(now)
         for address in addresses:
-            kept = self._idle.get((url.scheme, url.host, url.port, address))
-            while kept:
+            idle = self._idle.get((url.scheme, url.host, url.port, address))
+            while idle:
                 try:
-                    connection = kept.pop()
+                    connection = idle.pop()
                 except IndexError:
                     # Another thread was faster.
                     break
@@ -192,20 +198,20 @@ class Pool:
             return
         connection.used = True
         connection.since = time.monotonic()
-        kept = self._idle.get(connection.key)
-        if kept is None:
-            kept = self._idle.setdefault(connection.key, deque())
-        kept.append(connection)
+        idle = self._idle.get(connection.key)
+        if idle is None:
+            idle = self._idle.setdefault(connection.key, deque())
+        idle.append(connection)
         self._count += 1
-        if len(kept) > self._limits.idle_per_host:
-            self._drop(kept)
+        if len(idle) > self._limits.idle_per_host:
+            self._drop(idle)
         elif self._count > self._limits.idle:
-            self._drop(min(filter(None, list(self._idle.values())), key=lambda one: one[0].since, default=kept))
+            self._drop(min(filter(None, list(self._idle.values())), key=lambda queue: queue[0].since, default=idle))
 
-    def _drop(self, kept: deque[Connection]) -> None:
+    def _drop(self, idle: deque[Connection]) -> None:
         """Close the one that has been idle longest: it stands at the left, as the newest is taken first."""
         self._count -= 1
-        kept.popleft().close()
+        idle.popleft().close()
 
     def _oldest(self, now: float) -> float:
         """The moment before which a connection must not have fallen idle."""
@@ -216,10 +222,10 @@ class Pool:
         """Close what lay idle too long."""
         self._swept = now
         oldest = self._oldest(now)
-        for key, kept in list(self._idle.items()):
-            while kept and kept[0].since < oldest:
-                self._drop(kept)
-            if not kept:
+        for key, idle in list(self._idle.items()):
+            while idle and idle[0].since < oldest:
+                self._drop(idle)
+            if not idle:
                 self._idle.pop(key, None)
 
 
@@ -235,7 +241,7 @@ def _receive(connection: Connection, tick: float, end: float, handle: Handle) ->
         raise
 
 
-def _send(connection: Connection, data: bytes) -> bool:
+def _send(connection: Connection, data: bytes | Pieces) -> bool:
     """Send the request; True when the upstream stopped listening midway, which it may do before an early answer."""
     try:
         connection.send(data)

@@ -5,17 +5,28 @@ Knows nothing of settings: who starts the pool fills them in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds; 0 is no limit. ``connect`` is for all addresses and TLS, ``idle`` the longest silence in a body."""
+    """Seconds; 0 is no limit. ``connect`` is for all addresses and TLS, ``idle`` the longest silence in a body.
+
+    ``streamed`` is ``first_byte`` of calls for streams, where it is less; ``first_token`` the time until one says
+    something.
+    """
 
     connect: float = 10.0
     first_byte: float = 300.0
     idle: float = 300.0
     total: float = 0.0
+    streamed: float = 0.0
+    first_token: float = 0.0
+
+    def of_streams(self) -> Timeouts:
+        """Those of calls for streams, whose answers begin before they are made."""
+        both = [limit for limit in (self.first_byte, self.streamed) if limit]
+        return replace(self, first_byte=min(both, default=0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,8 +116,8 @@ def _spellings(key: str) -> set[bytes]:
     if len(key) >= _WORD:
         quoted = quote(key, safe="")
         forms |= {quoted, quote(key), quote_plus(key), quote(quoted, safe=""), html.escape(key), key.encode().hex()}
-        told = json.dumps(key)[1:-1]
-        forms |= {told, told.replace("/", "\\/"), json.dumps(key, ensure_ascii=False)[1:-1]}
+        escaped = json.dumps(key)[1:-1]
+        forms |= {escaped, escaped.replace("/", "\\/"), json.dumps(key, ensure_ascii=False)[1:-1]}
         forms |= set(_base64(key.encode()))
     return {form.lower().encode() for form in forms}
 

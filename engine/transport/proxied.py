@@ -22,12 +22,13 @@ import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
-from engine.transport.answer import decoder_of, over_limit
+from engine.transport.answer import decoder_of, mute, over_limit
 from engine.transport.coding import CodingError, Inflater
 from engine.transport.connection import Handle, aborted, hang_up, until
 from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
 from engine.transport.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
+from engine.transport.spool import Body
 from engine.transport.url import Url, parse_url
 from engine.transport.waiting import Waiting, beside, outcome_of
 from engine.transport.wire import Headers, request_bytes
@@ -68,7 +69,7 @@ class Sender:
         method: str,
         url: Url | str,
         headers: Headers,
-        body: bytes = b"",
+        body: Body = b"",
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         handle: Handle | None = None,
     ) -> ProxiedAnswer:
@@ -80,7 +81,7 @@ class Sender:
         method: str,
         url: Url | str,
         headers: Headers,
-        body: bytes = b"",
+        body: Body = b"",
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         handle: Handle | None = None,
         tick: float = 0.0,
@@ -135,6 +136,9 @@ class ProxiedAnswer:
         self._handle = handle
         self._idle = idle
         self._deadline = deadline
+        self._hurry = 0.0
+        self._ahead = False
+        """A thread reads: who waits for it looks at the clock, as a wait that has begun keeps its limit."""
         self._sock = _socket_of(response)
         encoding = self.headers.get("content-encoding")
         self._inflater: Inflater | None = None
@@ -163,7 +167,23 @@ class ProxiedAnswer:
 
         With ``tick`` an empty piece comes after each that many seconds of silence.
         """
-        return _ticking(self, tick) if tick else self._pieces()
+        if not tick:
+            return self._pieces()
+        self._ahead = True
+        return _ticking(self, tick)
+
+    def hurry(self, until: float) -> None:
+        """Wait for pieces until this moment (monotonic seconds) at most; 0: as long as the call's limits allow."""
+        self._hurry = until if self._sock is not None else 0.0
+
+    def patience(self, tick: float) -> float:
+        """Seconds until the next tick, or until there is no more time."""
+        return min(tick, max(0.02, self._hurry - time.monotonic())) if self._hurry else tick
+
+    @property
+    def late(self) -> bool:
+        """Whether nothing came in the time that there was for it."""
+        return bool(self._hurry) and time.monotonic() >= self._hurry
 
     def _pieces(self) -> Iterator[bytes]:
         raw = self._response.raw
@@ -172,10 +192,13 @@ class ProxiedAnswer:
         try:
             while True:
                 if self._sock is not None:
-                    self._sock.settimeout(until(self._idle, self._deadline))
+                    hurry = 0.0 if self._ahead else self._hurry
+                    self._sock.settimeout(until(self._idle, min(filter(None, (self._deadline, hurry)), default=0.0)))
                 piece = raw.read1(_PIECE, decode_content=False)
                 if self._handle.aborted:
                     raise aborted()
+                if not piece and self.late:
+                    raise mute()
                 if not piece:
                     break
                 any_came = True
@@ -205,19 +228,25 @@ class ProxiedAnswer:
     def __exit__(self, kind: type[BaseException] | None, ex: BaseException | None, trace: TracebackType | None) -> None:
         self.drop()
 
+    def hang_up(self) -> None:
+        """End whatever is read now, by a socket that gives nothing any more."""
+        if self._sock is not None:
+            hang_up(self._sock)
+
     def drop(self) -> None:
         """Give the connection back, or close it when the body was not read to its end."""
         self._handle.attach(None)
         if self.complete:
             self._response.raw.release_conn()
             return
-        if self._sock is not None:
-            hang_up(self._sock)
+        self.hang_up()
         self._response.close()
 
     def _broken(self, ex: Exception) -> TransportError:
         if self._handle.aborted:
             return aborted()
+        if self.late:
+            return mute()
         if _timed_out(ex):
             if self._deadline and until(0.0, self._deadline) == 0.001:
                 return TransportError("total_timeout", "the upstream's answer took longer than the whole call may")
@@ -262,27 +291,18 @@ def _ticking(answer: ProxiedAnswer, tick: float) -> Iterator[bytes]:
     The library's reader can't go on after a time limit, so waiting and reading must be two things.
     """
     arrived: queue.Queue[bytes | Exception | None] = queue.Queue(maxsize=1)
-    left = threading.Event()
+    abandoned = threading.Event()
 
-    def read() -> None:
-        end: Exception | None = None
-        try:
-            for piece in answer.pieces():
-                if left.is_set():
-                    return
-                arrived.put(piece)
-        except Exception as ex:
-            end = ex
-        if not left.is_set():
-            arrived.put(end)
-
-    threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=_read_ahead, args=(answer, arrived, abandoned), daemon=True).start()
     try:
         while True:
             try:
-                piece = arrived.get(timeout=tick)
+                piece = arrived.get(timeout=answer.patience(tick))
             except queue.Empty:
-                yield b""
+                if answer.late:  # the thread that reads ends by this; what it holds may not be closed under it
+                    answer.hang_up()
+                else:
+                    yield b""
                 continue
             if piece is None:
                 return
@@ -290,11 +310,27 @@ def _ticking(answer: ProxiedAnswer, tick: float) -> Iterator[bytes]:
                 raise piece
             yield piece
     finally:
-        left.set()
+        abandoned.set()
         answer.drop()
         # Room for the piece that the thread may be holding, so that it comes to its end.
         while not arrived.empty():
             arrived.get_nowait()
+
+
+def _read_ahead(
+    answer: ProxiedAnswer, arrived: queue.Queue[bytes | Exception | None], abandoned: threading.Event
+) -> None:
+    """Put the answer's pieces where they are waited for, and its end: None, or what broke it off."""
+    end: Exception | None = None
+    try:
+        for piece in answer.pieces():
+            if abandoned.is_set():
+                return
+            arrived.put(piece)
+    except Exception as ex:
+        end = ex
+    if not abandoned.is_set():
+        arrived.put(end)
 
 
 def _socket_of(response: requests.Response) -> socket.socket | None:

@@ -87,10 +87,10 @@ class Watch:
             return True
         poller = _poll()
         poller.register(self._fd, select.POLLIN | _PEER_ENDED)
-        found = poller.poll(0)
-        if any(events & _BROKEN for _, events in found):
+        ready = poller.poll(0)
+        if any(events & _BROKEN for _, events in ready):
             return True
-        return bool(found) and not _PEER_ENDED and self._peeked_end()
+        return bool(ready) and not _PEER_ENDED and self._peeked_end()
 
     def _peeked_end(self) -> bool:
         try:

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from engine import paths, program
-from engine.compiler import Source, cache, check_set, compile_set, load, read_set
+from engine.compiler import Source, cache, check_set, compile_set, read_set
+from engine.compiler.documents import load
 
 PROVIDERS = 60
 MODELS = 1000

@@ -17,7 +17,7 @@ import gevent
 import yaml
 
 from engine import paths
-from engine.ledger.counting import Counter
+from engine.ledger.counting.tokens import Counter
 
 RULES = list(yaml.safe_load((paths.SPECS / "policies" / "counting.yaml").read_text())["spec"]["counting"].values())
 ENGLISH = "The quick brown fox jumps over the lazy dog, and 12 other things happen. "

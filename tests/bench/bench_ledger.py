@@ -24,19 +24,19 @@ import gevent  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from engine.accounts.keys import create_key  # noqa: E402
+from engine.accounts.users import create_user  # noqa: E402
 from engine.cluster.holds import Holds  # noqa: E402
 from engine.ledger import commit  # noqa: E402
 from engine.ledger.commit import Ledger  # noqa: E402
 from engine.ledger.proof import verify  # noqa: E402
 from engine.ledger.reserve import Reserves  # noqa: E402
 from engine.ledger.terms import Terms  # noqa: E402
-from engine.relay.ids import fresh_id  # noqa: E402
+from engine.relay.ingress.ids import fresh_id  # noqa: E402
 from engine.settings import Settings  # noqa: E402
 from engine.storage.database import Database, open_database  # noqa: E402
-from engine.storage.keys import create_key  # noqa: E402
-from engine.storage.log_rows import LogRow  # noqa: E402
-from engine.storage.people import create_user  # noqa: E402
-from engine.storage.posting import Entry  # noqa: E402
+from engine.storage.rows.log_rows import LogRow  # noqa: E402
+from engine.storage.rows.posting import Entry  # noqa: E402
 
 TERMS = Terms()
 UPSTREAM = 0.008

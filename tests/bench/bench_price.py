@@ -11,8 +11,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from engine.compiler import compile_set, load  # noqa: E402
-from engine.ledger.pricing import Book  # noqa: E402
+from engine.compiler import compile_set  # noqa: E402
+from engine.compiler.documents import load  # noqa: E402
+from engine.ledger.pricing.book import Book  # noqa: E402
 
 ROUNDS = 20_000
 USAGE: dict[str, Any] = {

@@ -200,6 +200,7 @@ def test_translate_tells_an_answer_that_is_an_error(specs: Path) -> None:
 
 
 def test_translate_tells_a_refusal(specs: Path) -> None:
+    (specs / "shipped" / "format.yaml").write_text(FORMAT.replace("  request:\n", "  request:\n    meant: [odd]\n"))
     result = run("translate", "--from", "test.chat", "--to", "test.chat", "-", stdin='{"model": "m", "odd": 1}')
     assert result.exit_code == 1
     assert result.output.startswith("refused: odd: ")
@@ -232,6 +233,24 @@ def test_explain_tells_alias_candidates_odds_and_patches(specs: Path) -> None:
     assert odds == [("other", "75%", "acme-1"), ("acme", "25%", "acme-1")]
     assert found["candidates"][0]["patches"] == [{"drop": ["top_p"]}]
     assert [item["channel"] for item in told("explain", "--model", "acme-1", "--key", "vip")["candidates"]] == ["other"]
+
+
+def test_explain_tells_by_which_routes_and_strategies_channels_are_ordered(specs: Path) -> None:
+    usual = {"route": None, "when": {}, "strategies": [{"affinity": {}}, {"priority": {}}]}
+    assert told("explain", "--model", "acme-1")["order"] == [usual]
+    head = "apiVersion: gatewright/v1\nkind: Route\nmetadata: {name: NAME}\nspec:\n"
+    some = "  when: {groups: [vip]}\n  strategies: [{cheapest: {within: 0.1}, when: {stream: true}}, {latency: {}}]\n"
+    (specs / "shipped" / "some.yaml").write_text(head.replace("NAME", "some") + some)
+    first = {"route": "some", "when": {"groups": ["vip"]}}
+    first["strategies"] = [{"cheapest": {"within": 0.1}, "when": {"stream": True}}, {"latency": {}}]
+    assert told("explain", "--model", "acme-1")["order"] == [first, usual]
+    shown = run("explain", "--model", "acme-1").output
+    steps = "cheapest within 0.1 (when stream true), then latency, then by weight"
+    assert f'order by the Route some when groups ["vip"]: {steps}' in shown
+    assert "else order by no Route: affinity, then priority, then by weight" in shown
+    more = "  strategies: [{split: {shares: {other: 1}}}]\n"
+    (specs / "shipped" / "zall.yaml").write_text(head.replace("NAME", "zall") + more)
+    assert [each["route"] for each in told("explain", "--model", "acme-1")["order"]] == ["some", "zall"]
 
 
 def test_explain_says_why_nobody_serves_a_model(specs: Path) -> None:

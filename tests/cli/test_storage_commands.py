@@ -9,10 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
+from engine.accounts.factors import proofs
 from engine.cli import main
 from engine.settings import Settings
-from engine.storage import accounts
 from engine.storage.database import open_database
+from engine.storage.rows import accounts, factors
+from engine.storage.rows.api import passkeys
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +147,21 @@ def test_budgets_are_set_listed_and_removed() -> None:
     assert "0 of 500 quota a month" in run("budget", "list").output
     assert run("budget", "remove", str(listed[0]["id"])).exit_code == 0
     assert run("budget", "remove", str(listed[0]["id"])).exit_code == 1
+
+
+def test_factors_that_nobody_has_any_more_are_switched_off(data: Path) -> None:
+    run("user", "create", "ann", "--role", "root")
+    db = open_database(Settings(data=data))
+    try:
+        row = {"user_id": 1, "credential_id": "aWQ", "public_key": "a2V5", "name": "Lost", "asked_for": True}
+        db.write(lambda connection: passkeys.add(db, connection, b"id", row))
+        db.write(lambda connection: factors.put(db, connection, 1, "secret", ["hash"]))
+        db.write(lambda connection: factors.change(db, connection, 1, {"is_enabled": True}))
+        assert proofs.asked(db, 1)
+        assert run("user", "factors-off", "ann").output == "ann: signs in without a second factor\n"
+        assert not proofs.asked(db, 1)
+        assert proofs.methods(db, 1) == []
+    finally:
+        db.close()
+    told = run("user", "factors-off", "nobody")
+    assert (told.exit_code, "no user 'nobody'" in told.output) == (1, True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,6 +142,23 @@ def test_a_counter_is_exact_with_several_processes_and_after_fork(tmp_path: Path
     assert os.waitpid(child, 0)[1] == 0
     assert store.space("a").get("n") == b"1301"
     store.close()
+
+
+def _opens(directory: Path, together: Any) -> None:
+    for number in range(40):
+        together.wait()
+        EmbeddedStore(directory / f"{number}.db").close()
+
+
+def test_processes_that_make_the_file_together_all_have_it(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    together = spawn.Barrier(4)
+    processes = [spawn.Process(target=_opens, args=(tmp_path, together)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
 
 
 def test_a_ruined_file_is_begun_anew(tmp_path: Path) -> None:

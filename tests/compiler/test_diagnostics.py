@@ -8,7 +8,7 @@ import pytest
 
 from engine.compiler import compile_set
 from engine.compiler.diagnostics import Fault, Place, describe, in_order, nearest, path_text, summary
-from engine.compiler.load import Source
+from engine.compiler.documents.load import Source
 
 GOLDEN = sorted((Path(__file__).parent / "golden_faults").glob("*.txt"))
 

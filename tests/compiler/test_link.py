@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from engine.compiler import Result, compile_set, load
-from engine.compiler.load import Source
+from engine.compiler import Result, compile_set
+from engine.compiler.documents import load
+from engine.compiler.documents.load import Source
 from engine.program import Program
 
 FORMAT = """
@@ -153,9 +154,9 @@ def test_calls_and_later_of_usage_stand_among_the_counts(program: Program) -> No
 def test_provider_patches_apply_where_their_condition_holds(program: Program) -> None:
     (patch,) = program.providers["acme"].patches
     body = {"temperature": 1, "max_tokens": 5, "x": 2}
-    assert not patch.applies("other", body, "test.chat")
-    assert patch.applies("acme-r1", body, "test.chat")
-    assert patch.apply([], "acme-r1", body, "test.chat") == {"most": 5, "x": 2, "m": "acme-r1"}
+    assert not patch.applies("other", body, "test.chat", {}, {})
+    assert patch.applies("acme-r1", body, "test.chat", {}, {})
+    assert patch.apply([], "acme-r1", body, "test.chat", {}, {}) == {"most": 5, "x": 2, "m": "acme-r1"}
 
 
 def test_a_provider_with_models_and_credential_is_a_channel_itself(program: Program) -> None:
@@ -174,7 +175,17 @@ def test_a_provider_without_credential_is_no_channel_unless_it_needs_none() -> N
 
 
 def test_legacy_channel_types_lead_to_their_provider(program: Program) -> None:
-    assert program.legacy == {("newApi", 901): "acme", ("newApi", 902): "acme", ("oneApi", 77): "acme"}
+    assert program.legacy == {("newApi", 901): ("acme",), ("newApi", 902): ("acme",), ("oneApi", 77): ("acme",)}
+
+
+def test_providers_share_a_channel_type_only_where_the_form_of_a_key_decides() -> None:
+    other = PROVIDER.replace("name: acme", "name: acme-two").replace("  models:", "  auth: {auth}\n  models:")
+    keyed = "{scheme: bearer, key: {parts: [a, b]}}"
+    one = PROVIDER.replace("  models:", f"  auth: {keyed}\n  models:")
+    result = compiled(FORMAT, one, other.replace("{auth}", "{scheme: bearer, key: {parts: [a]}}"))
+    assert result.program().legacy["newApi", 901] == ("acme", "acme-two")
+    with pytest.raises(AssertionError, match="channel type 901 is already the provider 'acme'"):
+        compiled(FORMAT, one, other.replace("{auth}", "{scheme: bearer}"))
 
 
 def test_aliases_know_their_groups(program: Program) -> None:
@@ -225,7 +236,7 @@ spec:
     provider = compiled(FORMAT, base, sample).program().providers["acme"]
     (patch,) = provider.patches
     assert provider.formats["test.chat"].path == "/chat/completions"
-    assert patch.apply([], "acme-r1", {"top_p": 1, "max_tokens": 5}, "f") == {"max_completion_tokens": 5}
+    assert patch.apply([], "acme-r1", {"top_p": 1, "max_tokens": 5}, "f", {}, {}) == {"max_completion_tokens": 5}
 
 
 def test_a_child_replaces_a_fragment_whole_and_single_rows_of_tables() -> None:

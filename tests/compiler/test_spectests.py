@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.compiler import compile_set, spectests
 from engine.compiler.comparison import difference
-from engine.compiler.load import Source
+from engine.compiler.documents.load import Source
 
 FORMAT = """
 apiVersion: gatewright/v1
@@ -24,6 +24,7 @@ spec:
       model: "{{ request.model }}"
       texts: [{$for: m in request.messages, $do: "{{ m.parts[0].text }}"}]
     droppable: [extra]
+    meant: [odd]
   response:
     decode: {id: "{{ body.id }}", parts: [{type: text, text: "{{ body.text }}"}], finish: {reason: stop}}
     encode: {id: "{{ response.id }}", text: "{{ response.parts[0].text }}", all: "{{ response.usage.total }}"}
@@ -52,7 +53,7 @@ tests:
 """
 
 
-def outcomes(text: str, *tests: str) -> list[spectests.Outcome]:
+def outcomes(text: str, *tests: str) -> list[spectests.TestOutcome]:
     lines = "\n".join(f"  - {test}" for test in tests)
     others = [Source("format.yaml", FORMAT.removesuffix("tests:\n"))] if "kind: Alias" in text else []
     result = compile_set([*others, Source("t.yaml", f"{text}{lines}\n")], [])

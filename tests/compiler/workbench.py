@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import program
-from engine.compiler import emit, mapping
 from engine.compiler.diagnostics import Fault, Place
-from engine.compiler.scope import Fragment, Scope
+from engine.compiler.expressions import emit
+from engine.compiler.expressions.scope import Scope
+from engine.compiler.mappings import trees
+from engine.compiler.mappings.sharing import Sharing
 
 AT = ("spec", "request", "decode")
+FRAGMENTS = ("spec", "fragments")
 
 
 def nowhere(path: tuple[str | int, ...], token: str | None = None) -> Place:
@@ -30,17 +33,18 @@ class Bench:
 
     def scope(self) -> Scope:
         """A scope whose faults are kept here."""
+        sharing = Sharing()
         fragments = {
-            name: Fragment(name, tuple(item.get("args", ())), item["do"], nowhere, ("spec", "fragments", name, "do"))
-            for name, item in self.fragments.items()
+            name: sharing.fragment(name, tuple(held.get("args", ())), held["do"], nowhere, (*FRAGMENTS, name, "do"))
+            for name, held in self.fragments.items()
         }
         return Scope("test", self.tables, fragments, nowhere, self.faults, tuple(fragments))
 
-    def functions(self, tree: Any) -> list[mapping.Function]:
+    def functions(self, tree: Any) -> list[trees.Function]:
         """The mapping ``m_test`` and its fragments."""
         scope = self.scope()
-        main = mapping.compile_function("m_test", tree, self.variables, scope, at=AT)
-        return [main, *mapping.fragment_functions(scope)]
+        main = trees.compile_function("m_test", tree, self.variables, scope, at=AT)
+        return [main, *trees.fragment_functions(scope)]
 
     def compiled(self, tree: Any) -> Callable[..., Any]:
         """The function of a tree without faults."""
@@ -50,7 +54,7 @@ class Bench:
 
     def expression(self, text: str) -> Callable[..., Any]:
         """The function of one bare expression without faults."""
-        function = mapping.compile_expression("m_test", text, self.variables, self.scope(), at=AT)
+        function = trees.compile_expression("m_test", text, self.variables, self.scope(), at=AT)
         code = emit.module([function])
         assert not self.faults, "\n".join(fault.as_text() for fault in self.faults)
         return program.run(code)["m_test"]
@@ -76,5 +80,5 @@ def faults(tree: Any, **names: Any) -> list[Fault]:
 def expression_faults(text: Any) -> list[Fault]:
     """The faults of a bare expression."""
     bench = Bench()
-    mapping.compile_expression("m_test", text, bench.variables, bench.scope(), at=AT)
+    trees.compile_expression("m_test", text, bench.variables, bench.scope(), at=AT)
     return bench.faults

@@ -99,7 +99,7 @@ def _midway(end: Callable[[Say], None]) -> Play:
             say.chunk(event)
         if not stream:
             say.sock.sendall(body[: len(body) // 2])
-        time.sleep(0.3)  # the words are the caller's by now
+        time.sleep(1.0)  # the words are the caller's by now
         end(say)
 
     return play
@@ -132,7 +132,7 @@ def _garbage(say: Say, fmt: str, stream: bool) -> None:
     begun = _begin(fmt)
     for event in begun:
         say.chunk(event)
-    time.sleep(0.3)
+    time.sleep(1.0)
     for event in (b'data: {"id": "c1", "choices": [{"delta": {"con\n\n', *_events(fmt)[len(begun) :]):
         say.chunk(event)
     say.end()
@@ -160,7 +160,7 @@ def _error_inside(begun: bool, joined: bool = False) -> Play:
         else:
             for event in told:
                 say.chunk(event)
-            time.sleep(0.3 if begun else 0)
+            time.sleep(1.0 if begun else 0)  # until the words are the caller's, also on a busy machine
             say.chunk(plain.wire(plain.error_event(fmt)))
         say.end()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.compiler import compile_set, read_set
-from engine.compiler.translation import Message, Translation, translate
+from engine.compiler.translation import Translation, WireMessage, translate
 from engine.hub.fold import fold_keys
 from engine.program import Program
 from engine.transport import framing
@@ -121,7 +121,7 @@ def _first(stream: str | None) -> str | None:
 
 @functools.cache
 def _compiled() -> Program | str:
-    sources, shared, faults = read_set([HOME / "specs" / "formats"])
+    sources, shared, faults = read_set([HOME / "specs" / name for name in ("formats", "models", "tasks")])
     result = compile_set(sources, shared)
     if faults or result.artefact is None:
         return "\n".join(fault.as_text() for fault in faults + result.faults)
@@ -135,10 +135,17 @@ def program() -> Program:
     return found
 
 
-def message(exchange: Exchange, wire: Any) -> Message:
+def message(exchange: Exchange, wire: Any) -> WireMessage:
     """A wire message of the exchange with what the relay would know beside it."""
-    ctx = {"asked": "asked-model", "model": exchange.model, "now": 1_750_000_000, "request_id": "req-1"}
-    return Message(wire, path={"model": exchange.model}, request=_hub_request(exchange), ctx=ctx)
+    traits = program().models.traits(exchange.model)
+    ctx = {
+        "asked": "asked-model",
+        "model": exchange.model,
+        "traits": traits,
+        "now": 1_750_000_000,
+        "request_id": "req-1",
+    }
+    return WireMessage(wire, path={"model": exchange.model}, request=_hub_request(exchange), ctx=ctx)
 
 
 def _hub_request(exchange: Exchange) -> dict[str, Any]:

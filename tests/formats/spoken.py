@@ -159,8 +159,8 @@ VENDORS = {
     ),
     "bedrock": Vendor(
         model="us.maker.test-v1:0",
-        path="/model/us.maker.test-v1:0/converse",
-        stream_path="/model/us.maker.test-v1:0/converse-stream",
+        path="/model/us.maker.test-v1%3A0/converse",
+        stream_path="/model/us.maker.test-v1%3A0/converse-stream",
         key=("authorization", "Bearer upstream-key"),
         kind="application/vnd.amazon.eventstream",
         whole={

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from engine.compiler.translation import Message, Translation, translate
+from engine.compiler.translation import Translation, WireMessage, translate
 from tests.formats import recorded
 
 CHAT, CLAUDE, GEMINI, RESPONSES = FORMATS = (
@@ -20,7 +20,7 @@ PROVIDERS = (*FORMATS, "ollama.chat", "cohere.chat", "bedrock.converse")
 
 
 def convey(source: str, target: str, body: dict[str, Any], model: str = "m") -> Translation:
-    message = Message(body, path={"model": model}, ctx={"model": model})
+    message = WireMessage(body, path={"model": model}, ctx={"model": model})
     return translate(recorded.program(), source, target, "request", message)
 
 
@@ -326,7 +326,7 @@ def test_what_a_plain_request_says_is_told_without_a_word() -> None:
 
 
 def answered(source: str, target: str, body: dict[str, Any]) -> Translation:
-    return translate(recorded.program(), source, target, "response", Message(body, request={"model": "m"}))
+    return translate(recorded.program(), source, target, "response", WireMessage(body, request={"model": "m"}))
 
 
 @pytest.mark.parametrize("target", [CHAT, CLAUDE])
@@ -349,7 +349,7 @@ def test_sources_that_gemini_recites_reach_its_callers(target: str) -> None:
     candidate = {"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP", "citationMetadata": sources}
     body = {"candidates": [candidate]}
     assert "https://x.example/page" in orjson.dumps(answered(GEMINI, target, body).result).decode()
-    stream = translate(recorded.program(), GEMINI, target, "stream", Message([body], request={"model": "m"}))
+    stream = translate(recorded.program(), GEMINI, target, "stream", WireMessage([body], request={"model": "m"}))
     assert "https://x.example/page" in orjson.dumps(stream.result).decode()
 
 

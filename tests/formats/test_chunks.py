@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from engine.relay.upstream import UpstreamFailure
+from engine.relay.upstream.failure import UpstreamFailure
 from engine.transport import framing
 from tests.formats import recorded, streams
 from tests.formats.recorded import FORMATS

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.compiler.translation import Message, Translation, translate
+from engine.compiler.translation import Translation, WireMessage, translate
 from engine.errors import CallError
-from engine.hub import replay
-from engine.hub.assembler import Assembler
+from engine.hub.stream import replay
+from engine.hub.stream.assembler import Assembler
 from tests.formats import reasons, recorded, talks, vendor_schemas
 from tests.formats.recorded import FORMATS
 
@@ -74,9 +74,9 @@ _REPORTED = {
 """Fact: what of the report's paths tells its loss."""
 
 
-def asked(name: str, body: Any) -> Message:
+def asked(name: str, body: Any) -> WireMessage:
     """A request with what the relay knows beside it."""
-    return Message(body, path={"model": MODEL}, ctx=CTX)
+    return WireMessage(body, path={"model": MODEL}, ctx=CTX)
 
 
 def hub_of(done: Translation) -> dict[str, Any]:
@@ -275,9 +275,9 @@ BUCKETS = (
 )
 
 
-def answer_message(wire: Any) -> Message:
+def answer_message(wire: Any) -> WireMessage:
     """An answer with what the relay knows beside it."""
-    return Message(wire, request=REQUEST, ctx=CTX)
+    return WireMessage(wire, request=REQUEST, ctx=CTX)
 
 
 def written(name: str, answer: dict[str, Any], *, stream: bool) -> Any:

@@ -15,9 +15,10 @@ from typing import Any
 import orjson
 import pytest
 
-from engine.hub.assembler import Assembler
-from engine.relay.streams import encoder_of, transport_error
-from engine.relay.upstream import UpstreamFailure
+from engine.hub.stream.assembler import Assembler
+from engine.kinds.conversation.streamed.encoder import encoder_of
+from engine.kinds.conversation.streams import transport_error
+from engine.relay.upstream.failure import UpstreamFailure
 from engine.transport import framing
 from engine.transport.faults import TransportError
 from tests.formats import recorded, streams

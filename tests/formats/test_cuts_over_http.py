@@ -18,7 +18,7 @@ from tests.formats.streams import Sample
 from tests.formats.test_cuts import expected, finished, last, ran
 from tests.relay.conftest import provider
 from tests.relay.scripted import Say, Upstream
-from tests.support import Gateway
+from tests.support import Gateway, serving
 
 SPEAKS = dict(zip(DRIVERS, FORMATS, strict=True))
 ASKED = {
@@ -69,11 +69,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
         specs={"cuts.yaml": "---".join(documents)},
         env={"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}"},
     )
-    try:
-        yield running.ready()
-    finally:
-        running.stop()
-        assert "Traceback" not in running.output, running.output
+    with serving(running):
+        yield running
 
 
 def told(gateway: Gateway, client: str, model: str) -> bytes:

@@ -18,7 +18,7 @@ import pytest
 
 from tests.formats.spoken import CHAT_TOOL, CLAUDE_TOOL, SECOND, VENDORS, Vendor
 from tests.relay.scripted import Say, Upstream
-from tests.support import ROOT, Gateway
+from tests.support import ROOT, Gateway, serving
 
 PROVIDER = """
 apiVersion: gatewright/v1
@@ -28,7 +28,7 @@ extends: {parent}
 spec:
   baseUrl: {base}
   models: ["{model}"]
-  credential: {{secretRef: {{file: vendor.key}}}}
+  credential: {{secretRef: {{file: {file}}}}}
 """
 POLICY = """
 apiVersion: gatewright/v1
@@ -36,7 +36,7 @@ kind: Policy
 metadata: {name: here}
 spec: {unpriced: allow}
 """
-PARENTS = {"ollama": "ollama-native", "cohere": "cohere", "bedrock": "bedrock", "oddity": "oddity"}
+PARENTS = {"ollama": "ollama-native", "cohere": "cohere", "bedrock": "bedrock-key", "oddity": "oddity"}
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +51,18 @@ def running(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
     data: Path = tmp_path_factory.mktemp("vendors")
     (data / "secrets").mkdir(mode=0o700)
     (data / "secrets" / "vendor.key").write_text("upstream-key\n")
+    (data / "secrets" / "region.key").write_text("upstream-key|us-east-1\n")
     # The example's own channel has another name for its secret and is not used here.
     example = (ROOT / "docs" / "examples" / "oddity.yaml").read_text("utf-8")
     example = example.replace("models: [odd-1, odd-mini]", "models: [odd-mini]")
     documents = [
-        PROVIDER.format(name=name, parent=parent, base=upstream.base, model=VENDORS[name].model)
+        PROVIDER.format(
+            name=name,
+            parent=parent,
+            base=upstream.base,
+            model=VENDORS[name].model,
+            file="region.key" if name == "bedrock" else "vendor.key",
+        )
         for name, parent in PARENTS.items()
     ]
     gateway = Gateway(
@@ -63,11 +70,8 @@ def running(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
         specs={"oddity.yaml": example, "here.yaml": "---".join([*documents, POLICY])},
         env={"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}"},
     )
-    try:
-        yield gateway.ready()
-    finally:
-        gateway.stop()
-        assert "Traceback" not in gateway.output, gateway.output
+    with serving(gateway):
+        yield gateway
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ def program():
 
 
 def patched(program, provider, model, body, fmt="openai.chat"):
+    traits = program.models.traits(model)
     for patch in program.providers[provider].patches:
-        if patch.format in (None, fmt) and patch.applies(model, body, fmt):
-            body = patch.apply([], model, body, fmt)
+        if patch.format in (None, fmt) and patch.applies(model, body, fmt, traits, {}):
+            body = patch.apply([], model, body, fmt, traits, {})
     return body
 
 
@@ -49,18 +50,19 @@ def test_messages_without_them_stay_the_same_object(program):
 
 
 @pytest.mark.parametrize(
-    ("model", "gone", "limit"),
+    ("model", "refused", "limit"),
     [
-        ("o3-mini", {"temperature", "top_p"}, "max_completion_tokens"),
-        ("gpt-5-mini", {"temperature", "top_p"}, "max_completion_tokens"),
-        ("gpt-5-chat-latest", set(), "max_tokens"),
+        ("o3-mini", {"sampling.temperature", "sampling.top_p"}, "max_completion_tokens"),
+        ("gpt-5-mini", {"sampling.temperature", "sampling.top_p"}, "max_completion_tokens"),
+        ("gpt-5-chat-latest", set(), "max_completion_tokens"),
         ("gpt-4o", set(), "max_tokens"),
     ],
 )
-def test_openai_reasoning_models_get_what_they_take(program, model, gone, limit):
+def test_openai_reasoning_models_get_what_they_take(program, model, refused, limit):
     body = {"model": model, "messages": [], "temperature": 0.5, "top_p": 0.9, "max_tokens": 5}
     sent = patched(program, "openai", model, body)
-    assert {"temperature", "top_p"} - sent.keys() == gone
+    known = {"sampling.temperature", "sampling.top_p"}
+    assert known & {*program.models.traits(model).get("refuses", ())} == refused
     assert sent[limit] == 5
 
 

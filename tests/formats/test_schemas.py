@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from engine.compiler.translation import Message, translate
+from engine.compiler.translation import WireMessage, translate
 from tests.formats import recorded
 from tests.formats.test_carried import FORMATS, GEMINI, PROVIDERS
 
@@ -60,7 +60,7 @@ def found(value: Any, key: str) -> list[Any]:
 
 def sent(target: str, **body: Any) -> Any:
     wire = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], **body}
-    message = Message(wire, path={"model": "m"}, ctx={"model": "m"})
+    message = WireMessage(wire, path={"model": "m"}, ctx={"model": "m"})
     return translate(recorded.program(), GEMINI, target, "request", message).result
 
 
@@ -72,11 +72,40 @@ def test_schema_of_a_tool_is_said_in_the_words_of_the_target(target: str, member
     assert [one for one in found(body, "required") if "places" in one["required"]] == [SPOKEN]
 
 
+CLOSED = {
+    "type": "object",
+    "required": ["places"],
+    "additionalProperties": False,
+    "properties": {
+        "places": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "kind": {"type": ["string", "null"], "enum": ["CITY", "SEA", None]},
+                    "heights": {"anyOf": [{"type": "integer"}, {"type": "number"}]},
+                },
+            },
+        },
+    },
+}
+"""As it is said to who takes closed objects only, and no bounds."""
+
+
 @pytest.mark.parametrize("member", ["responseSchema", "responseJsonSchema"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [name for name in TARGETS if name != "deepseek.chat"])
 def test_schema_of_the_answer_is_said_in_the_words_of_the_target(target: str, member: str) -> None:
     body = sent(target, generationConfig={"responseMimeType": "application/json", member: DIALECT})
-    assert [one for one in found(body, "required") if one["required"] == ["places"]] == [SPOKEN]
+    expected = CLOSED if target == "anthropic.messages" else SPOKEN
+    assert [one for one in found(body, "required") if one["required"] == ["places"]] == [expected]
+
+
+def test_schema_of_the_answer_is_told_in_words_where_it_can_only_be_json() -> None:
+    body = sent("deepseek.chat", generationConfig={"responseMimeType": "application/json", "responseSchema": DIALECT})
+    assert body["response_format"] == {"type": "json_object"}
+    assert orjson.dumps(SPOKEN["properties"]["places"]["items"]["properties"]["kind"]).decode() in str(body["messages"])
 
 
 @pytest.mark.parametrize("target", [name for name in FORMATS if name != GEMINI])

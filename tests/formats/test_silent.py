@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from engine.compiler import compile_set, read_set
-from engine.compiler.load import Source
-from engine.compiler.translation import Message, Translation, translate
+from engine.compiler.documents.load import Source
+from engine.compiler.translation import Translation, WireMessage, translate
 from engine.errors import Refusal
 from engine.paths import SPECS
 
@@ -56,7 +56,7 @@ def done(encode: str, request: dict[str, Any], source: str = "openai.chat") -> T
     text = HEAD + "".join(f"      {line}\n" for line in encode.split("\n"))
     result = compile_set([*sources, Source("mute.yaml", text, 1)], shared)
     assert not result.faults, result.faults[0].as_text()
-    return translate(result.program(), source, "mute.say", "request", Message({"model": "m", **request}))
+    return translate(result.program(), source, "mute.say", "request", WireMessage({"model": "m", **request}))
 
 
 def every(what: str) -> str:

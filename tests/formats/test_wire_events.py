@@ -21,7 +21,7 @@ from engine.transport import framing
 from tests.formats import recorded, streams
 from tests.formats.recorded import FORMATS
 from tests.formats.test_conversations import CTX, EVERYTHING, FEW, PROVIDERS, REQUEST
-from tests.hub.test_assembler_properties import TARGETS, check
+from tests.hub.stream.test_assembler_properties import TARGETS, check
 from tests.relay import mutations, rich
 from tests.support import missing
 

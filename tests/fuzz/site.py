@@ -55,6 +55,7 @@ class Site:
 
     def close(self) -> None:
         """End everything."""
+        self._hang_up()
         self.gateway.stop()
         self.upstream.close()
 
@@ -77,6 +78,11 @@ class Site:
             say.end()
         raise OSError("the connection is closed")
 
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def ask(self, fmt: str, target: str, body: Any, stream: bool = False) -> tuple[int, str, bytes]:
         """Status, type and body of an answer; a stall raises ``TimeoutError``."""
         model = f"m-{target}"
@@ -88,7 +94,9 @@ class Site:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"authorization": f"Bearer {self.gateway.key}", "content-type": "application/json"}
         for fresh in (False, True):
-            if self._connection is None or fresh:
+            if fresh:
+                self._hang_up()
+            if self._connection is None:
                 self._connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=_TIMEOUT)
             try:
                 self._connection.request("POST", path, data, headers)
@@ -98,7 +106,7 @@ class Site:
                 if fresh:
                     raise
             except BaseException:
-                self._connection = None
+                self._hang_up()
                 raise
         raise AssertionError("unreachable")
 

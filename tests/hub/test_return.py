@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from engine.hub import loss, memory
-from engine.hub.assembler import Assembler
-from engine.hub.replay import events, prepare
 from engine.hub.shape import Memo, Restorer, restore, shape
+from engine.hub.stream.assembler import Assembler
+from engine.hub.stream.replay import events, prepare
 
 START = {"type": "start", "id": "m"}
 
@@ -146,3 +146,29 @@ def test_the_answer_tool_is_known_by_the_name_that_the_target_has_for_it() -> No
     assert restore(response, memo)["parts"] == [{"type": "text", "text": '{"a":1}'}]
     assembler = streamed(memo, START, call(id="c", name=name), args('{"a":1}'))
     assert [(part["type"], part["text"]) for part in assembler.message["parts"]] == [("text", '{"a":1}')]
+
+
+def test_what_began_a_turn_begins_it_again_whatever_the_client_put_before_the_call() -> None:
+    call = {"type": "tool_call", "id": "c1", "name": "f", "arguments": {}}
+    records = memory.remember([SIGNED, call])
+
+    def recalled(*before: dict[str, Any]) -> list[dict[str, Any]]:
+        request = {"messages": [{"role": "assistant", "parts": [*before, call]}]}
+        return list(memory.recall(request, records.get)["messages"][0]["parts"])
+
+    words = {"type": "text", "text": "Let me see."}
+    assert recalled(words) == [SIGNED, words, call]
+    tagged = {"type": "text", "text": f"<think>\n{SIGNED['text']}\n</think>"}
+    other = {"type": "text", "text": "<think>\nsomething else\n</think>"}
+    assert recalled(tagged) == [SIGNED, call]
+    assert recalled(tagged, words) == [SIGNED, words, call]
+    assert recalled(other) == [SIGNED, other, call]
+
+
+def test_thoughts_between_calls_stay_between_them() -> None:
+    first, second = ({"type": "tool_call", "id": name, "name": "f", "arguments": {}} for name in ("c1", "c2"))
+    later = {**SIGNED, "text": "and now", "signature": "s2"}
+    records = memory.remember([SIGNED, first, later, second])
+    words = {"type": "text", "text": "So."}
+    request = {"messages": [{"role": "assistant", "parts": [words, first, second]}]}
+    assert memory.recall(request, records.get)["messages"][0]["parts"] == [SIGNED, words, first, later, second]

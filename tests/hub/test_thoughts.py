@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.hub import thoughts
-from engine.hub.assembler import Assembler
 from engine.hub.response import response
+from engine.hub.stream.assembler import Assembler
 from engine.hub.tags import split
-from tests.hub.test_assembler_properties import TEXT, an_event
+from tests.hub.stream.test_assembler_properties import TEXT, an_event
 
 END = [{"type": "finish", "reason": "stop"}, {"type": "end"}]
 TEXTS = [

@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from engine.compiler import Source, compile_set, load
+from engine.compiler import Source, compile_set
+from engine.compiler.documents import load
 from engine.hub.usage import EMPTY, normalise
-from engine.ledger.pricing import Book
+from engine.ledger.pricing.book import Book
 
 ROOT = Path(__file__).resolve().parents[2]
 RATIOS = "specs/prices/new-api-ratios.yaml"

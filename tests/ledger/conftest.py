@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from engine.accounts.keys import create_key
+from engine.accounts.users import create_user
 from engine.cluster.holds import Holds
 from engine.ledger.commit import Ledger
 from engine.storage.database import Database
-from engine.storage.keys import create_key
-from engine.storage.people import create_user
-from engine.storage.posting import Entry
+from engine.storage.rows.posting import Entry
 from tests.soak.site import Site
 from tests.storage.conftest import db, kind, lite, opened, server_database, shared
 
@@ -79,6 +79,10 @@ def light(lite: Database, tmp_path: Path) -> Iterator[Books]:
     made.holds.close()
 
 
+FEW = {"SQL_MAX_OPEN_CONNS": "6"}
+"""They live as long as the run, beside other gateways, and a server has a hundred connections."""
+
+
 @pytest.fixture(scope="package")
 def crowds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Site]]:
     """A gateway of four workers on each engine, made when first asked for; each test makes a payer of its own."""
@@ -89,7 +93,7 @@ def crowds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
             if kind not in made:
                 directory = tmp_path_factory.mktemp(f"crowd-{kind}")
                 dsn = stack.enter_context(server_database(kind, directory)).sql_dsn if kind != "sqlite" else ""
-                made[kind] = Site(directory / "site", dsn=dsn, workers=4)
+                made[kind] = Site(directory / "site", dsn=dsn, workers=4, env=FEW)
                 stack.callback(made[kind].close)
             return made[kind]
 

@@ -12,21 +12,31 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from engine.accounts import keys, users
+from engine.accounts.budgets import set_budget
 from engine.cluster.store import EmbeddedStore
+from engine.errors import Invalid
 from engine.ledger.budgets import Budgets, Exceeded
 from engine.settings import Settings
-from engine.storage import accounts, budgets, keys, people
-from engine.storage.budgets import Budget, Use
-from engine.storage.database import Database, StorageError, open_database
-from engine.storage.posting import Entry, post
+from engine.storage.database import Database, open_database
+from engine.storage.rows import accounts, budgets
+from engine.storage.rows.budgets import Budget, Use
+from engine.storage.rows.posting import Entry, post
 
-NOW = time.time()
+NOW = 0.0
+
+
+@pytest.fixture(autouse=True)
+def _begins_now() -> None:
+    """A test's time stands still from its beginning, as what was held long ago is given back by nobody."""
+    global NOW
+    NOW = time.time()
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
     opened = open_database(Settings(data=tmp_path))
-    people.create_user(opened, "ann", "correct horse")
+    users.create_user(opened, "ann", "correct horse")
     yield opened
     opened.close()
 
@@ -57,10 +67,13 @@ def used(db: Database) -> dict[tuple[str, str], int]:
     return {(one.holder, one.period): budgets.used(db, one, NOW) for all_ in budgets.load(db).values() for one in all_}
 
 
-def entry(request_id: str, quota: int, tokens: int = 0, token: int = 1, at: float = NOW, counted: bool = True) -> Entry:
+def entry(
+    request_id: str, quota: int, tokens: int = 0, token: int = 1, at: float | None = None, counted: bool = True
+) -> Entry:
+    moment = int(NOW if at is None else at)
     row: Any = {"prompt_tokens": tokens, "completion_tokens": 0, "request_id": request_id, "user_id": 1}
-    row |= {"token_id": token, "created_at": int(at), "quota": quota}
-    return Entry(request_id, int(at), 1, token, 0, quota, counted, "upstream", row)
+    row |= {"token_id": token, "created_at": moment, "quota": quota}
+    return Entry(request_id, moment, 1, token, 0, quota, counted, "upstream", row)
 
 
 def test_callers_without_a_budget_are_not_held_up(
@@ -273,5 +286,5 @@ def test_periods_begin_at_midnight_on_monday_and_on_the_first() -> None:
     ],
 )
 def test_budgets_that_make_no_sense_are_refused(db: Database, wrong: Budget) -> None:
-    with pytest.raises(StorageError):
-        budgets.put(db, db, wrong)
+    with pytest.raises(Invalid):
+        set_budget(db, db, wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from engine.ledger import journal
+from engine.ledger import journal, proof
 from engine.ledger.journal import Journal
 from engine.ledger.proof import verify
 from engine.settings import Settings
-from engine.storage.database import StorageError, open_database
+from engine.storage.database import open_database
+from engine.storage.faults import DatabaseAway
+from tests.ledger.conftest import Books
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,11 +39,11 @@ class Flaky:
     def write(self, work: Any, *, durable: bool = True) -> Any:
         self.writes += 1
         if self.away:
-            raise StorageError("away") from OperationalError("x", {}, Exception("gone"))
+            raise DatabaseAway("away") from OperationalError("x", {}, Exception("gone"))
         made = self._db.write(work, durable=durable)
         if self.after:
             self.after -= 1
-            raise StorageError("the answer was lost") from OperationalError("x", {}, Exception("gone"))
+            raise DatabaseAway("the answer was lost") from OperationalError("x", {}, Exception("gone"))
         return made
 
 
@@ -142,7 +145,7 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 from engine.ledger.journal import Journal, line
-from engine.storage.posting import Entry
+from engine.storage.rows.posting import Entry
 journal = Journal(Path(sys.argv[1]))
 for n in range(50):
     row = {"user_id": int(sys.argv[2]), "request_id": f"k{n}", "quota": 3}
@@ -233,6 +236,18 @@ def test_names_with_half_a_character_are_booked(light):
     assert light.state()[1] == 5
 
 
+def test_numbers_beyond_64_bits_are_booked(light):
+    ledger = light.ledger()
+    ledger.start()
+    entry = light.entry(1, 5)
+    entry.row["other"] = {"cache_tokens": 10**30, "each": [-(2**70), 7, True]}
+    ledger.put(entry)
+    assert ledger.close()
+    written = {"cache_tokens": 2**63 - 1, "each": [1 - 2**63, 7, True]}
+    assert [json.loads(row[0]) for row in light.sql("SELECT other FROM logs")] == [written]
+    assert light.state()[1] == 5
+
+
 @pytest.mark.parametrize("kind", ["mysql"], indirect=True)
 def test_letters_that_an_older_table_does_not_hold_keep_no_charge_out(books):
     books.db.write(lambda c: c.exec_driver_sql("ALTER TABLE logs CONVERT TO CHARACTER SET utf8mb3").rowcount)
@@ -256,8 +271,8 @@ def test_letters_that_an_older_table_does_not_hold_keep_no_charge_out(books):
 def test_parallel_commits_on_the_same_accounts_do_not_deadlock(opened, books, nodes):
     """Two hundred calls of the same users from several nodes, each with a connection of its own, in mixed order."""
     settings, _ = opened
-    from engine.storage.keys import create_key
-    from engine.storage.people import create_user
+    from engine.accounts.keys import create_key
+    from engine.accounts.users import create_user
 
     people = [(books.user, books.token)]
     for name in ("two", "three"):
@@ -300,7 +315,7 @@ from pathlib import Path
 from engine.ledger.commit import Ledger
 from engine.settings import Settings
 from engine.storage.database import open_database
-from engine.storage.posting import Entry
+from engine.storage.rows.posting import Entry
 data = Path(sys.argv[1])
 db = open_database(Settings(data=data, sql_dsn=sys.argv[2], sql_slow_threshold_ms=0), migrate=False)
 ledger = Ledger(db, data / "journal")
@@ -336,3 +351,14 @@ def test_under_gevent_calls_are_booked_and_the_loop_goes_on(opened, books):
     done = subprocess.run(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert books.state()[1:3] == (1000, 1000)
+
+
+def test_what_a_stopping_process_booked_does_not_look_as_if_it_waited(light: Books) -> None:
+    ledger = light.ledger()
+    ledger.start()
+    ledger.put(light.entry(1, 5))
+    assert ledger.rest()
+    assert proof.lying(light.data / "journal") == set()
+    ledger.put(light.entry(2, 5))  # a call that outlives its worker's time
+    assert proof.lying(light.data / "journal") == {"r2"}
+    ledger.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.storage.posting import post
+from engine.storage.rows.posting import post
 from tests.soak.hang import run, silent
 from tests.soak.site import Seen, Site, check
 from tests.storage.conftest import kind

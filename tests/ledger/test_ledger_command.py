@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.ledger import export
 from engine.ledger.proof import verify
-from engine.storage import audit
+from engine.storage.rows import audit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +58,7 @@ def test_every_kind_of_difference_is_listed(books):
 
 
 def test_money_that_was_given_is_no_difference(books):
-    from engine.storage.balance import give_user
+    from engine.accounts.credit import give_user
 
     charge(books, 1)
     books.db.write(lambda connection: give_user(connection, books.user, 500, "admin"))

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engine.storage import changes, redemptions
+from engine.accounts import redemptions, users
+from engine.accounts.keys import create_key, revoke_key
 from engine.storage.database import open_database
-from engine.storage.keys import create_key, revoke_key
 from tests.soak.site import Seen, Site
 
 pytestmark = pytest.mark.xdist_group("ledger-crash")
@@ -32,7 +32,7 @@ def test_parallel_calls_and_changes_of_one_user_all_succeed(crowds: Callable[[st
         db = open_database(site.settings, migrate=False)
         try:
             while not over.is_set():
-                changes.change_quota(db, site.user, add=3)
+                users.change_quota(db, site.user, add=3)
                 code = redemptions.create(db, "c", 5, creator=site.user)[0]
                 redemptions.redeem(db, db, code, site.user)
                 revoke_key(db, create_key(db, site.user, "more").token_id)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from engine.accounts import keys
 from engine.cluster.holds import Holds, Want
 from engine.cluster.store import EmbeddedStore, LastKnown
 from engine.errors import CallError
 from engine.ledger.reserve import Reserves, token_key, user_key
 from engine.ledger.terms import Terms
-from engine.relay.identify import KeyCache
-from engine.storage import keys
-from engine.storage.database import Query, StorageError
+from engine.relay.ingress.identify import KeyCache
+from engine.storage.database import Query
+from engine.storage.faults import DatabaseAway
 from tests.ledger.books import book, prices
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,8 +92,28 @@ def test_a_database_that_is_away_leaves_each_key_its_exposure(light):
     with pytest.raises(CallError) as told:
         reserves.hold(light.user, light.token, 10_000, terms)
     assert told.value.meaning == "unavailable"
+    assert "25000 units at most, and the 10000 that this one" in told.value.message
     with pytest.raises(CallError):
         reserves.hold(light.user, light.token, 1, Terms(serve_away=False))
+
+
+DEAD = """
+import os, sys
+from pathlib import Path
+from engine.cluster.holds import Holds, Want
+Holds(Path(sys.argv[1])).take(int(sys.argv[2]), [Want(int(sys.argv[3])), Want(int(sys.argv[4]))], 20_000)
+os._exit(1)
+"""
+
+
+def test_what_a_dead_process_held_is_no_exposure_while_the_database_is_away(light, tmp_path):
+    holds = Holds(tmp_path / "counters")
+    keys_of_call = [str(light.user), str(user_key(light.user)), str(token_key(light.token))]
+    subprocess.run([sys.executable, "-c", DEAD, str(tmp_path / "counters"), *keys_of_call], cwd=ROOT, check=False)
+    assert holds.held(light.user, token_key(light.token)) == 20_000
+    reserves = Reserves(light.db, holds, away=lambda: True)
+    assert reserves.hold(light.user, light.token, 10_000, Terms(exposure=25_000)).amount == 10_000
+    holds.close()
 
 
 HOLDER = """
@@ -177,7 +198,7 @@ class Away:
         return Query(self, chosen)
 
     def run(self, sql, values):
-        raise StorageError("away")
+        raise DatabaseAway("away")
 
 
 def test_a_worker_believes_what_another_knew_while_the_database_is_away(light, tmp_path):
@@ -195,7 +216,7 @@ def test_a_worker_believes_what_another_knew_while_the_database_is_away(light, t
     with pytest.raises(CallError, match="balance"):
         reserves.hold(light.user, light.token, 40_000, Terms())  # what the others hold counts
     impatient = KeyCache(Away(light.db), last)
-    with pytest.raises(StorageError):
+    with pytest.raises(DatabaseAway):
         impatient.find(bare)
     store.close()
 

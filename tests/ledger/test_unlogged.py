@@ -14,12 +14,12 @@ from sqlalchemy import delete, insert, text
 
 from engine.ledger import export, journal
 from engine.ledger.proof import verify
-from engine.relay.choices import Choices
+from engine.routing.group_options import GroupOptions
 from engine.settings import Settings
-from engine.storage import audit, budgets
-from engine.storage.budgets import Budget
 from engine.storage.database import connect, open_database
 from engine.storage.dsn import resolve
+from engine.storage.rows import audit, budgets
+from engine.storage.rows.budgets import Budget
 from engine.storage.tables.core import options
 from tests.ledger.test_commit import Flaky
 from tests.ledger.test_log_database import Two, two
@@ -46,7 +46,7 @@ def book_two(books) -> None:
 def test_the_option_is_off_for_every_word_but_true():
     said = {None: True, "true": True, "false": False, "": False, "True": False, "0": False}
     for word, logged in said.items():
-        assert Choices({} if word is None else {"LogConsumeEnabled": word}).logged is logged, word
+        assert GroupOptions({} if word is None else {"LogConsumeEnabled": word}).logged is logged, word
 
 
 def test_a_call_without_a_log_row_is_booked_and_agrees(books):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from engine import program
-from engine.compiler import emit, mapping
+from engine.compiler.expressions import emit
+from engine.compiler.mappings import trees
 from tests.compiler.workbench import Bench
 
 
@@ -18,7 +19,7 @@ def functions(**sources: tuple[str, Any]) -> dict[str, program.Function]:
     for name, (variables, tree) in sources.items():
         bench = Bench(variables=tuple(variables.split()))
         members = {"base": "name"} if "name" in bench.variables else {}
-        compiled.append(mapping.compile_function(name, tree, bench.variables, bench.scope(), members=members))
+        compiled.append(trees.compile_function(name, tree, bench.variables, bench.scope(), members=members))
         assert not bench.faults
     return program.run(emit.module(compiled))
 

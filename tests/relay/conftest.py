@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.relay.scripted import Upstream
-from tests.support import Gateway, deaf_port
+from tests.support import Gateway, deaf_port, serving
 
 FORMATS = {
     "openai.chat": "{path: /v1/chat/completions}",
@@ -14,6 +14,9 @@ FORMATS = {
     "gemini.generateContent": "{path: '/v1beta/models/{model}:generateContent', "
     "stream: '/v1beta/models/{model}:streamGenerateContent?alt=sse'}",
 }
+
+HOPS = {**FORMATS, "cohere.chat": "{path: /v2/chat}", "openai.embeddings": "{path: /v1/embeddings}"}
+"""How each format is spoken: those of conversations, and one of another kind."""
 
 
 def provider(name: str, base: str, fmt: str, *models: str, more: str = "") -> str:
@@ -24,7 +27,7 @@ kind: Provider
 metadata: {{name: {name}}}
 spec:
   baseUrl: {base}
-  formats: {{{fmt}: {FORMATS[fmt]}}}
+  formats: {{{fmt}: {HOPS[fmt]}}}
   auth: {{scheme: none}}
   models: [{", ".join(models)}]
 {more}"""
@@ -58,6 +61,30 @@ def running(tmp_path_factory, upstreams, closed):
         provider(
             "p-project", one.base, "openai.chat", "project-model", more="  headers: {forward: [openai-project]}\n"
         ),
+        provider("p-cohere", one.base, "cohere.chat", "cohere-model"),
+        provider("p-vectors", one.base, "openai.embeddings", "embed-model"),
+        f"""
+apiVersion: gatewright/v1
+kind: Provider
+metadata: {{name: p-host}}
+extends: openai-host
+spec: {{baseUrl: {one.base}, auth: {{scheme: none}}, models: [host-model]}}
+""",
+        f"""
+apiVersion: gatewright/v1
+kind: Provider
+metadata: {{name: p-kept}}
+spec:
+  baseUrl: {one.base}
+  formats:
+    openai.files: {{path: /v1/files}}
+    openai.uploads: {{path: /v1/uploads}}
+    anthropic.files: {{path: /v1/files}}
+    openai.responses.compact: {{path: /v1/responses/compact}}
+    openai.search: {{path: /v1/alpha/search}}
+  auth: {{scheme: none}}
+  models: [kept-model]
+""",
         provider("p-private", "http://127.0.0.1:1", "openai.chat", "private-model"),
         provider("p-down", f"http://{closed}", "openai.chat", "down-model"),
         """
@@ -78,17 +105,15 @@ spec:
     env = {"GATEWRIGHT_EGRESS_ALLOW": allow, "ERROR_LOG_ENABLED": "true", "MAX_REQUEST_BODY_MB": "1"}
     env["GATEWRIGHT_FETCH_ALLOW"] = f"127.0.0.1:{two.port}"
     gateway = Gateway(data, specs={"test.yaml": "---".join(documents)}, env=env)
-    try:
-        yield gateway.ready()
-    finally:
-        gateway.stop()
-        assert "Traceback" not in gateway.output, gateway.output
+    with serving(gateway):
+        yield gateway
 
 
 @pytest.fixture
 def gateway(running, upstreams):
     for upstream in upstreams.values():
         upstream.got.clear()
+        upstream.script = Upstream.nothing
     return running
 
 

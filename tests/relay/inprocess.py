@@ -9,44 +9,58 @@ from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from engine.kinds.conversation.answers import Exchange
+from engine.kinds.conversation.call import ConversationCall
+from engine.kinds.conversation.options import NAME, ConversationOptions
+from engine.kinds.conversation.passthrough import Passthrough
+from engine.kinds.conversation.stored.store import StoreTerms
+from engine.kinds.conversation.streams import TranslatedStream
 from engine.program.refusals import ErrorMap
-from engine.relay.answers import Answered
-from engine.relay.call import Attempt, Call
-from engine.relay.streams import Across
-from engine.relay.table import LiveChannel
-from engine.relay.through import Through
+from engine.routing.attempt import Attempt
+from engine.routing.channel import LiveChannel
+from engine.transport.leg import Handle
 
-STATE: Any = SimpleNamespace(
-    live=SimpleNamespace(stopping=False),
-    ping_every=15.0,
-    stream_bytes=1 << 26,
-    memory=SimpleNamespace(keep=lambda *_: None),
-    counter=None,
+SERVICES: Any = SimpleNamespace(
+    live=SimpleNamespace(stopping=False), memory=SimpleNamespace(keep=lambda *_: None), background=None
 )
 
+KINDS = {NAME: ConversationOptions(60.0, StoreTerms())}
 
-def answered(made: Any, caller: str, provider: str) -> Answered:
+
+def answered(made: Any, caller: str, provider: str) -> Exchange:
     """What the relay knows when an answer begins."""
     speaker, upstream = made.formats[caller], made.formats[provider]
     endpoint: Any = next((one for one in speaker.endpoints if one.operation == "generate"), None)
-    reader: Any = SimpleNamespace(program=made)
-    call = Call("id", 0.0, 0, reader, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
+    snapshot: Any = SimpleNamespace(
+        program=made, ping_every=15.0, stream_bytes=1 << 26, counter=None, kinds=KINDS, time_limits=None
+    )
+    call = ConversationCall("id", 0.0, 0, snapshot, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
     call.framing = speaker.stream.framing
     provided: Any = SimpleNamespace(
-        name="p", headers={}, patches=(), error_rules=ErrorMap(()), error_body=None, counts=lambda _: None
+        name="p",
+        headers={},
+        patches=(),
+        response_patches=(),
+        header_cases=(),
+        error_rules=ErrorMap(()),
+        error_body=None,
+        counts=lambda _: None,
+        body_parameters={},
+        auth={},
+        model_names={},
     )
     channel = LiveChannel(0, "c", provided, keys=(), models=frozenset(), groups=())
     attempt = Attempt(channel, upstream, "m", None, {}, "")
     same = speaker.passthrough_as == upstream.passthrough_as
     out: Any = SimpleNamespace(hub={}, memo=None, same=same, usage_added=False)
-    return Answered(STATE, call, attempt, out, {})
+    return Exchange(SERVICES, call, attempt, out, {}, Handle(), lambda: None)
 
 
-def stream(program: Any, caller: str, provider: str, pieces: Iterable[bytes]) -> Across | Through:
+def stream(program: Any, caller: str, provider: str, pieces: Iterable[bytes]) -> TranslatedStream | Passthrough:
     """The stream that the relay would run for a caller of one format and a provider of another."""
     began = answered(program, caller, provider)
     kind = program.formats[provider].stream.framing["type"]
-    made = (Through if began.out.same else Across)(began, iter(pieces), kind)
+    made = (Passthrough if began.out.same else TranslatedStream)(began, iter(pieces), kind)
     run = made.run
 
     def delivered() -> Iterator[bytes | None]:

@@ -88,12 +88,17 @@ class Upstream:
         port: int = 0,
     ) -> None:
         self.got: list[Arrived] = []
-        self.script: Script = lambda say: say.whole({})
+        self.script: Script = self.nothing
         self._wrap = wrap
         self._server = socket.create_server((host, port))
         self.port = self._server.getsockname()[1]
         self.base = f"http{'s' if wrap else ''}://{host}:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @staticmethod
+    def nothing(say: Say) -> None:
+        """What it answers where nobody says otherwise."""
+        say.whole({})
 
     def _accept(self) -> None:
         while True:

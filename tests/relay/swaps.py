@@ -16,14 +16,16 @@ from typing import Any
 
 from engine.cluster.store import EmbeddedStore
 from engine.errors import CallError, MappingError
-from engine.ledger import counting
+from engine.jsonbytes import dumps
+from engine.kinds.conversation.deliver import _whole
+from engine.kinds.conversation.remember import Memory
+from engine.kinds.conversation.translate import translate
+from engine.ledger.counting import tokens
 from engine.relay import dialect
 from engine.relay.call import Call
-from engine.relay.deliver import _whole
 from engine.relay.pipeline import _failed
-from engine.relay.remember import Memory
-from engine.relay.translate import dumps, translate
-from engine.relay.upstream import UpstreamFailure, refusal
+from engine.relay.upstream.failure import UpstreamFailure
+from engine.relay.upstream.refusal import refusal
 from tests.relay import inprocess, rich
 
 VALUES: tuple[Any, ...] = (
@@ -111,10 +113,8 @@ class Relay:
     def __init__(self, program: Any, directory: Any) -> None:
         self.program = program
         self._space = EmbeddedStore(directory / "state.db").space("thought")
-        self.state = SimpleNamespace(
-            **{**vars(inprocess.STATE), "memory": Memory(self._space, None)}, terms=SimpleNamespace(failed_pays=False)
-        )
-        self.state.counter = counting.Counter((), tuple((program.policy.get("counting") or {}).values()))
+        self.services = SimpleNamespace(**{**vars(inprocess.SERVICES), "memory": Memory(self._space)})
+        self.counter = tokens.Counter((), tuple((program.policy.get("counting") or {}).values()))
 
     def request(self, caller: str, provider: str, body: Any) -> str | None:
         """What is wrong with how a request is taken; nothing if it goes up or is refused with a 400."""
@@ -125,7 +125,7 @@ class Relay:
         call.body, call.raw = body, dumps(body)
         call.stream = False
         try:
-            out = translate(call, attempt, _fetch, lambda hub: self.state.memory.recall(1, hub))
+            out = translate(call, attempt, _fetch, lambda _, hub: self.services.memory.recall(1, 60.0, hub))
             json.loads(out.body)
         except (CallError, MappingError, RecursionError):
             return None
@@ -138,7 +138,7 @@ class Relay:
         answered = self._answered(caller, provider)
         answered.call.stream = stream
         try:
-            reply = _whole(self.state, answered, 200, dumps(body), False)
+            reply = _whole(answered, 200, dumps(body), False)
             assert reply.body
         except (UpstreamFailure, RecursionError):
             return None
@@ -169,14 +169,14 @@ class Relay:
         """A whole answer in a format."""
         answered = self._answered(fmt, "anthropic.messages")
         answered.call.stream = False
-        made: dict[str, Any] = json.loads(_whole(self.state, answered, 200, dumps(ANSWER), False).body)
+        made: dict[str, Any] = json.loads(_whole(answered, 200, dumps(ANSWER), False).body)
         return made
 
     def sample_stream(self, fmt: str) -> list[tuple[bytes, Any]]:
         """The same as a stream: its events, each with what stands before its data."""
         answered = self._answered(fmt, "anthropic.messages")
         answered.call.stream = True
-        raw = _whole(self.state, answered, 200, dumps(ANSWER), False).body
+        raw = _whole(answered, 200, dumps(ANSWER), False).body
         pieces = [piece for piece in raw.split(b"\n\n") if b"data: {" in piece]
         return [(piece[: at + 6], json.loads(piece[at + 6 :])) for piece in pieces for at in (piece.index(b"data: "),)]
 
@@ -184,7 +184,7 @@ class Relay:
         """The same of a stream's pieces."""
         answered = self._answered(caller, provider)
         kind = self.program.formats[provider].stream.framing["type"]
-        make = inprocess.Through if answered.out.same else inprocess.Across
+        make = inprocess.Passthrough if answered.out.same else inprocess.TranslatedStream
         try:
             stream = make(answered, iter(pieces), kind)
             for _ in stream.run():
@@ -203,9 +203,9 @@ class Relay:
         call.account = SimpleNamespace(token_id=1)  # type: ignore[assignment]
         call.body, call.raw = {}, b"{}"
         answered.out.report, answered.out.turned = [], False
-        answered._memory, answered._counter = self.state.memory, self.state.counter
+        answered._memory, answered._counter = self.services.memory, self.counter
         channel = answered.attempt.channel
-        channel.ways = SimpleNamespace(get=lambda _: _NO_HEADERS)
+        channel.profiles = SimpleNamespace(get=lambda _: _NO_HEADERS)
         return answered
 
 

@@ -24,7 +24,7 @@ from tests.relay.scripted import Say, Upstream
 from tests.relay.test_metering import Row
 from tests.relay.test_passing import body_of
 from tests.relay.test_streaming import ask, error_in, events
-from tests.support import Gateway
+from tests.support import Gateway, serving
 
 pytestmark = pytest.mark.xdist_group("attempts")
 DIALECTS = {
@@ -238,11 +238,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstreams: tuple[Upstream,
         },
         priced=True,
     )
-    try:
-        yield running.ready()
-    finally:
-        running.stop()
-        assert "Traceback" not in running.output, running.output
+    with serving(running):
+        yield running
 
 
 class Scene:

@@ -42,7 +42,9 @@ PATHS = {
     "anthropic.messages": "/v1/messages",
 }
 SLOW = 5.0
-"""Seconds that no answer may take, however odd the request; the machine is shared."""
+"""Seconds of the processors that no answer may take, however odd the request."""
+USUAL = 0.25
+"""The same, of many requests on average."""
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +73,22 @@ def strict(tmp_path_factory, log):
     try:
         yield gateway.ready()
     finally:
+        while _SESSIONS:
+            _SESSIONS.pop().close()
         gateway.stop()
         upstream.stop()
         assert "Traceback" not in gateway.output, gateway.output[-5000:]
 
 
 _HELD = threading.local()
+_SESSIONS: list[requests.Session] = []
 
 
 def send(gateway, fmt, model, body):
     """A request as its client sends it; ``body`` may be bytes. Each thread keeps its connection."""
     if not hasattr(_HELD, "session"):
         _HELD.session = requests.Session()
+        _SESSIONS.append(_HELD.session)
     path = PATHS.get(fmt) or f"/v1beta/models/{model}:generateContent"
     raw = (
         body
@@ -154,19 +160,17 @@ def refused(log, mark, begin):
 
 
 def all_told(strict, fmt, model, requests_of):
-    """Send everything; gives what went wrong, and the slowest."""
-    slowest = 0.0
+    """Send everything; gives what went wrong, and the processors' seconds for each."""
 
     def one(case):
-        nonlocal slowest
-        begin = time.monotonic()
         answer = send(strict, fmt, model, case[1])
-        slowest = max(slowest, time.monotonic() - begin)
         fault = told(fmt, answer, model, case[1])
         return f"{case[0]}: {fault}" if fault else None
 
+    began, cases = strict.cpu(), list(requests_of)
     with ThreadPoolExecutor(4) as pool:
-        return [fault for fault in pool.map(one, requests_of) if fault], slowest
+        faults = [fault for fault in pool.map(one, cases) if fault]
+    return faults, (strict.cpu() - began) / len(cases)
 
 
 PAIRS = [(fmt, target) for fmt in FORMATS for target in FORMATS if EVERYTHING or target in (fmt, FOREIGN[fmt])]
@@ -178,9 +182,9 @@ def test_any_value_of_any_wrong_type_is_refused_by_name_or_passes(strict, log, f
     model = f"{'own' if fmt == target else 'foreign'}-{target}"
     valid = send(strict, fmt, model, rich.RICH[fmt])
     assert valid.status_code == 200, valid.text
-    faults, slowest = all_told(strict, fmt, model, wrongs(fmt))
+    faults, each = all_told(strict, fmt, model, wrongs(fmt))
     assert not faults, "\n".join(faults)
-    assert slowest < SLOW
+    assert each < USUAL
     assert not refused(log, "foreign-", begin)
 
 
@@ -197,9 +201,9 @@ def test_recorded_requests_with_spoilt_fields_are_refused_by_name_or_pass(strict
     spoilt = list(mutations.mutants(fmt, SEED, SPOILT))
     if not spoilt:
         missing("no recordings: set GATEWRIGHT_RECORDED to the folder that holds them")
-    faults, slowest = all_told(strict, fmt, model, spoilt)
+    faults, each = all_told(strict, fmt, model, spoilt)
     assert not faults, "\n".join(faults)
-    assert slowest < SLOW
+    assert each < USUAL
     assert not refused(log, "foreign-", begin)
 
 
@@ -380,36 +384,35 @@ def test_odd_requests_are_refused_by_name_or_pass_in_bounded_time(strict, log, w
     body = ODD[what](fmt)
     if isinstance(body, bytes):
         body = body.replace(b"MODEL", model.encode())
-    waits = []
+    statuses = []
     done = threading.Event()
-    beside = threading.Thread(target=_knock, args=(strict, waits, done))
+    # that another caller has not to wait is what the gateway's own watchdog counts, which fails `stop`
+    beside = threading.Thread(target=_knock, args=(strict, statuses, done))
     beside.start()
-    started = time.monotonic()
+    started = strict.cpu()
     try:
         answer = send(strict, fmt, model, body)
     finally:
-        took = time.monotonic() - started
+        took = strict.cpu() - started
         done.set()
         beside.join()
     fault = told(fmt, answer, model, body)
     assert fault is None, fault
     assert took < SLOW
-    assert max(waits, default=0) < SLOW / 2, "another caller had to wait"
+    assert set(statuses) <= {200}, "another caller was not served meanwhile"
     assert not refused(log, "foreign-", begin)
     if what in MALFORMED:
         assert answer.status_code == 400
 
 
-def _knock(gateway, waits, done):
+def _knock(gateway, statuses, done):
     """A small request, again and again, as another caller would send it."""
     with requests.Session() as session:
         while not done.is_set():
-            begin = time.monotonic()
             body = {"model": "own-openai.chat", "messages": [{"role": "user", "content": "hi"}]}
             headers = {"authorization": f"Bearer {gateway.key}"}
             answer = session.post(gateway.base + "/v1/chat/completions", json=body, headers=headers, timeout=60)
-            waits.append(time.monotonic() - begin)
-            assert answer.status_code == 200
+            statuses.append(answer.status_code)
             done.wait(0.05)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 
+from engine.accounts import keys
 from engine.settings import Settings
-from engine.storage import accounts, budgets, keys
-from engine.storage.budgets import Budget
 from engine.storage.database import open_database
+from engine.storage.rows import accounts, budgets
+from engine.storage.rows.budgets import Budget
 
 ANSWER = {
     "id": "c",

@@ -140,7 +140,7 @@ def test_a_rows_proxy_carries_its_calls_and_one_that_can_not_be_used_never_means
         assert chat(gateway).status_code == 200
         assert len(proxy.seen) == len(upstream.got) == 1
         assert chat(gateway, "deaf").status_code in (502, 503)
-        assert chat(gateway, "odd").status_code == 404
+        assert chat(gateway, "odd").status_code == 500
     assert len(upstream.got) == 1
     assert "channel birch (#3) is left out: the proxy's address" in gateway.output
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.compiler import compile_set, read_set
-from engine.compiler.load import Source
+from engine.compiler.documents.load import Source
 from engine.paths import SPECS
 from tests.relay.inprocess import stream
 

@@ -13,7 +13,7 @@ from engine.hub.usage import EMPTY
 from engine.ledger.terms import Terms
 from engine.paths import SPECS
 from engine.relay.failover import ended
-from engine.relay.upstream import UpstreamFailure
+from engine.relay.upstream.failure import UpstreamFailure
 from tests.ledger.books import book
 from tests.relay.inprocess import answered
 
@@ -34,15 +34,14 @@ def program() -> Any:
 
 
 @pytest.fixture
-def state() -> Any:
+def services() -> Any:
     """What settling needs of a worker; ``entries`` is what reached the ledger."""
     entries: list[Any] = []
     return SimpleNamespace(
         entries=entries,
         ledger=SimpleNamespace(put=entries.append),
-        terms=Terms(),
-        choices=SimpleNamespace(logged=True),
         settings=SimpleNamespace(error_log_enabled=False),
+        metrics=SimpleNamespace(ended=lambda *_: None, over=lambda *_: None),
     )
 
 
@@ -56,38 +55,39 @@ def call(program: Any) -> Any:
     call.attempts.append(attempt)
     call.book = book(PRICE, shipped=False)
     call.rule = call.book.find("m")
+    call.snapshot.terms, call.snapshot.groups, call.snapshot.rows = Terms(), SimpleNamespace(logged=True), 0
     call.account = SimpleNamespace(
         user_id=1, username="u", token_id=2, token_name="t", user_group="default", logs_ip=False
     )
     return call
 
 
-def entries(state: Any, call: Any, error: BaseException) -> list[Any]:
-    ended(state, call, error)
-    ended(state, call, RuntimeError())  # whatever comes after it changes nothing
-    return state.entries
+def entries(services: Any, call: Any, error: BaseException) -> list[Any]:
+    ended(services, call, error)
+    ended(services, call, RuntimeError())  # whatever comes after it changes nothing
+    return services.entries
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("x"), KeyboardInterrupt(), CallError("internal", "x")])
-def test_a_fault_of_the_gateway_is_charged_by_what_was_told(state: Any, call: Any, fault: BaseException) -> None:
-    (entry,) = entries(state, call, fault)
+def test_a_fault_of_the_gateway_is_charged_by_what_was_told(services: Any, call: Any, fault: BaseException) -> None:
+    (entry,) = entries(services, call, fault)
     assert (entry.quota, entry.counted, entry.channel_id) == (260, True, 7)
     assert entry.row["other"]["error_type"] == "internal"
     assert (entry.row["prompt_tokens"], entry.row["completion_tokens"]) == (100, 40)
 
 
-def test_a_fault_before_anything_was_told_is_free(state: Any, call: Any) -> None:
+def test_a_fault_before_anything_was_told_is_free(services: Any, call: Any) -> None:
     call.attempt.outcome.usage = {}
-    assert entries(state, call, RuntimeError("x")) == []
+    assert entries(services, call, RuntimeError("x")) == []
 
 
-def test_an_upstreams_fault_is_free_whatever_it_told(state: Any, call: Any) -> None:
+def test_an_upstreams_fault_is_free_whatever_it_told(services: Any, call: Any) -> None:
     call.attempt.outcome.error = {"meaning": "cut", "message": "x"}
-    assert entries(state, call, UpstreamFailure({"meaning": "cut", "message": "x"})) == []
+    assert entries(services, call, UpstreamFailure({"meaning": "cut", "message": "x"})) == []
 
 
-def test_a_price_that_cannot_be_worked_out_costs_what_was_held(state: Any, call: Any) -> None:
+def test_a_price_that_cannot_be_worked_out_costs_what_was_held(services: Any, call: Any) -> None:
     call.book = SimpleNamespace(charge=lambda *_, **__: 1 / 0)
-    call.reservation = SimpleNamespace(amount=99, settle=lambda spent: None)
-    (entry,) = entries(state, call, RuntimeError("x"))
+    call.reservation = SimpleNamespace(amount=99, plan=0, settle=lambda spent: None)
+    (entry,) = entries(services, call, RuntimeError("x"))
     assert entry.quota == 99

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from engine.compiler import compile_set, read_set
-from engine.compiler.load import Source
+from engine.compiler.documents.load import Source
 from engine.errors import MappingError
-from engine.hub import given
+from engine.hub import validate_decoded
+from engine.kinds.conversation.answers import through_hub
 from engine.paths import SPECS
-from engine.relay.answers import through_hub
-from engine.relay.upstream import UpstreamFailure
+from engine.relay.upstream.failure import UpstreamFailure
 from tests.relay.inprocess import answered, stream
 from tests.relay.test_ends import FORMAT
 
@@ -80,8 +80,8 @@ def test_a_whole_answer_that_is_none_is_told(whole: str, words: str) -> None:
 
 def test_a_right_answer_is_taken_as_it_is() -> None:
     right = {"id": "a", "parts": [{"type": "text", "text": "x"}], "finish": {"reason": "stop"}}
-    assert given.answer(right) is right
-    assert given.not_events([{"type": "end"}]) is None
+    assert validate_decoded.answer(right) is right
+    assert validate_decoded.not_events([{"type": "end"}]) is None
 
 
 def test_what_decode_reports_of_events_is_told_once() -> None:

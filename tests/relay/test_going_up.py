@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 import requests
 
 from engine.errors import CallError
-from engine.relay.send import _address, _headers
+from engine.relay.ingress.asks import refuse_kept
+from engine.relay.upstream.send import _address, _signed
+from tests.formats.recorded import program
 from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
-from tests.support import Gateway
+from tests.support import Gateway, serving
 
 SECRET = "sk-upstream-0123456789"
 ANSWER = {
@@ -30,9 +33,11 @@ spec: {channels: [{name: every, provider: p-every, models: ["*"]}]}
 def sent(template: str, caller: dict[str, str]) -> dict[str, str]:
     """The headers that go up for a channel row's header and a caller's."""
     ours: Any = SimpleNamespace(headers=lambda _: {})
-    attempt: Any = SimpleNamespace(channel=SimpleNamespace(headers={"X-Up": template}))
+    provider = SimpleNamespace(auth=None, header_cases=())
+    channel = SimpleNamespace(headers={"X-Up": template}, passed=(), unsent=frozenset(), provider=provider)
+    attempt: Any = SimpleNamespace(channel=channel, headers={})
     call: Any = SimpleNamespace(headers=caller)
-    return dict(_headers(call, attempt, ours, SECRET))
+    return dict(_signed(call, attempt, ours, SECRET, "http://up.test/")[0])
 
 
 @pytest.mark.parametrize("given", ["{api_key}", "Bearer {api_key}", "{client_header:x-two}", "{api_key}{api_key}"])
@@ -55,10 +60,46 @@ def test_control_characters_do_not_go_up(given: str) -> None:
     assert refused.value.param == "x-one"
 
 
+@pytest.mark.parametrize(
+    ("fmt", "body", "place"),
+    [
+        (
+            "openai.responses",
+            {"tools": [{"type": "x"}, {"vector_store_ids": ["vs_1"]}]},
+            "tools[1].vector_store_ids[0]",
+        ),
+        ("openai.responses", {"conversation": "conv_1"}, "conversation"),
+        (
+            "openai.chat",
+            {"messages": [{"content": "x"}, {"content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
+            "messages[1].content[0].file.file_id",
+        ),
+    ],
+)
+def test_what_another_may_own_is_refused_by_its_place(fmt: str, body: dict[str, Any], place: str) -> None:
+    call: Any = SimpleNamespace(format=program().formats[fmt], raw=json.dumps(body).encode(), body=body)
+    with pytest.raises(CallError) as refused:
+        refuse_kept(call)
+    assert refused.value.message.startswith(f"{place}: names '")
+    assert refused.value.param == place
+
+
+@pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}])
+def test_a_state_that_only_the_account_owns_is_not_begun(thread: dict[str, str]) -> None:
+    fmt = program().formats["anthropic.messages"]
+    body = {"model": "m", "messages": [], "thread": thread}
+    with pytest.raises(CallError) as refused:
+        refuse_kept(SimpleNamespace(format=fmt, raw=json.dumps(body).encode(), body=body))  # type: ignore[arg-type]
+    assert (refused.value.param, refused.value.code) == ("thread", "unsupported_value")
+    refuse_kept(SimpleNamespace(format=fmt, raw=b'{"thread": null}', body={"thread": None}))  # type: ignore[arg-type]
+
+
 def address(model: str, models: tuple[str, ...] = ("*",), mapping: dict[str, str] | None = None) -> str:
-    channel = SimpleNamespace(base_url="http://up/v1/", models=frozenset(models), model_mapping=mapping or {})
+    channel = SimpleNamespace(
+        base_url="http://up/v1/", models=frozenset(models), model_mapping=mapping or {}, by_model={}
+    )
     attempt: Any = SimpleNamespace(channel=channel, model=model)
-    return _address(attempt, "/models/{model}/converse")
+    return _address(SimpleNamespace(asked=model), attempt, "/models/{model}/converse")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("model", ["a/b", "a?b", "a#b", "a%2fb", "a%2e%2e", "a b", "a;b", "\u00e9"])
@@ -98,11 +139,8 @@ def gateway(tmp_path_factory, upstream):
         specs={"every.yaml": "---".join(documents)},
         env={"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}"},
     )
-    try:
-        yield running.ready()
-    finally:
-        running.stop()
-        assert "Traceback" not in running.output, running.output
+    with serving(running):
+        yield running
 
 
 @pytest.mark.parametrize("model", ["../admin", "x/../../admin", "%2e%2e/admin", "x?alt=y", "x#y", "x/y", "x\\..\\y"])

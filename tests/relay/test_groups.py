@@ -11,9 +11,9 @@ import pytest
 import requests
 from sqlalchemy import insert, text
 
+from engine.accounts import keys, users
 from engine.ledger.proof import verify
 from engine.settings import Settings
-from engine.storage import changes, keys, people
 from engine.storage.database import Database, open_database
 from engine.storage.tables.core import channels, options
 from tests.relay.scripted import Say, Upstream
@@ -38,7 +38,7 @@ class Site:
         self.upstream.script = self._answer
         self.db: Database = open_database(Settings(data=data))
         for name, role in (("ann", 1), ("boss", 10)):
-            people.create_user(self.db, name, "long enough", role=role, quota=10**9)
+            users.create_user(self.db, name, "long enough", role=role, quota=10**9)
         rows = [(1, "first", 1), (2, "first", 1), (3, "second", 1), (4, "second", 2)]
         self.db.write(lambda c: c.execute(insert(channels), [self._channel(*row) for row in rows]).rowcount)
         self.db.write(
@@ -109,7 +109,7 @@ def test_with_cross_group_retry_the_next_group_begins_when_one_is_used_up(site: 
     status, asked = site.ask(key.key)
     assert (status, sorted(asked)) == (503, ["1", "2"]), "without it one group is all"
     fresh = keys.create_key(site.db, "ann", "crossing", group="auto")
-    changes.change_key(site.db, fresh.token_id, changes.KeyChange(cross_group_retry=True))
+    keys.change_key(site.db, fresh.token_id, keys.KeyChange(cross_group_retry=True))
     status, asked = site.ask(fresh.key)
     assert (status, sorted(asked[:2]), asked[2:]) == (200, ["1", "2"], ["3"])
     end = time.monotonic() + 10

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import requests
 
+from engine.accounts import keys
 from engine.settings import Settings
-from engine.storage import keys
 from engine.storage.database import open_database
 from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream

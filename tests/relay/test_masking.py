@@ -17,7 +17,7 @@ from engine.paths import SPECS
 from tests.relay import inprocess
 from tests.relay.conftest import FORMATS
 from tests.relay.scripted import Upstream
-from tests.support import Gateway, deaf_port
+from tests.support import Gateway, deaf_port, serving
 
 SECRET = "sk-up/stream+0123456789abcdefghij"
 MODELS = {"openai.chat": "chat", "openai.responses": "responses", "anthropic.messages": "claude"}
@@ -102,11 +102,8 @@ def gateway(tmp_path_factory, upstream, closed, toneless):
         specs={"all.yaml": "---".join(documents)},
         env={"GATEWRIGHT_EGRESS_ALLOW": allow, "ERROR_LOG_ENABLED": "true", "GATEWRIGHT_ACCESS_LOG": "true"},
     )
-    try:
-        yield running.ready()
-    finally:
-        running.stop()
-        assert "Traceback" not in running.output, running.output
+    with serving(running):
+        yield running
 
 
 def ask(gateway, model, *, path="/v1/chat/completions", stream=False):

@@ -14,10 +14,10 @@ import pytest
 import requests
 
 from engine import paths
-from engine.ledger import vocabularies
+from engine.ledger.counting import vocabularies
 from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
-from tests.support import Gateway, missing
+from tests.support import Gateway, missing, serving
 
 pytestmark = pytest.mark.xdist_group("metering")
 PRICES = """
@@ -83,11 +83,8 @@ def running(tmp_path_factory, one, two):
         env={"GATEWRIGHT_EGRESS_ALLOW": allow, "ERROR_LOG_ENABLED": "true", "SYNC_FREQUENCY": "1"},
         priced=True,
     )
-    try:
-        yield gateway.ready()
-    finally:
-        gateway.stop()
-        assert "Traceback" not in gateway.output, gateway.output
+    with serving(gateway):
+        yield gateway
 
 
 class Row:

@@ -11,7 +11,7 @@ from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
 from tests.relay.test_passing import CHAT_ANSWER
 from tests.relay.test_streaming import DONE, chunk
-from tests.support import Gateway
+from tests.support import Gateway, serving
 
 NEWCOMER = """\
 apiVersion: gatewright/v1
@@ -104,11 +104,8 @@ def gateway(tmp_path, upstream):
     steady = provider("steady", upstream.base, "openai.chat", "steady-model")
     env = {"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}"}
     running = Gateway(tmp_path, specs={"steady.yaml": steady}, workers=2, env=env)
-    try:
-        yield running.ready()
-    finally:
-        running.stop()
-        assert "Traceback" not in running.output, running.output
+    with serving(running):
+        yield running
 
 
 def test_one_file_adds_a_provider_while_traffic_and_an_open_stream_go_on(gateway, upstream):

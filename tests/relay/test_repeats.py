@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.relay import repeats
-from engine.relay.repeats import Repeats
+from engine.kinds.conversation import repeats
+from engine.kinds.conversation.repeats import Repeats
 from tests.formats import recorded, streams
 from tests.formats.recorded import FORMATS
 from tests.relay import inprocess

@@ -7,7 +7,7 @@ import openai
 import pytest
 import requests
 
-from engine.relay.retelling import _events
+from engine.kinds.conversation.stored.replay import _events
 from tests.formats import reasons, recorded
 from tests.relay import test_stored as stored
 from tests.relay.test_stored import create, speaking

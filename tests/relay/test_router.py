@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from engine.program import Endpoint
-from engine.relay.router import ProgramRouter
+from engine.relay.ingress.router import ProgramRouter
 
 
 def endpoint(fmt, operation, path, method="POST", aliases=(), when=()):
@@ -14,8 +14,7 @@ def endpoint(fmt, operation, path, method="POST", aliases=(), when=()):
 
 @pytest.fixture
 def router():
-    made = ProgramRouter()
-    made.fill(
+    return ProgramRouter(
         SimpleNamespace(
             endpoints=(
                 endpoint("a", "generate", "/v1/chat", aliases=("/chat",)),
@@ -26,10 +25,24 @@ def router():
                 endpoint("c", "generate", "/v1beta/models/{model}:generate"),
                 endpoint("c", "count_tokens", "/v1beta/models/{model}:count"),
                 endpoint("c", "generate", "/v1/models/{model}:generate"),
-            )
-        )
+                endpoint("d", "generate", "/v1/unknown"),
+            ),
+            formats={
+                name: SimpleNamespace(
+                    kind="x-unknown" if name == "d" else "conversation",
+                    dialect=f"like-{name}",
+                    endpoints=(),
+                    credentials=({"header": f"{name}-secret"},),
+                )
+                for name in "abcd"
+            },
+        ),
+        {"conversation"},
     )
-    return made
+
+
+def test_a_format_of_a_kind_that_is_not_served_has_no_routes(router):
+    assert found(router, "POST", "/v1/unknown") == (None, {}, [])
 
 
 def found(router, method, path, headers=None, query=None):
@@ -65,3 +78,14 @@ def test_a_wrong_method_names_the_right_ones_and_an_unknown_path_none(router):
 def test_the_nearest_endpoint_tells_in_whose_dialect_to_refuse(router):
     assert router.nearest("/v1beta/models/m:nothing").format == "c"
     assert router.nearest("/v1/cha").format == "a"
+
+
+def test_a_request_tells_in_whose_dialect_to_refuse_it_whatever_its_path(router):
+    assert router.nearest("/v1/files", {"b-version": "1"}).format == "b"
+    assert router.nearest("/v1/files", {"a-secret": "k"}).format == "a"
+    assert router.nearest("/v1/files", {}, {"key": "k"}).format == "c"
+
+
+def test_a_verb_that_is_not_served_is_no_part_of_a_models_name(router):
+    assert found(router, "POST", "/v1/models/m:batch") == (None, {}, [])
+    assert found(router, "POST", "/v1/models/m") == (None, {}, ["GET"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.relay.splice import splice
+from engine.relay.upstream.splice import splice
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8),
@@ -110,3 +110,11 @@ def _cpu(raw: bytes, before: object, after: object) -> float:
     began = time.process_time()
     splice(raw, before, after)
     return time.process_time() - began
+
+
+def test_half_characters_and_numbers_beyond_64_bits_are_written_anew():
+    raw = b'{"user":"\\ud800","options":{"seed":1},"model":"a"}'
+    before = {"user": "\ufffd", "options": {"seed": 1}, "model": "a"}
+    assert json.loads(splice(raw, before, {**before, "user": "b"})) == {**before, "user": "b"}
+    after = {**before, "options": {"seed": 10**30}}
+    assert json.loads(splice(raw, before, after))["options"] == {"seed": 10**30}

@@ -12,7 +12,7 @@ from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
 from tests.relay.test_passing import body_of
 from tests.relay.test_streaming import TEXT, ask, error_in, events
-from tests.support import Gateway
+from tests.support import Gateway, serving
 
 POLICY = """
 apiVersion: gatewright/v1
@@ -35,11 +35,8 @@ def gateway(tmp_path, upstream):
     documents = [provider("p", upstream.base, "openai.chat", "chat-model"), POLICY]
     env = {"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}", "SHUTDOWN_TIMEOUT_SECONDS": "4"}
     running = Gateway(tmp_path, specs={"test.yaml": "---".join(documents)}, env=env)
-    try:
-        yield running.ready()
-    finally:
-        running.stop()
-        assert "Traceback" not in running.output, running.output
+    with serving(running):
+        yield running
 
 
 def test_silence_is_bridged_in_each_format_and_told_to_nobody_as_content(gateway, upstream):

@@ -8,10 +8,10 @@ import openai
 import pytest
 import requests
 
+from engine.accounts import keys
 from engine.cluster.store import EmbeddedStore
-from engine.relay.stored import Answers, Record
+from engine.kinds.conversation.stored.store import Record, ResponseStore, store_terms
 from engine.settings import Settings
-from engine.storage import keys
 from engine.storage.database import open_database
 from tests.relay.test_streaming import sse
 
@@ -22,6 +22,12 @@ _numbers = itertools.count(1)
 
 def answer_of(path, text, number):
     """A whole answer of the format that the path belongs to."""
+    if path.startswith("/v1/embeddings"):
+        data = [{"object": "embedding", "index": 0, "embedding": [number]}]
+        return {"object": "list", "data": data, "model": "up", "usage": {"prompt_tokens": 3, "total_tokens": 3}}
+    if not path.startswith(("/v1/chat", "/v1/messages", "/v1/responses")) and "generatecontent" not in path.lower():
+        usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+        return {"data": [], "results": [], "choices": [], "text": text, "usage": usage}
     if path.startswith("/v1/chat"):
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -506,7 +512,7 @@ def answers(tmp_path):
     def make(**rules):
         clock = Clock()
         stores.append(EmbeddedStore(tmp_path / "a.db", clock=clock))
-        return Answers(stores[-1], 1, rules), clock
+        return ResponseStore(stores[-1], 1), store_terms({"stored": rules}), clock
 
     yield make
     for store in stores:
@@ -514,44 +520,44 @@ def answers(tmp_path):
 
 
 def test_answers_expire(answers):
-    kept, clock = answers(seconds=10)
-    assert kept.keep(1, record(1), [])
+    kept, terms, clock = answers(seconds=10)
+    assert kept.keep(1, record(1), [], terms)
     assert kept.find(1, "r1") is not None
     clock.now += 11
     assert kept.find(1, "r1") is None
-    assert kept.chain(1, "r1", 1000).records == []
+    assert kept.chain(1, "r1", 1000, terms).records == []
 
 
 def test_what_is_gone_on_from_lives_anew_with_all_before_it(answers):
-    kept, clock = answers(seconds=10)
+    kept, terms, clock = answers(seconds=10)
     past = time.time() - 6
-    assert kept.keep(1, record(1, at=past), [])
-    assert kept.keep(1, record(2, previous="r1", at=past), [])
+    assert kept.keep(1, record(1, at=past), [], terms)
+    assert kept.keep(1, record(2, previous="r1", at=past), [], terms)
     clock.now += 6
-    assert len(kept.chain(1, "r2", 10_000).records) == 2
+    assert len(kept.chain(1, "r2", 10_000, terms).records) == 2
     clock.now += 6
-    assert len(kept.chain(1, "r2", 10_000).records) == 2
+    assert len(kept.chain(1, "r2", 10_000, terms).records) == 2
 
 
 def test_a_chain_is_bounded_and_says_what_is_missing(answers):
-    kept, _ = answers(entryBytes=3000)
-    kept.keep(1, record(1, text="a" * 2000), [])
-    kept.keep(1, record(2, previous="r1", text="b" * 2000), [])
-    assert kept.chain(1, "r2", 100_000).whole
-    assert not kept.chain(1, "r2", 3000).whole
-    kept.delete(1, "r1")
-    assert not kept.chain(1, "r2", 100_000).whole
-    assert not kept.keep(1, record(3, text="c" * 4000), []), "larger than an entry may be"
+    kept, terms, _ = answers(entryBytes=3000)
+    kept.keep(1, record(1, text="a" * 2000), [], terms)
+    kept.keep(1, record(2, previous="r1", text="b" * 2000), [], terms)
+    assert kept.chain(1, "r2", 100_000, terms).whole
+    assert not kept.chain(1, "r2", 3000, terms).whole
+    kept.delete(1, "r1", terms)
+    assert not kept.chain(1, "r2", 100_000, terms).whole
+    assert not kept.keep(1, record(3, text="c" * 4000), [], terms), "larger than an entry may be"
 
 
 def test_a_chain_that_bites_its_tail_ends(answers):
-    kept, _ = answers()
-    kept.keep(1, record(1, previous="r2"), [])
-    kept.keep(1, record(2, previous="r1"), [])
-    assert len(kept.chain(1, "r2", 100_000).records) == 2
+    kept, terms, _ = answers()
+    kept.keep(1, record(1, previous="r2"), [], terms)
+    kept.keep(1, record(2, previous="r1"), [], terms)
+    assert len(kept.chain(1, "r2", 100_000, terms).records) == 2
 
 
 def test_lone_surrogates_are_kept(answers):
-    kept, _ = answers()
-    assert kept.keep(1, record(1, text="\ud800"), [])
+    kept, terms, _ = answers()
+    assert kept.keep(1, record(1, text="\ud800"), [], terms)
     assert json.dumps(kept.find(1, "r1").input) == '["\\ud800"]'

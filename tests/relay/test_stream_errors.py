@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.compiler import compile_set, read_set
-from engine.compiler.load import Source
+from engine.compiler.documents.load import Source
 from engine.paths import SPECS
-from engine.relay.upstream import UpstreamFailure
+from engine.relay.upstream.failure import UpstreamFailure
 from tests.relay.inprocess import stream
 from tests.relay.test_ends import FORMAT, SAID
 

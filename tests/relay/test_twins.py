@@ -9,7 +9,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.relay.twins import Names, written_twice
+from engine.relay.ingress.twins import Names, written_twice
 
 CHAT = "/v1/chat/completions"
 

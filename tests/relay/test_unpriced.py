@@ -121,7 +121,7 @@ def test_a_model_without_one_is_refused_before_anything_is_sent(strict, upstream
     assert "'unheard-of' has no price" in error["message"]
     for words in ("Price document", "ModelRatio", "unpriced: allow"):  # what the operator can do, the log says
         assert words not in error["message"]
-        assert words in strict.output
+        strict.wait_for(words)
     assert not upstream.got
 
 

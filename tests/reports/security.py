@@ -18,8 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.storage.keys import create_key
-from engine.storage.people import create_user
+from engine.accounts.keys import create_key
+from engine.accounts.users import create_user
 from tests.reports.gateways import Mark, Site
 from tests.reports.places import Seen, events_of, faults, losses
 from tests.reports.upstream import ReportUpstream

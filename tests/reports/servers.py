@@ -14,6 +14,9 @@ from sqlalchemy.exc import OperationalError
 from tests.storage.conftest import _ADMIN, SERVERS
 from tests.support import missing
 
+BESIDE = 3
+"""Processes that may hold as many connections as are set: the worker, the one that compiles, the one that does jobs."""
+
 
 @dataclass(frozen=True)
 class Role:

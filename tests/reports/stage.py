@@ -23,7 +23,7 @@ from tests.relay.rich import PNG
 from tests.reports import certificates
 from tests.reports.gateways import Mark, Site
 from tests.reports.proxy import Proxy
-from tests.reports.servers import limited_role
+from tests.reports.servers import BESIDE, limited_role
 from tests.reports.upstream import ReportUpstream
 from tests.reports.wording import anywhere
 
@@ -69,7 +69,7 @@ def stage(case: Mapping[str, Any], directory: Path) -> Iterator[Stage]:
         settings = {name: str(told) for name, told in anywhere(case.get("settings", {}), words).items()}
         own_dsn = ""
         if settings.get("SQL_DSN", "").endswith("ROLE@HOST/DB"):
-            role = stack.enter_context(limited_role(int(settings.get("SQL_MAX_OPEN_CONNS", 50)) + 1))
+            role = stack.enter_context(limited_role(BESIDE * int(settings.get("SQL_MAX_OPEN_CONNS", 50)) + 1))
             settings["SQL_DSN"], own_dsn = role.dsn, role.own_dsn
         allowed = [f"127.0.0.1:{upstream.port}", f"127.0.0.1:{proxy.port}", *_more(settings)]
         rows = anywhere(case.get("database", {}), words)

@@ -19,8 +19,9 @@ monkey.patch_all()
 import json  # noqa: E402
 import os  # noqa: E402
 
-from engine.server.application import Gateway, StartError  # noqa: E402
+from engine.server.application import Gateway  # noqa: E402
 from engine.server.children import Child  # noqa: E402
+from engine.server.faults import StartError  # noqa: E402
 from engine.settings import Settings  # noqa: E402
 
 
@@ -34,10 +35,16 @@ class State:
     def swap(self, program: Any) -> None:
         self.program = program
 
+    def offer(self, offers: Any, shelf: Any) -> None:
+        """Nothing runs beside it."""
+
     def follow_secrets(self) -> None:
         """There are none."""
 
-    def follow_background(self) -> None:
+    def forget(self) -> None:
+        """There are no log rows."""
+
+    def follow(self) -> None:
         """There are none."""
 
     def refresh(self) -> None:
@@ -83,7 +90,7 @@ if __name__ == "__main__":
     )
     beside = Child("sleeper", sleeper)
     try:
-        Gateway(chosen, [data / "specs"], build, beside=[beside]).run()
+        Gateway(chosen, [data / "specs"], build, extra_processes=[beside]).run()
     except StartError as error:
         sys.stderr.write(f"gatewright: {error}\n")
         raise SystemExit(1) from None

@@ -49,7 +49,9 @@ def test_after_traffic_no_file_is_open_to_others(tmp_path, loose) -> None:
     finally:
         gateway.stop()
         upstream.close()
-    ours = [path for path in data.rglob("*") if path.name not in ("p.yaml", "unpriced.yaml")]  # the test wrote these
+    ours = [
+        path for path in data.rglob("*") if path.name not in ("p.yaml", "unpriced.yaml", "breaker.yaml")
+    ]  # the test wrote these
     assert len(ours) > 8
     assert not [f"{path}: {path.stat().st_mode:o}" for path in ours if path.stat().st_mode & 0o077]
 

@@ -13,7 +13,7 @@ import pytest
 
 from engine import paths
 from engine.server import demo, starting
-from engine.server.application import StartError
+from engine.server.faults import StartError
 from engine.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +76,7 @@ def test_where_nobody_looks_the_first_login_is_in_a_file(tmp_path, capsys):
     assert "sk-key" not in out
     assert str(tmp_path / starting.LOGIN_FILE) in out
     assert str(tmp_path / starting.KEY_FILE) in out
-    assert sum(line.startswith("curl ") for line in out.splitlines()) == 3
+    assert sum(line.startswith("curl ") for line in out.splitlines()) == 4
 
 
 def test_first_start_shows_login_and_key_once_and_three_calls_to_try(tmp_path, capsys, monkeypatch):
@@ -86,7 +86,7 @@ def test_first_start_shows_login_and_key_once_and_three_calls_to_try(tmp_path, c
     out = capsys.readouterr().out
     assert "pass-word" in out
     calls = [line for line in out.splitlines() if line.startswith("curl ")]
-    assert len(calls) == 3
+    assert len(calls) == 4
     for call in calls:
         words = shlex.split(call)
         assert words[1].startswith("http://127.0.0.1:3333/v1")

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests.server.conftest import start_site, stop_site
+
 
 def get(path: str, *headers: str, method: str = "GET") -> bytes:
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: a", *headers, "", ""]).encode()
@@ -276,3 +278,21 @@ def test_many_connections_are_served_at_once(short_site):
     assert all(client.reply().body.endswith(b"tick 4\n") for client in clients)
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize("kind", ["short", "whole"])
+def test_first_request_of_a_connection_is_answered_while_the_worker_stops(kind):
+    site = start_site(kind)
+    used, fresh = site.client(), site.client()
+    used.send(get("/x"))
+    assert used.reply().status == 200
+    site.process.terminate()
+    time.sleep(1.2)  # its clock has beaten once since
+    fresh.send(get("/x"))
+    reply = fresh.reply()
+    assert (reply.status, reply.headers["connection"]) == (200, "close")
+    assert fresh.ended()
+    assert kind == "whole" or used.ended()
+    assert stop_site(site) < 15
+    fresh.close()
+    used.close()

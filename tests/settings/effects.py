@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 _HERE = "settings/test_effects.py"
+_CHANNELS = "api/test_channel_work.py"
+_TASKS = "kinds/task/test_example.py"
 EFFECTS: dict[str, str] = {
+    "NOTIFY_LIMIT_COUNT": "notices/test_live.py::test_nobody_is_told_more_often_than_the_settings_say",
+    "NOTIFICATION_LIMIT_DURATION_MINUTE": "notices/test_live.py::test_nobody_is_told_more_often_than_the_settings_say",
+    "UPDATE_TASK": f"{_TASKS}::test_a_server_that_follows_no_tasks_has_no_process_for_it",
+    "TASK_QUERY_LIMIT": f"{_TASKS}::test_no_more_tasks_are_asked_for_in_one_go_than_the_limit",
+    "TASK_TIMEOUT_MINUTES": f"{_TASKS}::test_a_task_that_takes_too_long_is_a_failure",
+    "TASK_PRICE_PATCH": f"{_TASKS}::test_a_model_may_keep_the_charge_of_its_submission",
+    "CHANNEL_TEST_FREQUENCY": f"{_CHANNELS}::test_settings_say_how_often_and_go_before_options",
+    "CHANNEL_TEST_ENABLED": f"{_CHANNELS}::test_settings_say_how_often_and_go_before_options",
+    "CHANNEL_UPDATE_FREQUENCY": f"{_CHANNELS}::test_an_account_that_has_nothing_left_is_switched_off_by_its_balance",
+    "CHANNEL_UPSTREAM_MODEL_UPDATE_TASK_ENABLED": f"{_CHANNELS}::test_settings_say_how_often_and_go_before_options",
+    "CHANNEL_UPSTREAM_MODEL_UPDATE_TASK_INTERVAL_MINUTES": f"{_CHANNELS}"
+    "::test_settings_say_how_often_and_go_before_options",
+    "CHANNEL_UPSTREAM_MODEL_UPDATE_MIN_CHECK_INTERVAL_SECONDS": f"{_CHANNELS}"
+    "::test_a_channel_that_somebody_looked_at_is_left_alone_for_a_while",
     "PORT": "server/test_starting.py::test_port_in_use_is_told_before_anything_is_compiled",
     "GATEWRIGHT_BIND": f"{_HERE}::test_the_server_is_told_its_settings",
     "GATEWRIGHT_WORKERS": f"{_HERE}::test_the_server_is_told_its_settings",
@@ -13,18 +29,31 @@ EFFECTS: dict[str, str] = {
     "SHUTDOWN_TIMEOUT_SECONDS": "relay/test_stopping.py"
     "::test_open_streams_are_told_that_the_gateway_stops_and_it_does_in_time",
     "TRUSTED_PROXIES": f"{_HERE}::test_who_is_no_trusted_proxy_can_not_name_an_address",
+    "GATEWRIGHT_LOGIN_HEADER": "api/test_proxy_login.py::test_whom_the_proxy_names_is_signed_in_and_nobody_else",
+    "GATEWRIGHT_LOGIN_SECRET": "api/test_proxy_login.py::test_whom_the_proxy_names_is_signed_in_and_nobody_else",
     "MAX_REQUEST_BODY_MB": "relay/test_passing.py"
     "::test_compressed_bodies_are_read_and_the_limit_holds_after_decompression",
-    "GATEWRIGHT_HEAD_TIMEOUT": "server/test_heads.py::test_a_slow_head_is_timed_out",
+    "GATEWRIGHT_HEAD_TIMEOUT": "server/http/test_heads.py::test_a_slow_head_is_timed_out",
     "GATEWRIGHT_BODY_TIMEOUT": "server/test_worker.py::test_body_that_stops_coming_ends_the_connection",
-    "GATEWRIGHT_KEEPALIVE": "server/test_heads.py::test_an_idle_connection_is_closed_without_a_word",
+    "GATEWRIGHT_KEEPALIVE": "server/http/test_heads.py::test_an_idle_connection_is_closed_without_a_word",
+    "GATEWRIGHT_STOP_IDLE": "server/test_stop_idle.py::test_what_is_asked_on_an_idle_connection_of_a_stopping_worker",
     "GATEWRIGHT_MAX_CONNECTIONS": f"{_HERE}::test_the_server_is_told_its_settings",
-    "GATEWRIGHT_CONNECTIONS_PER_ADDRESS": "server/test_bodies.py"
+    "GATEWRIGHT_CONNECTIONS_PER_ADDRESS": "server/http/test_bodies.py"
     "::test_one_address_has_its_share_of_connections_and_a_proxy_all",
     "GATEWRIGHT_MAX_REQUESTS": f"{_HERE}::test_a_worker_is_replaced_after_its_requests",
     "GATEWRIGHT_WORKER_TIMEOUT": f"{_HERE}::test_the_server_is_told_its_settings",
     "GATEWRIGHT_DATA": "server/test_starting.py::test_data_directory_that_is_a_file_is_told",
     "GATEWRIGHT_SPECS": "server/test_starting.py::test_spec_directory_that_is_none_is_told",
+    "GATEWRIGHT_SERVER": "releases/test_live.py::test_the_commands_work_on_a_server_with_a_token",
+    "GATEWRIGHT_TOKEN": "releases/test_live.py::test_the_commands_work_on_a_server_with_a_token",
+    "GATEWRIGHT_GIT": "releases/test_day.py::test_the_whole_day",
+    "GATEWRIGHT_GIT_BRANCH": "releases/test_day.py::test_the_whole_day",
+    "GATEWRIGHT_GIT_PATH": "releases/test_day.py::test_the_whole_day",
+    "GATEWRIGHT_GIT_EVERY": "releases/test_day.py::test_the_whole_day",
+    "GATEWRIGHT_GIT_HOOK_SECRET": "releases/test_day.py::test_the_whole_day",
+    "GATEWRIGHT_GIT_TOKEN": "releases/test_day.py::test_the_whole_day",
+    "GATEWRIGHT_GIT_KEY": "releases/test_git.py::test_ssh_goes_by_the_deploy_key_to_the_known_host_alone",
+    "GATEWRIGHT_GIT_HOSTS": "releases/test_git.py::test_ssh_goes_by_the_deploy_key_to_the_known_host_alone",
     "GATEWRIGHT_EGRESS_ALLOW": "relay/test_passing.py::test_private_addresses_are_refused_unless_opened",
     "GATEWRIGHT_FETCH_ALLOW": "relay/test_fetching.py::test_what_is_open_to_upstreams_is_not_open_to_callers",
     "GATEWRIGHT_SECRET_ENV": f"{_HERE}::test_secrets_are_read_where_the_operator_opened_them",
@@ -40,7 +69,9 @@ EFFECTS: dict[str, str] = {
     "SQL_WRITE_TIMEOUT": "ledger/test_hang.py::test_a_commit_that_hangs_counts_as_away",
     "SQL_SLOW_THRESHOLD_MS": f"{_HERE}::test_statements_that_take_long_are_told_without_their_values",
     "SYNC_FREQUENCY": "ledger/test_unlogged.py::test_a_running_gateway_takes_up_the_option_and_its_books_agree",
+    "REDIS_CONN_STRING": "relay/test_two_machines.py::test_two_machines_share_their_limits",
     "GATEWRIGHT_JOURNAL_SYNC": f"{_HERE}::test_a_journal_waits_for_the_disk_where_that_is_asked_for",
+    "GATEWRIGHT_LOG_DAYS": "care/test_retention.py::test_rows_go_after_their_days_and_the_books_still_agree",
     "ERROR_LOG_ENABLED": f"{_HERE}::test_who_is_no_trusted_proxy_can_not_name_an_address",
     "CountToken": f"{_HERE}::test_usage_is_asked_for_and_counted_only_where_that_is_wished",
     "GET_MEDIA_TOKEN": f"{_HERE}::test_pictures_are_measured_as_set",
@@ -58,4 +89,8 @@ EFFECTS: dict[str, str] = {
     "TLS_INSECURE_SKIP_VERIFY": f"{_HERE}::test_certificates_are_not_checked_only_where_that_is_asked_for_and_told",
     "CRYPTO_SECRET": "storage/test_secrets.py"
     "::test_without_the_right_secret_nothing_is_changed_and_one_row_does_not_take_the_others",
+    "SESSION_SECRET": "accounts/test_sessions.py::test_the_operators_secret_signs_and_a_random_one_is_kept",
+    "SESSION_COOKIE_SECURE": "api/test_management.py::test_cookies_are_for_tls_alone_where_that_is_set",
+    "GATEWRIGHT_FIRST_START": "api/test_management.py::test_the_first_caller_makes_root_only_where_that_is_opened",
+    "CRITICAL_RATE_LIMIT_ENABLE": "api/test_management.py::test_failed_logins_wait_unless_that_is_switched_off",
 }

@@ -17,14 +17,15 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 from sqlalchemy import select
 
 from engine import paths, program
 from engine.compiler import compile_set, read_set
-from engine.compiler.load import read
-from engine.relay.channels import build
-from engine.relay.state import RelayState
-from engine.relay.way import _timeouts
+from engine.compiler.documents.load import read
+from engine.routing.channels import build
+from engine.routing.upstream_profile import time_limits
+from engine.server.building import WorkerParts
 from engine.server.config import gunicorn_settings
 from engine.settings import Settings, load, rows
 from engine.storage.database import open_database
@@ -59,7 +60,9 @@ def test_the_test_of_an_effect_is_there(name: str) -> None:
 
 def test_the_shipped_policy_says_nothing_that_a_setting_says() -> None:
     (source,) = read(paths.SPECS / "policies" / "default.yaml")[0]
-    assert not {"timeouts", "limits"} & {line.strip().partition(":")[0] for line in source.text.splitlines()}
+    policy = yaml.safe_load(source.text)["spec"]
+    assert "limits" not in policy
+    assert set(policy["timeouts"]) <= {"streamFirstByte"}  # no setting says that
     for folder in (paths.SPECS / "providers").glob("*.yaml"):
         assert "\n  timeouts:" not in folder.read_text("utf-8"), folder
 
@@ -72,7 +75,7 @@ def test_the_server_is_told_its_settings() -> None:
     assert {name: told[name] for name in wanted} == wanted
 
 
-# -- in process: a worker's state
+# -- in process: a worker's parts
 
 
 def compiled(*own: str) -> program.Program:
@@ -89,14 +92,14 @@ def shipped() -> program.Program:
 
 
 @contextlib.contextmanager
-def state_of(data: Path, made: program.Program, **settings: Any) -> Iterator[RelayState]:
+def parts_of(data: Path, made: program.Program, **settings: Any) -> Iterator[WorkerParts]:
     chosen = Settings(data=data, egress_allow=("127.0.0.1",), fetch_allow=("127.0.0.1",), **settings)
     open_database(chosen).close()
-    state = RelayState(chosen, open_database(chosen, migrate=False), made, dict)
+    parts = WorkerParts(chosen, open_database(chosen, migrate=False), made, dict)
     try:
-        yield state
+        yield parts
     finally:
-        state.close()
+        parts.close()
 
 
 LIMITS: dict[str, Any] = {
@@ -109,9 +112,10 @@ LIMITS: dict[str, Any] = {
 }
 
 
-def in_force(state: RelayState, own: dict[str, float]) -> tuple[float, ...]:
-    limits = _timeouts(state, own)
-    sizes = (state.stream_bytes / 1048576, state.media_bytes / 1048576)
+def in_force(parts: WorkerParts, own: dict[str, float]) -> tuple[float, ...]:
+    limits = time_limits(parts.current.snapshot.time_limits, own)
+    snapshot = parts.current.snapshot
+    sizes = (snapshot.stream_bytes / 1048576, snapshot.fetch.keywords["limit"] / 1048576)
     return (limits.connect, limits.first_byte, limits.idle, limits.total, *sizes)
 
 
@@ -120,16 +124,16 @@ def test_a_setting_holds_unless_the_operators_own_policy_or_a_provider_says_othe
 ) -> None:
     policy = "apiVersion: gatewright/v1\nkind: Policy\nmetadata: {name: mine}\nspec:\n  timeouts: {firstByte: 40}\n"
     policy += "  limits: {mediaBytes: 1048576}\n"
-    with state_of(tmp_path, shipped, **LIMITS) as state:
-        assert in_force(state, {}) == (3, 4, 5, 6, 7, 8)
-        state.swap(compiled(policy))
-        assert in_force(state, {}) == (3, 40, 5, 6, 7, 1)
-        assert in_force(state, {"firstByte": 400, "total": 60}) == (3, 400, 5, 60, 7, 1)
+    with parts_of(tmp_path, shipped, **LIMITS) as parts:
+        assert in_force(parts, {}) == (3, 4, 5, 6, 7, 8)
+        parts.swap(compiled(policy))
+        assert in_force(parts, {}) == (3, 40, 5, 6, 7, 1)
+        assert in_force(parts, {"firstByte": 400, "total": 60}) == (3, 400, 5, 60, 7, 1)
 
 
 def test_defaults_are_those_of_the_table(tmp_path: Path, shipped: program.Program) -> None:
-    with state_of(tmp_path, shipped) as state:
-        assert in_force(state, {}) == (10, 300, 300, 0, 64, 20)
+    with parts_of(tmp_path, shipped) as parts:
+        assert in_force(parts, {}) == (10, 300, 300, 0, 64, 20)
 
 
 def test_upstream_connections_are_kept_as_set(tmp_path: Path, shipped: program.Program) -> None:
@@ -140,17 +144,17 @@ def test_upstream_connections_are_kept_as_set(tmp_path: Path, shipped: program.P
     servers = [Raw(say) for _ in range(3)]
     try:
         kept = {"relay_max_idle_conns": 2, "relay_max_idle_conns_per_host": 1, "relay_idle_conn_timeout": 1}
-        with state_of(tmp_path, shipped, **kept) as state:
-            first, second = (state.pool.send("GET", servers[0].url, []) for _ in range(2))
+        with parts_of(tmp_path, shipped, **kept) as parts:
+            first, second = (parts.services.pool.send("GET", servers[0].url, []) for _ in range(2))
             first.read()
             second.read()
-            assert state.pool.idle() == 1
+            assert parts.services.pool.idle() == 1
             for server in servers:
-                state.pool.send("GET", server.url, []).read()
-            assert state.pool.idle() == 2
+                parts.services.pool.send("GET", server.url, []).read()
+            assert parts.services.pool.idle() == 2
             before = servers[2].connections
             time.sleep(1.2)
-            state.pool.send("GET", servers[2].url, []).read()
+            parts.services.pool.send("GET", servers[2].url, []).read()
             assert servers[2].connections == before + 1
     finally:
         for server in servers:
@@ -162,8 +166,8 @@ def test_a_file_that_is_too_large_is_not_fetched(tmp_path: Path, shipped: progra
     upstream.script = lambda say: say.whole(b"x" * 1_100_000, kind="image/png")
     try:
         for megabytes, fetched in ((2, True), (1, False)):
-            with state_of(tmp_path / str(megabytes), shipped, max_file_download_mb=megabytes) as state:
-                said = state.fetch_all([f"{upstream.base}/a.png"]).popitem()[1]
+            with parts_of(tmp_path / str(megabytes), shipped, max_file_download_mb=megabytes) as parts:
+                said = parts.current.snapshot.fetch([f"{upstream.base}/a.png"]).popitem()[1]
                 assert isinstance(said, tuple) is fetched
     finally:
         upstream.close()
@@ -182,10 +186,10 @@ def test_certificates_are_not_checked_only_where_that_is_asked_for_and_told(
     server = Raw(say, wrap=secured(context))
     try:
         url = f"https://127.0.0.1:{server.port}/"
-        with state_of(tmp_path / "1", shipped, tls_insecure_skip_verify=True) as state:
-            assert state.pool.send("GET", url, []).read() == b"ok"
-        with state_of(tmp_path / "2", shipped) as state, pytest.raises(TransportError) as caught:
-            state.pool.send("GET", url, [])
+        with parts_of(tmp_path / "1", shipped, tls_insecure_skip_verify=True) as parts:
+            assert parts.services.pool.send("GET", url, []).read() == b"ok"
+        with parts_of(tmp_path / "2", shipped) as parts, pytest.raises(TransportError) as caught:
+            parts.services.pool.send("GET", url, [])
         assert caught.value.kind == "tls"
     finally:
         server.close()
@@ -199,8 +203,8 @@ def test_certificates_are_not_checked_only_where_that_is_asked_for_and_told(
 def test_pictures_are_measured_as_set(tmp_path: Path, shipped: program.Program, streamed: bool) -> None:
     for on, whole in ((True, False), (True, True), (False, True)):
         place = tmp_path / f"{on}{whole}"
-        with state_of(place, shipped, get_media_token=on, get_media_token_not_stream=whole) as state:
-            assert (streamed in state.counter._media) is (on and (streamed or whole))
+        with parts_of(place, shipped, get_media_token=on, get_media_token_not_stream=whole) as parts:
+            assert (streamed in parts.current.snapshot.counter._media) is (on and (streamed or whole))
 
 
 def test_a_journal_waits_for_the_disk_where_that_is_asked_for(
@@ -210,9 +214,9 @@ def test_a_journal_waits_for_the_disk_where_that_is_asked_for(
     real = os.fdatasync
     monkeypatch.setattr(os, "fdatasync", lambda number: (synced.append(number), real(number))[1])
     for sync in (True, False):
-        with state_of(tmp_path / str(sync), shipped, journal_sync=sync) as state:
+        with parts_of(tmp_path / str(sync), shipped, journal_sync=sync) as parts:
             synced.clear()
-            state.ledger.journal.probe()
+            parts.services.ledger.journal.probe()
             assert bool(synced) is sync
 
 

@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from engine import settings
+from engine.cli import main
 from engine.cli.settings import command
 from engine.settings import page, retired
-from engine.settings.table import Settings
+from engine.settings.values import Settings
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_line_of_the_env_file_that_is_none_is_told_by_its_number(load):
 
 
 def test_names_that_are_read_no_more_give_a_warning(load):
-    said = load({"MEMORY_CACHE_ENABLED": "true", "REDIS_CONN_STRING": "x", "HOME": "/"}).warnings
+    said = load({"MEMORY_CACHE_ENABLED": "true", "NODE_TYPE": "x", "HOME": "/"}).warnings
     assert len(said) == 2
     assert "MEMORY_CACHE_ENABLED" in said[0]
 
@@ -191,6 +192,6 @@ def test_command_lists_value_and_source(monkeypatch, tmp_path):
 
 def test_command_tells_faults_and_fails(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(command, env={"PORT": "no"})
+    done = CliRunner().invoke(main, ["settings"], env={"PORT": "no"})
     assert done.exit_code == 1
     assert "PORT: expected a port" in done.output

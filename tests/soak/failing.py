@@ -21,8 +21,8 @@ SPOKEN = 6
 """Words before a stream fails."""
 PER_WORD = 3
 """Tokens of a word in the usage that is told as it goes: more than are counted here, for the larger one is charged."""
-EARLY = 1.0
-"""Seconds until the head of an answer whose caller leaves before."""
+EARLY = 3.0
+"""Seconds until the head of an answer whose caller leaves before, early enough that a worker out of breath sees it."""
 BEFORE = ("status", "close", "first", "half")
 INSIDE = ("error", "cut", "garbage", "silent")
 ERROR = event({"error": {"message": "All servers are busy", "type": "server_error", "code": 503}})

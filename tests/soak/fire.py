@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 
 import requests
@@ -34,6 +33,17 @@ MODES = (
 DEAR = 3
 """The second channel costs so many times the first."""
 LIMITS = "  auth: {{scheme: none}}\n  timeouts: {{connect: 5, firstByte: 20, idle: 3}}\n"
+AWAY = """---
+apiVersion: gatewright/v1
+kind: Policy
+metadata: {{name: counted}}
+spec: {{ledger: {{databaseAway: {{exposure: 1000000000}}}}}}
+"""
+"""All calls are of one key: what they may cost together has to fit while a database is away, or few would go on."""
+BACK = 5.0
+"""Seconds after a database server was ready in which workers notice, and commit what waited."""
+REFUSED_AWAY = 0.01
+"""The most of all calls that may be refused because a database is away: those of workers that know no key yet."""
 LATE = 3.0
 """Seconds after its caller saw the end in which a call may still be lost with its process."""
 
@@ -49,6 +59,8 @@ class Call:
     told: bool
     outcome: str = "lost"
     words: int = 0
+    status: int = 0
+    refusal: str = ""
     begin: float = 0.0
     end: float = 0.0
 
@@ -65,6 +77,7 @@ class FireSite(Site):
             "spec:\n  models: [{{names: [counted]",
             f"spec:\n  channels: {{{{b: {DEAR}}}}}\n  models: [{{{{match: 'counted-.*'",
         )
+        + AWAY
     )
 
     def fire(self, call: Call) -> Call:
@@ -89,8 +102,9 @@ class FireSite(Site):
     def _ask(self, call: Call) -> None:
         headers = {"authorization": f"Bearer {self.key}"}
         with self._post(self.body(call), headers, call.stream) as answer:
-            if answer.status_code != 200:
-                call.outcome = "refused"
+            call.status = answer.status_code
+            if call.status != 200:
+                call.outcome, call.refusal = "refused", answer.text
             elif not call.stream:
                 call.words = json.loads(answer.content)["choices"][0]["message"]["content"].count("word")
                 call.outcome = "done"
@@ -121,11 +135,18 @@ class FireSite(Site):
         )
         with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
             sock.sendall(head.encode() + body)
-            sock.settimeout(EARLY / 2)
-            with suppress(TimeoutError):
-                call.outcome = "left" if sock.recv(1) else "lost"
+            sock.settimeout(EARLY / 6)
+            try:
+                answer = sock.recv(64)  # before the upstream has spoken this is a refusal, if it is anything
+            except TimeoutError:
+                call.outcome = "left"
                 return
-        call.outcome = "left"
+        call.status = int(answer[9:12] or 0)
+        call.outcome = "refused" if answer else "lost"
+
+    def away_during(self, begin: float, end: float) -> bool:
+        """Whether a database was away, or its return not yet noticed, at any time between two moments."""
+        return any(gone < end and begin < back + BACK for gone, back in self.outages)
 
     def booked(self) -> dict[int, list[Row]]:
         """What is charged, by the call's number."""
@@ -211,8 +232,8 @@ def due(site: FireSite, call: Call, quiet: dict[str, int]) -> tuple[int, int]:
         return exact, exact
     if call.outcome == "refused":
         return 0, 0
-    if call.mode == "early":
-        return quiet["early"], quiet["early"]
+    if call.mode == "early":  # one that left before it went up owes nothing
+        return (quiet["early"] if attempts else 0), quiet["early"]
     if call.mode in INSIDE:
         exact = INPUT + PER_WORD * SPOKEN if call.told else quiet[call.mode]
         exact *= DEAR if attempts and attempts[-1].channel == "b" else 1  # the first failed before its words had left
@@ -225,10 +246,12 @@ def due(site: FireSite, call: Call, quiet: dict[str, int]) -> tuple[int, int]:
 
 def check(site: FireSite, calls: list[Call], quiet: dict[str, int]) -> str:
     """Compare each call's booking with what is due; gives a line of figures."""
+    time.sleep(EARLY)  # the upstream notes an attempt at its end
     proof = site.settle()
     assert proof.agrees, proof.differences[:10]
     rows, faults = site.booked(), []
     sums: Counter[str] = Counter()
+    refusals: Counter[str] = Counter()
     for call in calls:
         mine = rows.get(call.number, [])
         died = DEAR * len(json.dumps(site.body(call))) // 4  # a call that died is charged its input, by its bytes
@@ -236,6 +259,11 @@ def check(site: FireSite, calls: list[Call], quiet: dict[str, int]) -> str:
         charged = sum(row.quota for row in mine)
         killed = any(begin - 0.5 < call.end + LATE and call.begin < end + 0.5 for begin, end in site.killed_at)
         sums[call.outcome] += 1
+        if call.outcome == "refused":
+            failed = call.mode in ("fail", *INSIDE) and "database" not in call.refusal
+            refusals["an upstream that fails" if failed else str(call.status)] += 1
+            if not failed and not site.away_during(call.begin, call.end):
+                faults.append(f"{call} is refused though no database was away")
         if len(mine) > 1:
             faults.append(f"{call} is charged {len(mine)} times: {mine}")
         elif call.outcome == "done" and charged != least:
@@ -248,8 +276,11 @@ def check(site: FireSite, calls: list[Call], quiet: dict[str, int]) -> str:
             sums["second"] += mine[0].channel == "b" if mine else 0
     assert not faults, f"{len(faults)} calls are charged wrongly:\n" + "\n".join(faults[:10])
     assert sums["books"] == sums["upstreams"]
+    away = sums["refused"] - refusals["an upstream that fails"]
+    assert away <= REFUSED_AWAY * len(calls), f"{away} calls were refused while a database was away: {dict(refusals)}"
     return (
         f"{sums['done']} answered ({sums['second']} by the second channel), upstreams counted {sums['upstreams']:,}"
         f" units for them and books say {sums['books']:,}; {sums['part']} broke off, {sums['left']} were left,"
-        f" {sums['refused']} were refused, {sums['lost']} lost their connection; killed: {dict(site.kills)}"
+        f" {sums['refused']} were refused ({dict(refusals)}), {sums['lost']} lost their connection;"
+        f" killed: {dict(site.kills)}"
     )

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import requests
 
+from engine.accounts.keys import create_key
+from engine.accounts.users import create_user
 from engine.ledger import journal
 from engine.ledger.proof import Proof, verify
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
-from engine.storage.keys import create_key
 from engine.storage.logdb import open_logs
-from engine.storage.people import create_user
-from engine.storage.posting import posted
+from engine.storage.rows.posting import posted
 from tests.relay.scripted import Upstream
 from tests.soak.upstream import INPUT, CountingUpstream
 from tests.support import Gateway, free_port
@@ -110,6 +110,8 @@ class Site:
         self.kills: Counter[str] = Counter()
         self.killed_at: list[tuple[float, float]] = []
         """When processes were killed, and when they served again."""
+        self.outages: list[tuple[float, float]] = []
+        """When database servers were killed, and when they answered again."""
 
     def payer(self, name: str, quota: int) -> None:
         """Make a user with a key, by which calls are sent from now on."""

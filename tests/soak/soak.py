@@ -53,11 +53,13 @@ def _chaos(site: Site, servers: Mapping[str, Server]):
             site.kill_master()
         else:
             site.kills[what] += 1
+            gone = time.monotonic()
             servers[what].kill()
             if chance.random() < 0.5:  # a worker that begins meanwhile has no database to begin with
                 site.kill_worker(chance)
             time.sleep(chance.uniform(0.1, 2))
             servers[what].start()
+            site.outages.append((gone, time.monotonic()))
 
     return trouble
 

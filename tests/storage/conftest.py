@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
 from engine.storage.tables import METADATA
+from tests import leftovers
 from tests.support import missing
 
 TOUCHED = {"users", "tokens", "channels", "logs", "options", "setups", "redemptions", "two_fas"}
@@ -46,6 +47,7 @@ def server_database(kind: str, data: Path) -> Iterator[Settings]:
     except OperationalError as error:
         admin.dispose()
         missing(f"no {kind} server on this machine: {error}")
+    strike = leftovers.database(_ADMIN[kind], name)
     try:
         yield Settings(data=data, sql_dsn=SERVERS[kind] + name)
     finally:
@@ -53,15 +55,23 @@ def server_database(kind: str, data: Path) -> Iterator[Settings]:
             force = " WITH (FORCE)" if kind == "postgresql" else ""
             connection.execute(text(f"DROP DATABASE {name}{force}"))
         admin.dispose()
+        strike()
+
+
+@contextmanager
+def empty_database(kind: str, data: Path) -> Iterator[Settings]:
+    """Settings of an empty database of a kind."""
+    if kind == "sqlite":
+        yield Settings(data=data)
+        return
+    with server_database(kind, data) as settings:
+        yield settings
 
 
 @pytest.fixture
 def empty(kind: str, tmp_path: Path) -> Iterator[Settings]:
     """Settings of an empty database."""
-    if kind == "sqlite":
-        yield Settings(data=tmp_path)
-        return
-    with server_database(kind, tmp_path) as settings:
+    with empty_database(kind, tmp_path) as settings:
         yield settings
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-from engine.storage import budgets
-from engine.storage.budgets import Budget, Use
 from engine.storage.database import Database
+from engine.storage.rows import budgets
+from engine.storage.rows.budgets import Budget, Use
 
 
 def test_parallel_counts_add_up(db: Database) -> None:

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import insert, text
 
 from engine.settings import Settings
-from engine.storage import channels, options
-from engine.storage.channels import ChannelRow, MultiKey
 from engine.storage.database import Database, connect, open_database
 from engine.storage.dsn import resolve
+from engine.storage.rows import channels, options
+from engine.storage.rows.channels import ChannelRow, MultiKey
 from engine.storage.tables import core
 
 
@@ -57,7 +57,7 @@ def test_a_full_row_is_read(db: Database) -> None:
     assert row.model_mapping == {"m-1": "up-1"}
     assert row.status_code_mapping == {429: 500, 400: 499}
     assert (row.param_override, row.setting) == ({"temperature": 0.5}, {"proxy": "socks5://h"})
-    assert row.multi == MultiKey("polling", frozenset({1}))
+    assert row.multi == MultiKey("polling", frozenset({1}), frozenset({1}))
     assert row.faults == ()
 
 

@@ -8,14 +8,14 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
+from engine.accounts.keys import create_key
+from engine.accounts.users import create_user
 from engine.cli import main
 from engine.settings import Settings
-from engine.storage.checking import check
 from engine.storage.database import open_database
-from engine.storage.keys import create_key
 from engine.storage.migrations import HEAD
-from engine.storage.people import create_user
-from engine.storage.upgrading import upgrade
+from engine.storage.upgrade.checking import check
+from engine.storage.upgrade.upgrading import upgrade
 
 
 @pytest.fixture

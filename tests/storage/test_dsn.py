@@ -10,8 +10,10 @@ import pymysql
 import pytest
 from sqlalchemy import create_engine
 
+from engine.errors import Invalid
 from engine.storage.database import connect
-from engine.storage.dsn import StorageError, resolve
+from engine.storage.dsn import resolve
+from engine.storage.faults import DatabaseAway
 from tests.storage.conftest import SERVERS
 from tests.support import missing
 
@@ -126,7 +128,7 @@ def test_servers_are_reached_by_their_sockets(dsn: str) -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_without_repeating_it(dsn: str) -> None:
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(Invalid) as caught:
         resolve(dsn, "", DATA)
     assert "SQL_DSN" in str(caught.value)
     assert "hidden-word" not in str(caught.value)
@@ -143,7 +145,7 @@ def test_a_mysql_server_takes_a_password_of_odd_characters() -> None:
     try:
         root = connect(resolve(SERVERS["mysql"] + "mysql", "", DATA))
         root.run("SELECT 1", ())
-    except StorageError as error:
+    except DatabaseAway as error:
         missing(f"no mysql server on this machine: {error}")
     made = f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY %s"
     root.write(lambda connection: connection.exec_driver_sql(made, (password,)).rowcount)
@@ -151,7 +153,7 @@ def test_a_mysql_server_takes_a_password_of_odd_characters() -> None:
         own = connect(resolve(f"{name}:{password}@tcp(127.0.0.1:3306)/information_schema?loc=Asia/Shanghai", "", DATA))
         assert own.run("SELECT 1", ()) == [(1,)]
         own.close()
-        with pytest.raises(StorageError) as caught:
+        with pytest.raises(DatabaseAway) as caught:
             connect(resolve(f"{name}:wrong-{password}@tcp(127.0.0.1:3306)/mysql", "", DATA)).run("SELECT 1", ())
         assert password not in str(caught.value)
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 
 from engine.storage.database import Database
-from engine.storage.log_rows import ERROR, LogRow, apply
+from engine.storage.rows.log_rows import ERROR, LogRow, apply
 
 
 def row(number: int, **more: Any) -> LogRow:

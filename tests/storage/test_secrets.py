@@ -9,10 +9,12 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from engine.cli import main
+from engine.errors import Conflict, Invalid
 from engine.settings import Settings
-from engine.storage import channels, options, rotation
-from engine.storage.database import Database, StorageError, connect, open_database
+from engine.storage import rotation
+from engine.storage.database import Database, connect, open_database
 from engine.storage.dsn import resolve
+from engine.storage.rows import channels, options
 from engine.storage.vault import PREFIX, SealedError, Vault
 from tests.storage import takeover
 
@@ -79,11 +81,11 @@ def test_without_the_right_secret_nothing_is_changed_and_one_row_does_not_take_t
     rotation.rotate(db, "first", [])
     db.write(lambda c: c.execute(text("UPDATE channels SET name = 'plain' WHERE id = 2")).rowcount)
     held = stored(db)
-    with pytest.raises(StorageError, match=r"not the one that it was encrypted with.*nothing was changed"):
+    with pytest.raises(SealedError, match=r"not the one that it was encrypted with.*nothing was changed"):
         rotation.rotate(db, "second", [])
-    with pytest.raises(StorageError, match="nothing to encrypt with"):
+    with pytest.raises(Invalid, match="nothing to encrypt with"):
         rotation.rotate(db, "", [])
-    with pytest.raises(StorageError, match="CRYPTO_SECRET is not set"):
+    with pytest.raises(SealedError, match="CRYPTO_SECRET is not set"):
         rotation.uncover(db, "", [])
     assert stored(db) == held
     one, two, _ = channels.load(db)
@@ -113,7 +115,7 @@ def test_a_sealed_text_is_bound_to_its_place_and_can_not_be_changed() -> None:
 def test_a_secret_that_would_not_fit_is_told_before_anything_is_written(lite: Database) -> None:
     filled(lite)
     lite.write(lambda c: c.execute(text("UPDATE two_fas SET secret = :s"), {"s": "x" * 250}).rowcount)
-    with pytest.raises(StorageError, match=r"two_fas\.secret: row 1 would not fit"):
+    with pytest.raises(Conflict, match=r"two_fas\.secret: row 1 would not fit"):
         rotation.rotate(lite, "first", [])
     assert stored(lite)[1] == "up-secret"
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
 
+from engine.accounts import users
+from engine.accounts.plans import catalogue
+from engine.cluster.holds import Holds
+from engine.ledger.funding import Funding
 from engine.ledger.proof import verify
+from engine.ledger.reserve import Reserves
+from engine.ledger.terms import Terms
+from engine.payments import due
 from engine.settings import Settings
-from engine.storage import accounts, budgets, changes, channels, options
-from engine.storage.checking import check
 from engine.storage.database import Database, connect, open_database
 from engine.storage.dsn import resolve
-from engine.storage.posting import Entry, post
+from engine.storage.rows import accounts, budgets, channels, options
+from engine.storage.rows.posting import Entry, post
 from engine.storage.tables import METADATA
-from engine.storage.upgrading import notice, upgrade
+from engine.storage.upgrade.checking import check
+from engine.storage.upgrade.upgrading import notice, upgrade
+from engine.storage.values import DISABLED
 from tests.storage import takeover
 from tests.storage.takeover import PROGRAMS, columns_of, old, put, snapshot
 
@@ -130,7 +139,7 @@ def test_keys_channels_and_options_are_read_alike_before_and_after(
         assert orphan is not None
         assert orphan.user_deleted
         gone = accounts.find_key(db, takeover.GONE)
-        assert gone is None or gone.status == accounts.DISABLED
+        assert gone is None or gone.status == DISABLED
         rows = {row.id: row for row in channels.load(db)}
         one = rows[1]
         assert {row.numbering for row in rows.values()} == {"oneApi" if old(program) else "newApi"}
@@ -189,7 +198,7 @@ def test_what_is_ours_outlives_the_tables_that_the_newest_program_rebuilds(their
     assert len(ours) > 5
     user, token = 2, 2
     budgets.put(db, db, budgets.Budget(0, budgets.USER, user, "day", budgets.TOKENS, 1000, 80))
-    changes.change_quota(db, user, add=5)
+    users.change_quota(db, user, add=5)
 
     def charge(request: str) -> None:
         row = {"user_id": user, "token_id": token, "request_id": request, "quota": 7}
@@ -255,3 +264,61 @@ def run_command(monkeypatch: pytest.MonkeyPatch):
         return result.output
 
     return run
+
+
+def test_a_subscription_of_theirs_pays_is_reset_and_ends(empty: Settings, sheets: Path, tmp_path: Path) -> None:
+    """Rows as New API writes them, flags that say nothing among them; the books count from what was used before."""
+    raw = connect(resolve(empty.sql_dsn, "", empty.data))
+    takeover.build(raw, "new-api-2026-08", sheets, "http://127.0.0.1:9")
+    now = int(time.time())
+    plan = {
+        "id": 1,
+        "title": "Pro",
+        "price_amount": 5,
+        "total_amount": 900,
+        "quota_reset_period": "daily",
+        "enabled": True,
+    }
+    life = {
+        "id": 1,
+        "user_id": 2,
+        "plan_id": 1,
+        "amount_total": 900,
+        "amount_used": 300,
+        "start_time": 1,
+        "status": "active",
+    }
+    life |= {
+        "end_time": now + 9 * 86_400,
+        "next_reset_time": now - 5,
+        "upgrade_group": "vip",
+        "prev_user_group": "default",
+    }
+    there = columns_of(raw)
+    for table, row in (("subscription_plans", plan), ("user_subscriptions", life)):
+        raw.write(lambda connection, table=table, row=row: put(connection, table, row, there[table]))
+    raw.close()
+    db = open_database(empty)
+    try:
+        account = accounts.find_key(db, takeover.LIMITED)
+        assert account is not None
+        assert account.funding == accounts.PLANS_FIRST
+        holds = Holds(tmp_path / "holds")
+        purses = Funding(db, Reserves(db, holds)).of(account, "m")
+        assert list(purses.order) == [1, 0]
+        held = purses.hold(account.user_id, account.token_id, 500, Terms())
+        assert (held.plan, purses.hold(account.user_id, account.token_id, 500, Terms()).plan) == (1, 0)
+        row = {"user_id": 2, "token_id": account.token_id, "request_id": "p1", "quota": 450, "model_name": "chat-a"}
+        entry = Entry("p1", now, 2, account.token_id, 0, 450, True, "upstream", row, plan=1)
+        db.write(lambda connection: post(connection, db, [entry]))
+        assert catalogue.subscription(db, 1)["amount_used"] == 750
+        assert catalogue.shown(catalogue.one(db, 1))["allow_wallet_overflow"] is True
+        assert due.work(db, None, now) == "0 plans ended, 1 began anew"
+        assert due.work(db, None, now + 10 * 86_400) == "1 plans ended, 0 began anew"
+        ended = catalogue.subscription(db, 1)
+        assert (ended["amount_used"], ended["status"]) == (0, "expired")
+        assert accounts.find_key(db, takeover.LIMITED).user_group == "default"  # type: ignore[union-attr]
+        assert verify(db, db, empty.data / "journal").differences == []
+        holds.close()
+    finally:
+        db.close()

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from engine.settings import Settings
 from engine.storage.database import Database, connect
 from engine.storage.dsn import resolve
-from engine.storage.upgrading import upgrade
+from engine.storage.upgrade.upgrading import upgrade
 from tests.relay.scripted import Upstream
 from tests.storage import takeover
 from tests.storage.takeover import columns_of, old, snapshot

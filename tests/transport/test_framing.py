@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.compiler.documents.schema import schema_of
 from engine.transport.faults import TransportError
-from engine.transport.framing import decoder, encode_message, encoder, splitter
+from engine.transport.framing import FRAMINGS, decoder, encode_message, encoder, of_media_type, splitter
 from tests.support import missing
 
 SSE = {"type": "sse", "done": "[DONE]"}
@@ -332,3 +333,16 @@ def test_recorded_streams_are_read_the_same_in_any_cut() -> None:
             out, tail = split(SSE, pieces)
             assert b"".join(out) + tail == stream
     assert streams > 50
+
+
+def test_documents_may_name_the_framings_that_there_are():
+    declared = schema_of("Format")["properties"]["spec"]["properties"]["stream"]["properties"]["framing"]
+    assert declared["properties"]["type"]["enum"] == list(FRAMINGS)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS.values(), ids=lambda item: item.name)
+def test_an_answer_of_its_media_type_is_a_stream_unless_whole_answers_have_it_too(framing):
+    told = of_media_type(f" {framing.media_type.upper()} ; charset=utf-8")
+    assert told == (framing.name if framing.streams_only else None)
+    if framing.encoder is not None:
+        assert encoder(framing.name).content_type == framing.media_type

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from engine.compiler import expression
-from engine.compiler.directives.record import Directive, Example, branch
-from engine.compiler.frame import Frame
-from engine.compiler.scope import Path
-from engine.compiler.sinks import Sink
+from engine.compiler.directives.record import Directive, DirectiveChild, Example, Role, branch
+from engine.compiler.expressions import expression
+from engine.compiler.expressions.frame import Frame
+from engine.compiler.expressions.scope import Path
+from engine.compiler.expressions.sinks import Sink
 
 
 def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
@@ -18,10 +19,19 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
     frame.branch(test, then, otherwise)
 
 
+def _children(tree: dict[str, Any]) -> Iterator[DirectiveChild]:
+    yield DirectiveChild(Role.ASKED, tree["$if"], ("$if",))
+    if "$then" in tree:
+        yield DirectiveChild(Role.RESULT, tree["$then"], ("$then",), when=tree["$if"])
+    if "$else" in tree:
+        yield DirectiveChild(Role.RESULT, tree["$else"], ("$else",))
+
+
 DIRECTIVE = Directive(
     "$if",
     "`$then` if the expression holds, else `$else` or nothing",
     _write,
+    _children,
     optional=("$then", "$else"),
     examples=(
         Example('{$if: "{{ body.a > 1 }}", $then: many, $else: few}', "many", {"a": 2}),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from engine.compiler.directives.record import Directive, Example
-from engine.compiler.frame import Frame
-from engine.compiler.scope import Path
-from engine.compiler.sinks import Local, Sink
+from engine.compiler.directives.record import Directive, DirectiveChild, Example, Role
+from engine.compiler.expressions.frame import Frame
+from engine.compiler.expressions.scope import Path
+from engine.compiler.expressions.sinks import Local, Sink
 
 
 def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
@@ -34,10 +35,19 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
             frame.trees.emit(frame, tree["$in"], sink, (*path, "$in"))
 
 
+def _children(tree: dict[str, Any]) -> Iterator[DirectiveChild]:
+    values = tree["$let"]
+    for name, value in values.items() if isinstance(values, dict) else ():
+        yield DirectiveChild(Role.NAMED, value, ("$let", name), (name,))
+    if "$in" in tree:
+        yield DirectiveChild(Role.RESULT, tree["$in"], ("$in",))
+
+
 DIRECTIVE = Directive(
     "$let",
     "`$in`, where these names stand for these values; later ones see earlier ones",
     _write,
+    _children,
     ("$in",),
     examples=(
         Example(

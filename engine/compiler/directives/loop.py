@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from engine.compiler import expression
-from engine.compiler.code import Code, assign, call, choose, const, has_type, name, when
-from engine.compiler.directives.record import Directive, Example, item
-from engine.compiler.frame import LOOPS, Frame
-from engine.compiler.scope import Path, weight
-from engine.compiler.sinks import Item, Member, Sink, operand, unless_nothing
+from engine.compiler.directives.record import Directive, DirectiveChild, Example, Role, item
+from engine.compiler.expressions import expression
+from engine.compiler.expressions.code import Code, assign, call, choose, const, has_type, name, when
+from engine.compiler.expressions.frame import LOOPS, Frame
+from engine.compiler.expressions.scope import Path, weight
+from engine.compiler.expressions.sinks import ListItem, Member, Sink, operand, unless_nothing
 
 _HEAD = re.compile(r"\s*([^\W\d]\w*)(?:\s*,\s*([^\W\d]\w*))?\s+in\s+(\S.*)", re.DOTALL)
 
@@ -30,7 +31,7 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
             "wrong-type", f"a loop runs over a list or a map, but this is always a {items.kind}", (*path, "$for")
         )
     keyed = "$key" in tree
-    if isinstance(sink, Item) and not keyed:
+    if isinstance(sink, ListItem) and not keyed:
         container = sink.container
     else:
         container = frame.temp("map" if keyed else "list")
@@ -43,7 +44,7 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
         frame.add(loop)
     # PERF: of the lists that an event may have most are not there, which is told in place (10 ns, a call takes 60)
     _unless(frame, absent, block)
-    if not (isinstance(sink, Item) and not keyed):
+    if not (isinstance(sink, ListItem) and not keyed):
         sink.put(frame, Code(name(container), "map" if keyed else "list", maybe=False))
 
 
@@ -52,8 +53,8 @@ def split_head(text: Any) -> tuple[list[str], str] | None:
     source = text.strip() if isinstance(text, str) else ""
     if source.startswith("{{") and source.endswith("}}") and source.count("{{") == 1:
         source = source[2:-2].strip()
-    found = _HEAD.fullmatch(source)
-    return None if found is None else ([word for word in found.groups()[:2] if word], found[3])
+    head = _HEAD.fullmatch(source)
+    return None if head is None else ([word for word in head.groups()[:2] if word], head[3])
 
 
 def _head(frame: Frame, text: Any, path: Path) -> tuple[list[str], str] | None:
@@ -118,8 +119,8 @@ def _body(frame: Frame, tree: dict[str, Any], container: str, path: Path) -> Non
             frame.trees.emit(frame, do, Member(container, name(local)), here)
         _unless(frame, absent, block)
     elif isinstance(do, list):
-        for position, one in enumerate(do):
-            frame.trees.emit(frame, one, item(container, one), (*here, position))
+        for position, element in enumerate(do):
+            frame.trees.emit(frame, element, item(container, element), (*here, position))
     else:
         frame.trees.emit(frame, do, item(container, do), here)
 
@@ -132,11 +133,23 @@ def _unless(frame: Frame, absent: ast.expr | None, block: list[ast.stmt]) -> Non
         frame.branch(ast.UnaryOp(ast.Not(), absent), block)
 
 
+def _children(tree: dict[str, Any]) -> Iterator[DirectiveChild]:
+    head = split_head(tree["$for"])
+    if head is not None:
+        yield DirectiveChild(Role.SOURCE, head[1], ("$for",), tuple(head[0]))
+    for key in ("$when", "$key"):
+        if key in tree:
+            yield DirectiveChild(Role.ASKED, tree[key], (key,))
+    if "$do" in tree:
+        yield DirectiveChild(Role.MEMBER if "$key" in tree else Role.RESULT, tree["$do"], ("$do",))
+
+
 DIRECTIVE = Directive(
     "$for",
     "for each item of a list (or key and value of a map) what `$do` says; with `$key` a map. Two names before `in`"
     " are the index, which counts from 0, and the item of a list; or the key and the value of a map",
     _write,
+    _children,
     needed=("$do",),
     optional=("$when", "$key"),
     examples=(

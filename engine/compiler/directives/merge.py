@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import Any
 
-from engine.compiler.code import Code, assign, const, name
-from engine.compiler.directives.record import Directive, Example, is_directive
-from engine.compiler.frame import Frame
-from engine.compiler.scope import Path
-from engine.compiler.sinks import Into, Member, Sink
+from engine.compiler.directives.record import Directive, DirectiveChild, Example, Role, is_directive
+from engine.compiler.expressions.code import Code, assign, const, name
+from engine.compiler.expressions.frame import Frame
+from engine.compiler.expressions.scope import Path
+from engine.compiler.expressions.sinks import Into, Member, Sink
 
 
 def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
@@ -19,21 +20,28 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
         return
     container = frame.temp("out")
     frame.add(assign(container, ast.Dict([], [])))
-    for position, one in enumerate(maps):
+    for position, piece in enumerate(maps):
         here = (*path, "$merge", position)
-        if isinstance(one, dict) and not is_directive(one):
-            for key, value in one.items():
+        if isinstance(piece, dict) and not is_directive(piece):
+            for key, value in piece.items():
                 frame.trees.emit(frame, value, Member(container, const(key)), (*here, key))
-        elif isinstance(one, list):
+        elif isinstance(piece, list):
             frame.fault("wrong-type", "`$merge` takes maps, not lists", here, expected="a map")
         else:
-            frame.trees.emit(frame, one, Into(container), here)
+            frame.trees.emit(frame, piece, Into(container), here)
     sink.put(frame, Code(name(container), "map", maybe=False, hollow={} not in maps))
+
+
+def _children(tree: dict[str, Any]) -> Iterator[DirectiveChild]:
+    maps = tree["$merge"]
+    for position, piece in enumerate(maps if isinstance(maps, list) else ()):
+        yield DirectiveChild(Role.PIECE, piece, ("$merge", position))
 
 
 DIRECTIVE = Directive(
     "$merge",
     "one map of several; later ones win, member by member",
     _write,
+    _children,
     examples=(Example('{$merge: [{a: 1, b: 1}, {b: 2}, "{{ body }}"]}', {"a": 1, "b": 2, "c": 3}, {"c": 3}),),
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from engine.compiler import expression
-from engine.compiler.code import call, choose, const, is_something, method, name
-from engine.compiler.directives.record import Directive, Example
-from engine.compiler.frame import Frame
-from engine.compiler.scope import Path
-from engine.compiler.sinks import Sink, operand, twice
+from engine.compiler.directives.record import Children, Directive, DirectiveChild, Example, Role
+from engine.compiler.expressions import expression
+from engine.compiler.expressions.code import call, choose, const, is_something, method, name
+from engine.compiler.expressions.frame import Frame
+from engine.compiler.expressions.scope import Path
+from engine.compiler.expressions.sinks import Sink, operand, twice
 
 
 def _texts(frame: Frame, tree: dict[str, Any], key: str, why: str, path: Path) -> list[ast.expr]:
@@ -40,13 +40,18 @@ def _refuse(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
     frame.add(ast.Raise(call("Refusal", *texts), None))
 
 
+def _children(key: str) -> Children:
+    return lambda tree: [DirectiveChild(Role.TOLD, tree[name], (name,)) for name in (key, "$why") if name in tree]
+
+
 DIRECTIVES = (
     Directive(
         "$report",
         "nothing, and a line in the loss report",
         _report,
+        _children("$report"),
         optional=("$why",),
         examples=(Example("{a: 1, b: {$report: sampling.seed, $why: it has no seed}}", {"a": 1}),),
     ),
-    Directive("$refuse", "no answer but a 400 that names the field", _refuse, optional=("$why",)),
+    Directive("$refuse", "no answer but a 400 that names the field", _refuse, _children("$refuse"), optional=("$why",)),
 )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import Any
 
-from engine.compiler import expression
-from engine.compiler.code import assign, call, choose, compare, const, has_type, name, walrus, when
-from engine.compiler.directives.record import Directive, Example, branch
-from engine.compiler.frame import Frame
-from engine.compiler.scope import Path
-from engine.compiler.sinks import Sink, operand
+from engine.compiler.directives.record import Directive, DirectiveChild, Example, Role, branch
+from engine.compiler.expressions import expression
+from engine.compiler.expressions.code import assign, call, choose, compare, const, has_type, name, walrus, when
+from engine.compiler.expressions.frame import Frame
+from engine.compiler.expressions.scope import Path
+from engine.compiler.expressions.sinks import Sink, operand
 
 _MOST = 150
 """Cases of one switch; Python's own compiler follows their chain by recursion."""
@@ -40,13 +41,27 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
     frame.block.extend(otherwise)
 
 
+def _children(tree: dict[str, Any]) -> Iterator[DirectiveChild]:
+    yield DirectiveChild(Role.ASKED, tree["$switch"], ("$switch",))
+    cases = tree.get("$case")
+    for key, case in cases.items() if isinstance(cases, dict) else ():
+        yield DirectiveChild(Role.RESULT, case, ("$case", key))
+
+
+def _unnamed(tree: dict[str, Any]) -> Path | None:
+    cases = tree.get("$case")
+    return ("$case",) if isinstance(cases, dict) and "_" not in cases else None
+
+
 DIRECTIVE = Directive(
     "$switch",
     "the tree under `$case` that stands for the expression's value, else the one under `_`",
     _write,
+    _children,
     ("$case",),
     examples=(
         Example('{$switch: "{{ body.t }}", $case: {a: {said: 1}, b: two, _: other}}', "two", {"t": "b"}),
         Example('{$switch: "{{ body.t }}", $case: {a: 1}}', None, {"t": "z"}),
     ),
+    unnamed=_unnamed,
 )

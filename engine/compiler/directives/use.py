@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
-from engine.compiler import expression
-from engine.compiler.code import Code, call, const, name
-from engine.compiler.directives.record import Directive, Example
-from engine.compiler.frame import Frame
-from engine.compiler.scope import Fragment, Path, Scope
-from engine.compiler.sinks import Sink, operand
+from engine.compiler.directives.record import Directive, DirectiveChild, Example, Role
+from engine.compiler.expressions import expression
+from engine.compiler.expressions.code import Code, call, const, name
+from engine.compiler.expressions.frame import Frame
+from engine.compiler.expressions.scope import Fragment, Path, Scope
+from engine.compiler.expressions.sinks import Sink, operand
 
 
 def fragment_name(scope: Scope, fragment: str) -> str:
@@ -22,7 +23,7 @@ def fragment_name(scope: Scope, fragment: str) -> str:
 
 
 def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
-    wanted, given = tree["$use"], tree.get("$with") or {}
+    wanted, bindings = tree["$use"], tree.get("$with") or {}
     scope = frame.scope
     fragment = scope.fragments.get(wanted) if isinstance(wanted, str) else None
     if fragment is None:
@@ -31,21 +32,21 @@ def _write(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
             "unknown-fragment", f"there is no fragment `{wanted}`", (*path, "$use"), token=str(wanted), known=known
         )
         return
-    if not isinstance(given, dict):
+    if not isinstance(bindings, dict):
         frame.fault("wrong-type", "`$with` gives names to trees", (*path, "$with"), expected="a map")
         return
-    for key in given:
+    for key in bindings:
         if key not in fragment.args:
             _unknown_argument(frame, fragment, key, (*path, "$with", key))
     arguments: list[ast.expr] = []
     for argument in fragment.args:
-        if given.get(argument) is None:
+        if bindings.get(argument) is None:
             arguments.append(const(None))
         else:
             # A fragment in a circle counts all that it puts in, so what is only handed on to it counts there.
-            free = scope.circular(fragment.name) and expression.handed_on(given[argument])
+            free = scope.circular(fragment.name) and expression.handed_on(bindings[argument])
             with frame.handing_on() if free else nullcontext():
-                code = frame.trees.value(frame, given[argument], (*path, "$with", argument))
+                code = frame.trees.value(frame, bindings[argument], (*path, "$with", argument))
             arguments.append(operand(frame, code).node)
     scope.used.setdefault(fragment.name)
     frame.counts_steps = True
@@ -65,10 +66,18 @@ def _unknown_argument(frame: Frame, fragment: Fragment, key: str, path: Path) ->
     )
 
 
+def _children(tree: dict[str, Any]) -> Iterator[DirectiveChild]:
+    bindings = tree.get("$with")
+    for argument, value in bindings.items() if isinstance(bindings, dict) else ():
+        yield DirectiveChild(Role.ARGUMENT, value, ("$with", argument), (argument,))
+    yield DirectiveChild(Role.FRAGMENT, tree["$use"], ("$use",))
+
+
 DIRECTIVE = Directive(
     "$use",
     "what a fragment gives for the arguments under `$with`",
     _write,
+    _children,
     optional=("$with",),
     examples=(
         Example(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.compiler.code import Code, call, literal, name
-from engine.compiler.directives.record import Directive, Example
-from engine.compiler.frame import Frame
-from engine.compiler.scope import Path
-from engine.compiler.sinks import Sink, operand
+from engine.compiler.directives.record import Directive, DirectiveChild, Example, Role, one_child
+from engine.compiler.expressions.code import Code, call, literal, name
+from engine.compiler.expressions.frame import Frame
+from engine.compiler.expressions.scope import Path
+from engine.compiler.expressions.sinks import Sink, operand
 
 
 def _null(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> None:
@@ -37,18 +37,32 @@ def _nonempty(frame: Frame, tree: dict[str, Any], sink: Sink, path: Path) -> Non
         sink.put(frame, Code(call("o_nonempty", code.node), code.kind))
 
 
+def _no_children(tree: dict[str, Any]) -> tuple[DirectiveChild, ...]:
+    return ()
+
+
 DIRECTIVES = (
-    Directive("$null", "a real null", _null, examples=(Example("{a: {$null: true}}", {"a": None}),)),
+    Directive(
+        "$null",
+        "a real null",
+        _null,
+        _no_children,
+        examples=(Example("{a: {$null: true}}", {"a": None}),),
+        gives_null=True,
+    ),
     Directive(
         "$raw",
         "a value taken literally",
         _raw,
+        one_child(Role.LITERAL, "$raw"),
         examples=(Example("{$raw: {$ref: '{{ no expression }}'}}", {"$ref": "{{ no expression }}"}),),
+        gives_null=True,
     ),
     Directive(
         "$nonempty",
         "the tree's value, or nothing if it is an empty list, map or text",
         _nonempty,
+        one_child(Role.RESULT, "$nonempty"),
         examples=(Example('{a: {$nonempty: [{$for: "x in body", $do: "{{ x }}"}]}, b: 1}', {"b": 1}, []),),
     ),
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.errors import Refusal
 from engine.hub import loss
-from engine.hub.shape import check, ids, media, numbers, output, thinking, tools, turns
+from engine.hub.shape import check, ids, marks, media, numbers, output, thinking, tools, traits, turns
 from engine.hub.shape import schema as schemas
 from engine.hub.shape.restore import Restorer, restore
 from engine.hub.shape.work import Fetch, Memo, Work, begin
@@ -30,11 +30,12 @@ def shape(
     native: Collection[str] = (),
     kin: Collection[str] | None = None,
     reads: frozenset[str] = frozenset({"*"}),
+    lost: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], Memo]:
     """The request as the target takes it.
 
     ``native``: names of formats whose opaque parts are the target's own; ``kin``: formats that share its file ids;
-    ``reads``: what the target's encode reads: the loss of all else is told.
+    ``reads``: what the target's encode reads: the loss of all else is told; ``lost`` takes what numbered lines mean.
     """
     own = native or {name for name in [ctx.get("target")] if name}
     work = Work(begin(request), rules or {}, ctx, report, own, fetch, kin)
@@ -44,17 +45,21 @@ def shape(
     except Refusal as ex:
         ex.within = work.request
         raise
+    if lost is not None:
+        lost.update(work.lost)
     return work.request, work.memo
 
 
 def _fit(work: Work) -> None:
     check.check(work)
+    traits.fit(work)
     ids.link(work)
     thinking.fit(work)
     output.fit(work)
     tools.fit(work)
     _output_schema(work)
     media.fit(work)
+    marks.fit(work)
     turns.fit(work)
     numbers.fit(work)
 
@@ -80,5 +85,5 @@ def _output_schema(work: Work) -> None:
     wanted = work.request.get("output")
     dialect = work.rules.get("outputSchema") or (work.rules.get("tools") or {}).get("schema") or {}
     if isinstance(wanted, dict) and wanted.get("schema") is not None:
-        made = schemas.convert(wanted["schema"], {**dialect, "object_required": False}, "output.schema", work)
-        work.request["output"] = {**wanted, "schema": made}
+        schema = schemas.convert(wanted["schema"], {**dialect, "object_required": False}, "output.schema", work)
+        work.request["output"] = {**wanted, "schema": schema}

@@ -42,9 +42,15 @@ _NO_PART = "must be an object, nested no deeper than parts within a result"
 
 def check(work: Work) -> None:
     """Refuse what has the wrong type."""
-    request, seen = work.request, work.seen
     for number, message in enumerate(work.messages):
-        _message(message, number, seen)
+        _message(message, number, work.seen)
+    _options(work.request)
+    if work.request.get("tools"):
+        work.seen.tools = _tools(work.request["tools"])
+
+
+def _options(request: dict[str, Any]) -> None:
+    """What stands beside messages and tools."""
     for name in _MAPS:
         if request.get(name) is not None and not isinstance(request[name], dict):
             raise Refusal(name, "must be an object")
@@ -56,19 +62,20 @@ def check(work: Work) -> None:
         _whole(request, above, name)
     _texts("stop", request.get("stop"))
     _texts("tool_choice.names", (request.get("tool_choice") or {}).get("names"))
-    if request.get("tools"):
-        seen.tools = _tools(request["tools"])
     for name in _FLAGS:
         _flag(name, request.get(name))
     _text_members(request, _PLAIN)
     for name, members in _TEXT_MEMBERS:
         if request.get(name):
             _text_members(request[name], members, name)
-    output = request.get("output")
-    if output:
-        structure.check(output.get("schema"), "output.schema")
-        _text_members(output, ("type", "name", "description"), "output")
-        _flag("output.strict", output.get("strict"))
+    if request.get("output"):
+        _output(request["output"])
+
+
+def _output(output: dict[str, Any]) -> None:
+    structure.check(output.get("schema"), "output.schema")
+    _text_members(output, ("type", "name", "description"), "output")
+    _flag("output.strict", output.get("strict"))
 
 
 def _message(message: dict[str, Any], number: int, seen: Seen) -> None:
@@ -123,14 +130,17 @@ def _part(part: Part, number: int, trail: tuple[int, ...], seen: Seen) -> None:
         raise Refusal(f"{_path(number, trail)}.source", "is empty; send the content, its address or its id")
     if part.get("type") == "tool_call" and not part.get("name"):
         raise Refusal(f"{_path(number, trail)}.name", "is missing; a call names its tool")
-    inner = part.get("parts")
-    if inner is not None:
-        if not isinstance(inner, list):
-            raise Refusal(f"{_path(number, trail)}.parts", "must be a list")
-        if inner and len(trail) == MAX_NESTED:
-            raise Refusal(_path(number, (*trail, 0)), _NO_PART)
-        _parts(inner, number, trail, None, seen)
+    if part.get("parts") is not None:
+        _inner(part["parts"], number, trail, seen)
     _note(part, seen)
+
+
+def _inner(parts: Any, number: int, trail: tuple[int, ...], seen: Seen) -> None:
+    if not isinstance(parts, list):
+        raise Refusal(f"{_path(number, trail)}.parts", "must be a list")
+    if parts and len(trail) == MAX_NESTED:
+        raise Refusal(_path(number, (*trail, 0)), _NO_PART)
+    _parts(parts, number, trail, None, seen)
 
 
 def _note(part: Part, seen: Seen) -> None:
@@ -202,5 +212,5 @@ def _whole(request: dict[str, Any], above: str, name: str) -> None:
 
 
 def _texts(path: str, value: Any) -> None:
-    if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+    if value is not None and not (isinstance(value, list) and all(isinstance(text, str) for text in value)):
         raise Refusal(path, "must be a list of texts")

@@ -1,7 +1,7 @@
 """Calls and their results: found to belong together, named, and under ids that the target takes.
 
-Declared: ``ids: {pattern, max, prefix, exists}``. Results without ids (formats that have none) belong to the first
-unanswered call of their name. A result of no call is refused where the target matches them.
+Declared: ``ids: {pattern, max, prefix, exists, unique}``. Results without ids (formats that have none) belong to the
+first unanswered call of their name. A result of no call is refused where the target matches them.
 """
 
 from __future__ import annotations
@@ -27,21 +27,26 @@ class _Calls:
         self.unanswered: dict[str, deque[Part]] = defaultdict(deque)
         self.answered: set[int] = set()
         self.renamed: dict[str, str] = {}
+        self.turns: dict[str, int] = {}
+        """The turn of each id that calls go by, where one may stand once."""
 
     def call(self, part: Part, number: int, index: int) -> Part:
         """Take up a call; gives it with an id."""
-        told = part.get("id")
-        named = {**part, "id": self.fit(told) if told else self.made(f"{number}/{index}/{part.get('name')}")}
-        self.known[told or named["id"]] = named
+        call_id = part.get("id")
+        fitted = self.fit(call_id) if call_id else self.made(f"{number}/{index}/{part.get('name')}")
+        if self.rules.get("unique") and self.turns.setdefault(fitted, number) < number:
+            fitted = self.made(f"{call_id}/{number}/{index}")
+        named = {**part, "id": fitted}
+        self.known[call_id or named["id"]] = named
         self.unanswered[str(part.get("name"))].append(named)
         return named
 
     def result(self, part: Part, number: int, index: int) -> Part:
         """Take up a result; gives it with its call's id, name and kind."""
-        told = part.get("id")
-        call = self.known.get(told) if told else self._next(part.get("name"))
+        call_id = part.get("id")
+        call = self.known.get(call_id) if call_id else self._next(part.get("name"))
         if call is None or id(call) in self.answered:
-            return self._orphan(part, told, f"messages[{number}].parts[{index}]", known=call is not None)
+            return self._orphan(part, call_id, f"messages[{number}].parts[{index}]", known=call is not None)
         self.answered.add(id(call))
         filled = {**part, "id": call["id"]}
         for key in ("name", "custom"):
@@ -58,18 +63,18 @@ class _Calls:
                 return queue[0]
         return None
 
-    def _orphan(self, part: Part, told: str | None, path: str, *, known: bool) -> Part:
+    def _orphan(self, part: Part, call_id: str | None, path: str, *, known: bool) -> Part:
         turns = self.work.rules.get("turns") or {}
         needs_call = turns.get("results_follow_calls") or (self.rules.get("exists") is False and not part.get("name"))
         if needs_call and not self.work.request.get("previous"):
-            what = f"of call {told!r}" if told else f"of {part.get('name') or 'an unnamed tool'}"
+            what = f"of call {call_id!r}" if call_id else f"of {part.get('name') or 'an unnamed tool'}"
             why = (
                 "which has its result already"
                 if known
                 else "but no such call stands before it; send the call's turn too"
             )
             raise Refusal(path, f"is the result {what}, {why}")
-        return {**part, "id": self.fit(told)} if told else part
+        return {**part, "id": self.fit(call_id)} if call_id else part
 
     def fit(self, told: str) -> str:
         """The id in the form that the target takes."""
@@ -83,16 +88,16 @@ class _Calls:
         self.renamed[told] = wanted
         return wanted
 
-    def _free(self, told: str) -> str:
-        return naming.free(lambda salt: self.made(told + salt), told, self.work.memo.ids) or self.made(told)
+    def _free(self, call_id: str) -> str:
+        return naming.free(lambda salt: self.made(call_id + salt), call_id, self.work.memo.ids) or self.made(call_id)
 
     def made(self, seed: str) -> str:
         """A stable id out of the place or the old id."""
         rules = self.rules
-        made = naming.made_id(seed, rules.get("pattern"), rules.get("max"), rules.get("prefix"))
-        if made is None:
+        new_id = naming.made_id(seed, rules.get("pattern"), rules.get("max"), rules.get("prefix"))
+        if new_id is None:
             raise Refusal("messages", f"the id {seed[:80]!r} of a call can't be given in a form that the target takes")
-        return made
+        return new_id
 
 
 def link(work: Work) -> None:

@@ -38,8 +38,8 @@ class Known(Generic[_Value]):
 
     def get(self, owner: object, text: bytes) -> _Value | None:
         """What was kept, if anything."""
-        found = self._kept.get((id(owner), text))
-        return found[1] if found is not None and found[0] is owner else None
+        entry = self._kept.get((id(owner), text))
+        return entry[1] if entry is not None and entry[0] is owner else None
 
     def put(self, owner: object, text: bytes, value: _Value) -> None:
         """Keep a value; the owner is kept too, so that its identity is nobody else's."""

@@ -3,18 +3,22 @@
 Declared per name: ``{min, max, from_max, default, over}``. ``from_max`` scales from a wider range; without it a value
 outside is set to the nearest end. ``default`` is a number, or a table of model pattern to number. For lists (stop
 sequences) ``max`` is how many there may be: more is refused, or with ``over: cut`` the rest is dropped; ``blank: drop``
-leaves out entries of nothing but space.
+leaves out entries of nothing but space. A text has ``max_length``; a longer one is refused, or with ``over: hash`` told
+by one that is always the same for it.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from engine.errors import Refusal
 from engine.hub.shape.work import Work, pattern
 
-_HOLDERS = {"budget": "reasoning", "max_tokens": "", "stop": ""}
+_HOLDERS = {"budget": "reasoning", "max_tokens": "", "stop": "", "user": ""}
+_HASHED = 32
+"""Characters of what stands for a text that is too long."""
 
 
 def fit(work: Work) -> None:
@@ -50,6 +54,8 @@ def _fitted(value: Any, rule: dict[str, Any], path: str, work: Work) -> Any:
         if default is not None:
             work.report(path, f"the target needs a value; {default} was set")
         return default
+    if isinstance(value, str):
+        return _short(value, rule, path, work)
     if isinstance(value, list):
         return _few(value, rule, path, work)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -67,10 +73,20 @@ def _default(default: Any, work: Work) -> Any:
     return default.get("_")
 
 
+def _short(value: str, rule: dict[str, Any], path: str, work: Work) -> str:
+    most = rule.get("max_length")
+    if most is None or len(value) <= most:
+        return value
+    if rule.get("over") != "hash":
+        raise Refusal(path, f"has {len(value)} characters, the provider's format takes {most} at most")
+    work.report(path, f"the target takes {most} characters at most; a text that stands for it was sent")
+    return sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[: min(_HASHED, most)]
+
+
 def _few(value: list[Any], rule: dict[str, Any], path: str, work: Work) -> list[Any]:
     if rule.get("blank") == "drop" and not all(map(str.strip, value)):
         work.report(path, "the target takes none of space only; left out")
-        value = [one for one in value if one.strip()]
+        value = [text for text in value if text.strip()]
     most = rule.get("max")
     if most is None or len(value) <= most:
         return value

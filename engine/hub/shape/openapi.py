@@ -55,7 +55,7 @@ def translated(schema: Any, path: str, report: Report) -> Any:
 def _node(schema: Any, path: str, report: Report) -> Any:
     if not isinstance(schema, dict):
         return schema
-    made: dict[str, Any] = {}
+    target: dict[str, Any] = {}
     for spelled, value in schema.items():
         key = _SPELLED.get(spelled, str(spelled))
         if key in ("nullable", "propertyOrdering") or (key == "format" and value == "enum"):
@@ -64,18 +64,20 @@ def _node(schema: Any, path: str, report: Report) -> Any:
             value = _type(value, path, report)
             if value is None:
                 continue
-        made[key] = _value(key, value, path, report)
-    _order(made, schema)
+        target[key] = _value(key, value, path, report)
+    _order(target, schema)
     if schema.get("nullable") is True:
-        _allow_null(made)
-    return made
+        _allow_null(target)
+    return target
 
 
 def _value(key: str, value: Any, path: str, report: Report) -> Any:
     if key in MAPS and isinstance(value, dict):
-        return {name: _node(one, path, report) for name, one in value.items()}
+        return {name: _node(inner, path, report) for name, inner in value.items()}
     if key in _BELOW:
-        return [_node(one, path, report) for one in value] if isinstance(value, list) else _node(value, path, report)
+        return (
+            [_node(inner, path, report) for inner in value] if isinstance(value, list) else _node(value, path, report)
+        )
     if isinstance(value, str) and (key in _COUNTS or key in _BOUNDS):
         return _number(value, whole=key in _COUNTS)
     return value
@@ -93,7 +95,7 @@ def _number(text: str, *, whole: bool) -> Any:
 
 def _type(value: Any, path: str, report: Report) -> Any:
     if isinstance(value, list):
-        return [found for one in value if (found := _type(one, path, report)) is not None]
+        return [kind for name in value if (kind := _type(name, path, report)) is not None]
     if not isinstance(value, str) or not value.isupper():
         return value
     if value.lower() in _TYPES:
@@ -103,23 +105,23 @@ def _type(value: Any, path: str, report: Report) -> Any:
     return None
 
 
-def _order(made: dict[str, Any], schema: dict[str, Any]) -> None:
+def _order(target: dict[str, Any], schema: dict[str, Any]) -> None:
     """Members stand in the order that was asked for: whoever writes JSON by a schema goes by it."""
     order = schema.get("propertyOrdering", schema.get("property_ordering"))
-    members = made.get("properties")
+    members = target.get("properties")
     if isinstance(order, list) and isinstance(members, dict):
         first = {name: members[name] for name in order if isinstance(name, str) and name in members}
-        made["properties"] = {**first, **members}
+        target["properties"] = {**first, **members}
 
 
-def _allow_null(made: dict[str, Any]) -> None:
-    kinds = made.get("type")
+def _allow_null(target: dict[str, Any]) -> None:
+    kinds = target.get("type")
     if kinds is not None:
         kinds = kinds if isinstance(kinds, list) else [kinds]
-        made["type"] = kinds if "null" in kinds else [*kinds, "null"]
+        target["type"] = kinds if "null" in kinds else [*kinds, "null"]
     for choices in ("anyOf", "oneOf"):
-        options = made.get(choices)
+        options = target.get(choices)
         if isinstance(options, list) and {"type": "null"} not in options:
-            made[choices] = [*options, {"type": "null"}]
-    if isinstance(made.get("enum"), list) and None not in made["enum"]:
-        made["enum"] = [*made["enum"], None]
+            target[choices] = [*options, {"type": "null"}]
+    if isinstance(target.get("enum"), list) and None not in target["enum"]:
+        target["enum"] = [*target["enum"], None]

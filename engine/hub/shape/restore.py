@@ -27,7 +27,7 @@ class Restorer:
 
     def _event(self, event: Event) -> Event:
         kind = event["type"]
-        if kind in ("part_start", "part"):
+        if kind in ("part_start", "part", "rest"):
             return self._start(event)
         if kind in ("part_delta", "part_end") and self._is_answer(event):
             return _retold(event)
@@ -67,28 +67,28 @@ class Restorer:
     def part(self, part: Part) -> Part:
         """A call under the client's name and id; a dressed-up custom tool is one again."""
         memo = self._memo
-        made = dict(part)
+        client_part = dict(part)
         name = part.get("name")
         if name in memo.custom:
-            made["custom"] = True
-            made["unwrap"] = memo.custom[name]
+            client_part["custom"] = True
+            client_part["unwrap"] = memo.custom[name]
         if name in memo.names:
-            made["name"] = memo.names[name]
+            client_part["name"] = memo.names[name]
         if part.get("id") in memo.ids:
-            made["id"] = memo.ids[part["id"]]
-        return made
+            client_part["id"] = memo.ids[part["id"]]
+        return client_part
 
 
 def _retold(event: Event) -> Event:
     """An event of a call, told of a text."""
-    made = {key: value for key, value in event.items() if key != "arguments"}
-    if "kind" in made:
-        made["kind"] = "text"
+    text_event = {key: value for key, value in event.items() if key != "arguments"}
+    if "kind" in text_event:
+        text_event["kind"] = "text"
     if event.get("arguments"):
-        made["text"] = event["arguments"]
-    if isinstance(made.get("fields"), dict):
-        made["fields"] = {}
-    return made
+        text_event["text"] = event["arguments"]
+    if isinstance(text_event.get("fields"), dict):
+        text_event["fields"] = {}
+    return text_event
 
 
 def restore(response: dict[str, Any], memo: Memo) -> dict[str, Any]:
@@ -101,8 +101,8 @@ def restore(response: dict[str, Any], memo: Memo) -> dict[str, Any]:
         fields = {key: value for key, value in part.items() if key != "type"}
         event = restorer.events([{"type": "part", "kind": part.get("type"), "fields": fields}])[0]
         parts.append({"type": event["kind"], **event["fields"]})
-    made = {**response, "parts": parts}
+    client_response = {**response, "parts": parts}
     if response.get("finish"):
-        told = restorer.events([{"type": "finish", **response["finish"]}])[0]
-        made["finish"] = {key: value for key, value in told.items() if key != "type"}
-    return made
+        finish_event = restorer.events([{"type": "finish", **response["finish"]}])[0]
+        client_response["finish"] = {key: value for key, value in finish_event.items() if key != "type"}
+    return client_response

@@ -1,9 +1,9 @@
 """Tools of kinds, under names and with schemas that the target takes.
 
-Declared: ``tools: {kinds: [function, ...], name: {pattern, max}, schema: {...}, strict: keep|drop, allowed: [mode,
-...]}``. A custom tool
-(text in, by a grammar perhaps) is dressed as a function with one text member where the target knows no such kind; names
-that don't fit get new ones. Both are undone in the answer, see the memo.
+Declared: ``tools: {kinds: [function, ...], described: [kinds of some models], name: {pattern, max}, schema: {...},
+strict: keep|drop, allowed: [mode, ...]}``. A custom tool (text in, by a grammar perhaps) is dressed as a function
+with one text member where the target knows no such kind; names that don't fit get new ones. Both are undone in the
+answer, see the memo.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from engine.hub.shape.work import Memo, Work, matches
 from engine.hub.types import Part
 
 _MEMBER = "input"
+_ALL_KINDS = ("function", "custom", "server", "unknown")
 _CALLS = frozenset({"tool_call", "tool_result"})
 
 
@@ -36,7 +37,7 @@ def fit(work: Work) -> None:
     _choice(work, names, rules.get("allowed") or ())
     if not _CALLS & work.seen.kinds:
         return
-    takes_custom = "custom" in rules.get("kinds", ("custom",))
+    takes_custom = "custom" in _kinds(rules, work)
     for message in work.messages:
         for index, part in enumerate(message["parts"]):
             if part.get("type") in ("tool_call", "tool_result") and part.get("name"):
@@ -64,26 +65,35 @@ def _defined(work: Work, rules: dict[str, Any], names: _Names) -> Collection[str
         dressed = _definitions(work, rules, names)
         work.seen.defined = loss.members(work.request.get("tools") or ())
         return dressed
-    made = _MADE.get(rules, text)
-    if made is None:
-        alone = Work({"tools": work.request["tools"]}, work.rules, {}, [], ())
+    text = (b"custom" if "custom" in _kinds(rules, work) else b"") + text
+    definitions = _MADE.get(rules, text)
+    if definitions is None:
+        alone = Work({"tools": work.request["tools"]}, work.rules, work.ctx, [], ())
         try:
             dressed = _definitions(alone, rules, _Names(rules.get("name") or {}, alone))
         except Refusal:
             work.lines += alone.lines
             raise
         tools = alone.request.get("tools") or []
-        made = _Made(tools, dressed, loss.members(tools), alone.lines, alone.memo)
-        _MADE.put(rules, text, made)
-    for line in made.lines:
+        definitions = _Made(tools, dressed, loss.members(tools), alone.lines, alone.memo)
+        _MADE.put(rules, text, definitions)
+    for line in definitions.lines:
         work.report(*line)
-    work.memo.names |= made.memo.names
-    work.memo.custom |= made.memo.custom
-    work.seen.defined = made.members
-    work.request["tools"] = list(made.tools)
-    if not made.tools:
+    work.memo.names |= definitions.memo.names
+    work.memo.custom |= definitions.memo.custom
+    work.seen.defined = definitions.members
+    work.request["tools"] = list(definitions.tools)
+    if not definitions.tools:
         del work.request["tools"]
-    return made.dressed
+    return definitions.dressed
+
+
+def _kinds(rules: dict[str, Any], work: Work) -> Collection[str]:
+    """The kinds of tools that format and model take."""
+    kinds: Collection[str] = rules.get("kinds", _ALL_KINDS)
+    if rules.get("described") and not ((work.ctx.get("traits") or {}).get("tools") or {}).get("freeform"):
+        return [kind for kind in kinds if kind not in rules["described"]]
+    return kinds
 
 
 class _Names:
@@ -104,36 +114,36 @@ class _Names:
     def _made(self, name: str) -> str:
         if (not self._most or len(name) <= self._most) and (not self._form or matches(self._form, name)):
             return name
-        made = self._free(name)
-        self._work.memo.names[made] = name
-        self._work.report("tools", f"the name {name[:80]!r} does not fit the target and is {made!r} there")
-        return made
+        new_name = self._free(name)
+        self._work.memo.names[new_name] = name
+        self._work.report("tools", f"the name {name[:80]!r} does not fit the target and is {new_name!r} there")
+        return new_name
 
     def _free(self, name: str) -> str:
         """A name that fits and stands for no other one."""
         make = partial(naming.made_name, name, self._form, self._most)
-        made = naming.free(make, name, self._work.memo.names)
-        if made is None:
+        new_name = naming.free(make, name, self._work.memo.names)
+        if new_name is None:
             raise Refusal(
                 "tools", f"the name {name[:80]!r} can't be given in a form that the target takes; rename the tool"
             )
-        return made
+        return new_name
 
 
 def _definitions(work: Work, rules: dict[str, Any], names: _Names) -> set[str]:
     """The tools; gives the names of those dressed as functions."""
-    kinds = rules.get("kinds")
+    kinds = _kinds(rules, work)
     kept: list[dict[str, Any]] = []
     dressed: set[str] = set()
     for index, tool in enumerate(work.request.get("tools") or ()):
         path = f"tools[{index}]"
         kind = tool.get("kind", "function")
-        if kind == "custom" and kinds is not None and "custom" not in kinds:
+        if kind == "custom" and "custom" not in kinds:
             dressed.add(tool["name"])
             work.memo.custom[names.fit(tool["name"])] = _MEMBER
             work.report(path, "a custom tool went to the target as a function with one text member")
             tool, kind = _dressed(tool), "function"
-        if kinds is not None and kind not in kinds:
+        if kind not in kinds:
             work.report(path, f"a tool of kind {kind} means nothing to the target; dropped")
             continue
         kept.append(_function(tool, rules, names, path, work) if kind in ("function", "custom") else tool)
@@ -150,23 +160,23 @@ def _dressed(tool: dict[str, Any]) -> dict[str, Any]:
     if isinstance(grammar, dict) and grammar.get("definition"):
         text += f"; it must follow this {grammar.get('syntax', '')} grammar: {grammar['definition']}"
     member = {"type": "string", "description": text}
-    made = {key: value for key, value in tool.items() if key != "grammar"}
+    rest = {key: value for key, value in tool.items() if key != "grammar"}
     schema = {"type": "object", "properties": {_MEMBER: member}, "required": [_MEMBER], "additionalProperties": False}
-    return {**made, "kind": "function", "schema": schema}
+    return {**rest, "kind": "function", "schema": schema}
 
 
 def _function(tool: dict[str, Any], rules: dict[str, Any], names: _Names, path: str, work: Work) -> dict[str, Any]:
     name = tool.get("name")
     if not isinstance(name, str) or not name:
         raise Refusal(f"{path}.name", "a tool needs a name")
-    made = {**tool, "name": names.fit(name)}
+    function = {**tool, "name": names.fit(name)}
     dialect: dict[str, Any] = rules.get("schema") or {}
-    wanted = made.get("schema") is not None or dialect.get("object_required")
+    wanted = function.get("schema") is not None or dialect.get("object_required")
     if wanted and tool.get("kind") != "custom":
-        made["schema"] = schemas.convert(made.get("schema") or {}, dialect, f"{path}.schema", work)
-    if (rules.get("strict") == "drop" or dialect.get("strict") == "drop") and made.pop("strict", None):
+        function["schema"] = schemas.convert(function.get("schema") or {}, dialect, f"{path}.schema", work)
+    if (rules.get("strict") == "drop" or dialect.get("strict") == "drop") and function.pop("strict", None):
         work.report(f"{path}.strict", "the target does not know strict tools")
-    return made
+    return function
 
 
 def _choice(work: Work, names: _Names, allowed: Collection[str]) -> None:
@@ -182,6 +192,12 @@ def _choice(work: Work, names: _Names, allowed: Collection[str]) -> None:
         del work.request["tool_choice"]
         if choice.get("mode") not in ("auto", "none", None):
             work.report("tool_choice", "no tool is left to choose")
+        return
+    hosted = {tool.get("name") for tool in work.request["tools"] if tool.get("kind") == "server"}
+    if choice.get("mode") == "tool" and hosted.issuperset(choice.get("names") or [None]):
+        work.request["tool_choice"] = {"mode": "any"}
+        if len(work.request["tools"]) > 1:
+            work.report("tool_choice", "a tool that the vendor runs can't be forced by its name; one of all was")
         return
     if isinstance(choice.get("names"), list):
         known = {tool.get("name") for tool in work.request["tools"]}
@@ -205,9 +221,9 @@ def _past(part: Part, names: _Names, dressed: Collection[str], takes_custom: boo
     fitted = names.fit(name)
     if fitted == name and not undress:
         return part
-    made = {**part, "name": fitted}
+    target_part = {**part, "name": fitted}
     if undress:
-        del made["custom"]
+        del target_part["custom"]
         if part["type"] == "tool_call":
-            made["arguments"] = json.dumps({_MEMBER: part.get("arguments") or ""}, ensure_ascii=False)
-    return made
+            target_part["arguments"] = json.dumps({_MEMBER: part.get("arguments") or ""}, ensure_ascii=False)
+    return target_part

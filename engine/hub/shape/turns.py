@@ -1,8 +1,8 @@
 """Turns in the order and under the roles that the target takes.
 
 Declared: ``turns: {alternate, first, system: field|first|anywhere, system_late: hoist|user, results: in_user|
-own_message, results_follow_calls, failed: TEXT, empty: drop|TEXT, blank}``. Neighbouring assistant messages are always
-joined, since some formats decode one turn to several of them.
+own_message, results_follow_calls, failed: TEXT, empty: drop|TEXT, blank, shown: user}``. Neighbouring assistant
+messages are always joined, since some formats decode one turn to several of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ Turn = dict[str, Any]
 
 _MODEL = frozenset({"assistant", "tool"})
 _ALL = _MODEL | {"user"}
+_SHOWN = frozenset({"image", "audio", "video"})
 _FIRST_TEXT = "."
+_SHOWN_TEXT = "This is what you showed:"
 _NO_RESULT = "no result was given for this call"
 
 
@@ -34,6 +36,8 @@ def fit(work: Work) -> None:
     if calls:
         turns = _once(turns, work)
     turns = _systems(turns, rules, work)
+    if rules.get("shown") and _SHOWN & seen.kinds:
+        turns = _shown(turns, work)
     if seen.empty:
         turns = _without_empty(turns, rules, work)
     if work.messages and not turns:
@@ -68,6 +72,28 @@ def _split_results(turns: list[Turn]) -> list[Turn]:
         if rest:
             split.append({**turn, "parts": rest})
     return split
+
+
+def _shown(turns: list[Turn], work: Work) -> list[Turn]:
+    """What the model showed, as the user's after its turn; beside calls, whose results come first, it is left out."""
+    new_turns: list[Turn] = []
+    for number, turn in enumerate(turns):
+        media = [part for part in turn["parts"] if part.get("type") in _SHOWN] if turn["role"] == "assistant" else []
+        if not media:
+            new_turns.append(turn)
+            continue
+        rest = [part for part in turn["parts"] if part.get("type") not in _SHOWN]
+        calls = any(part.get("type") == "tool_call" for part in rest)
+        why = "left out" if calls else "shown as the user's"
+        for index, part in enumerate(turn["parts"]):
+            if part.get("type") in _SHOWN:
+                path = f"messages[{number}].parts[{index}]"
+                work.report(path, f"what the model showed has no place in its turn here; it was {why}", part)
+        if rest:
+            new_turns.append({**turn, "parts": rest})
+        if not calls:
+            new_turns.append({"role": "user", "parts": [{"type": "text", "text": _SHOWN_TEXT}, *media]})
+    return new_turns
 
 
 def _once(turns: list[Turn], work: Work) -> list[Turn]:
@@ -179,17 +205,20 @@ def _results_after_calls(turns: list[Turn], work: Work) -> list[Turn]:
         _check_calls(calls, turns, index, work)
         answers: list[Part] = []
         for call in calls:
-            answer = _answer(index, results[call["id"]], taken)
-            if answer is None:
-                work.report(f"messages[{index}]", f"call {call['id']} has no result; an error result was put in")
-                answer = {"type": "tool_result", "id": call["id"], "error": True}
-                answer["parts"] = [{"type": "text", "text": _NO_RESULT}]
-                work.seen.failed = True
-                if call.get("name"):
-                    answer["name"] = call["name"]
-            answers.append(answer)
+            answers.append(_answer(index, results[call["id"]], taken) or _missing_result(call, index, work))
         arranged.append({"role": "tool", "parts": answers})
     return arranged
+
+
+def _missing_result(call: Part, index: int, work: Work) -> Part:
+    """An error in place of a result that never came."""
+    work.report(f"messages[{index}]", f"call {call['id']} has no result; an error result was put in")
+    work.seen.failed = True
+    result: Part = {"type": "tool_result", "id": call["id"], "error": True}
+    result["parts"] = [{"type": "text", "text": _NO_RESULT}]
+    if call.get("name"):
+        result["name"] = call["name"]
+    return result
 
 
 def _check_calls(calls: list[Part], turns: list[Turn], index: int, work: Work) -> None:
@@ -242,9 +271,11 @@ def _failures_told(turn: Turn, word: str, work: Work) -> Turn:
 
 def _told(result: Part, word: str) -> Part:
     first, *rest = result.get("parts") or [{}]
-    said = first.get("type", "text") == "text"
-    text = {**first, "type": "text", "text": word + first.get("text", "")} if said else {"type": "text", "text": word}
-    return {**result, "parts": [text, *rest] if said else [text, first, *rest]}
+    textual = first.get("type", "text") == "text"
+    text = (
+        {**first, "type": "text", "text": word + first.get("text", "")} if textual else {"type": "text", "text": word}
+    )
+    return {**result, "parts": [text, *rest] if textual else [text, first, *rest]}
 
 
 def _results_first(turn: Turn) -> Turn:

@@ -6,6 +6,7 @@ are new, a part is replaced when it changes. Knows none of the demands.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +18,7 @@ from engine.bounds import LONGEST_KEPT
 from engine.errors import CallError
 from engine.hub.types import Part
 
+_STEP = re.compile(r"[^.\[\]]+")
 Fetch = Callable[[list[str]], dict[str, tuple[str, bytes] | CallError]]
 """addresses -> (mime, bytes) of each, or why it can't be had; together, so that none waits for another."""
 
@@ -93,19 +95,34 @@ class Work:
     """Formats whose file ids the target knows; ``None``: not known here, the rules decide."""
     memo: Memo = field(default_factory=Memo)
     seen: Seen = field(default_factory=Seen)
+    lost: dict[str, Any] = field(default_factory=dict)
+    """By the paths of numbered lines what stood there when they were told."""
     _told: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def messages(self) -> list[dict[str, Any]]:
         """The conversation; may be changed in place."""
-        found: list[dict[str, Any]] = self.request["messages"]
-        return found
+        messages: list[dict[str, Any]] = self.request["messages"]
+        return messages
 
-    def report(self, path: str, why: str) -> None:
-        """Tell one change, once."""
+    def report(self, path: str, why: str, value: Any = None) -> None:
+        """Tell one change, once; ``value`` is what was lost, where it no longer stands at its path."""
         if (path, why) not in self._told:
             self._told.add((path, why))
             self.lines.append((path, why))
+            if "[" in path and path not in self.lost:
+                self.lost[path] = self._at(path) if value is None else value
+
+    def _at(self, path: str) -> Any:
+        """The value at a path of the request, or the last one on the way to it."""
+        value: Any = self.request
+        for step in _STEP.findall(path):
+            members = value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
+            key: Any = int(step) if isinstance(value, list) and step.isdecimal() else step
+            if key not in members:
+                break
+            value = members[key]
+        return value
 
     def places(self) -> Iterator[tuple[str, list[Part], int]]:
         """Every part with its path and the list that holds it; parts inside results too."""

@@ -15,10 +15,15 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, inspect, text
 
-from engine.storage.dsn import StorageError
+from engine.errors import Conflict, Invalid, Unavailable
+from engine.storage.tables import METADATA
+from engine.storage.tables.own import facts
+from engine.storage.upgrade.origin import strange
 
 T = TypeVar("T")
-HEAD = "0003"
+HEAD = "0018"
+NEEDS = "needs"
+"""The fact that says which revision a program must know, where an older one can't run on the schema."""
 VERSION_TABLE = "gatewright_alembic"
 _LOCK = 0x67617465
 _LOCK_NAME = "gatewright_migration"
@@ -37,7 +42,10 @@ class _Database(Protocol):
 def bring_up(db: _Database) -> bool:
     """Migrate to ``HEAD`` if needed, one process at a time; true if something was done."""
     with db.read() as connection:
-        if revision(connection) == HEAD:
+        current = revision(connection)
+        if current is None:
+            recognise(connection)
+        elif current == HEAD or newer(connection, current):
             return False
     return alone(db, _upgrade)
 
@@ -54,9 +62,9 @@ def _locked(connection: Connection, work: Callable[[Connection], T]) -> T:
     if kind == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         return work(connection)
-    asked = {"name": _LOCK_NAME, "wait": _LOCK_WAIT}
-    if connection.execute(text(f"SELECT GET_LOCK({_LOCK_OF}, :wait)"), asked).scalar() != 1:
-        raise StorageError("another process has been migrating this database for two minutes; try again later")
+    parameters = {"name": _LOCK_NAME, "wait": _LOCK_WAIT}
+    if connection.execute(text(f"SELECT GET_LOCK({_LOCK_OF}, :wait)"), parameters).scalar() != 1:
+        raise Unavailable("another process has been migrating this database for two minutes; try again later")
     try:
         done = work(connection)
         # the lock is the connection's and not the transaction's: what was done must be there when it is given back
@@ -70,12 +78,40 @@ def revision(connection: Connection) -> str | None:
     """The revision that the database says it has."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).first()  # noqa: S608 - a constant
-    return str(found[0]) if found else None
+    row = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).first()  # noqa: S608 - a constant
+    return str(row[0]) if row else None
+
+
+def recognise(connection: Connection) -> None:
+    """Raise ``Invalid`` where another program's tables have our names: nothing may be added to them."""
+    listed = inspect(connection).get_multi_columns()
+    columns = {name: {str(column["name"]) for column in infos} for (_, name), infos in listed.items()}
+    why = "" if facts.name in columns else strange(columns, METADATA.tables.keys())
+    if why:
+        what = f"the database was made by a program that is not known here: {why}"
+        raise Invalid("SQL_DSN", what, "name an empty database, or one of One API or New API; nothing was changed")
+
+
+def newer(connection: Connection, found: str | None) -> bool:
+    """Whether a newer version's schema is there on which this one runs: during an upgrade, or after going back.
+
+    Each migration leaves a schema that the version before it runs on; one that can't notes in the fact ``needs`` which
+    revision a program must know. Raises ``Conflict`` where that is more than this one knows.
+    """
+    if found is None or found <= HEAD:
+        return False
+    sql = text("SELECT value FROM gatewright_facts WHERE name = :name")
+    needs = connection.execute(sql, {"name": NEEDS}).scalar()
+    if needs is not None and str(needs) > HEAD:
+        raise Conflict(
+            f"the database is of a newer version (schema {found}; this one knows {HEAD});"
+            " install that version, or restore a backup of before"
+        )
+    return True
 
 
 def _upgrade(connection: Connection) -> bool:
-    if revision(connection) == HEAD:
+    if (current := revision(connection)) == HEAD or newer(connection, current):
         return False
     # PERF: 0.2 s, spent only when there is something to do
     from alembic import command

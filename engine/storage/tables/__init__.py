@@ -6,7 +6,34 @@ the names, columns and indexes that New API 2026-08 makes, so that program can b
 
 from __future__ import annotations
 
-from engine.storage.tables import auth, billing, catalogue, core, ledger, own, system, tasks
+from engine.storage.tables import (
+    auth,
+    billing,
+    catalogue,
+    core,
+    ledger,
+    management,
+    outbox,
+    own,
+    releases,
+    system,
+    tasks,
+    teams,
+)
 from engine.storage.tables.columns import METADATA
 
-__all__ = ["METADATA", "auth", "billing", "catalogue", "core", "ledger", "own", "system", "tasks"]
+__all__ = [
+    "METADATA",
+    "auth",
+    "billing",
+    "catalogue",
+    "core",
+    "ledger",
+    "management",
+    "outbox",
+    "own",
+    "releases",
+    "system",
+    "tasks",
+    "teams",
+]

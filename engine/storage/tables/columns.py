@@ -79,8 +79,8 @@ class Json(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if value is None:
             return None
-        written = orjson.dumps(value)
-        return written if dialect.name == "sqlite" else written.decode()
+        raw = orjson.dumps(value)
+        return raw if dialect.name == "sqlite" else raw.decode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return read_json(value)

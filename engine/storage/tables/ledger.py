@@ -18,10 +18,15 @@ ledger = table(
     whole("prompt_tokens", 0),
     whole("completion_tokens", 0),
     flag("logged"),
+    whole("plan", 0),
+    chars("program", 16, ""),
+    whole("rows_revision", 0),
     plain="created_at user_id",
 )
 """A row for each finished call. ``counted``: it was served, not only refused; ``source``: who told its usage;
-``logged``: false where the operator wants no log row of it; older rows have nothing there, and a log row."""
+``logged``: false where the operator wants no log row of it; older rows have nothing there, and a log row. ``plan``: the
+subscription (``user_subscriptions``) that paid; 0 or nothing for the balance. ``program`` and ``rows_revision`` name
+the snapshot that it was served and charged by: the beginning of the program's hash, and the revision of rows."""
 
 opening = table(
     "gatewright_opening",

@@ -1,76 +1,80 @@
 """Stream framings: how a stream of bytes is cut into events, and events are written as bytes.
 
-``decoder``, ``splitter`` and ``encoder`` find the framing by name, or by a Format's ``framing`` map: ``type`` (sse,
-ndjson, json-array, aws-eventstream), ``event`` (the field that names a written event), ``done`` (the end's marker),
-``number`` (the field that counts written events). Whatever the cuts of the bytes, the events are the same, and what
-waits for its end is bounded. What the data of an event means is not known here.
+A framing is its record (``FramingType``), in a module of its own; ``FRAMINGS`` is the only list. ``decoder``,
+``splitter`` and ``encoder`` find it by name, or by a Format's ``framing`` map: ``type``, ``event`` (the field that
+names a written event), ``done`` (the end's marker), ``number`` (the field that counts written events). Whatever the
+cuts of the bytes, the events are the same, and what waits for its end is bounded. What the data of an event means is
+not known here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from engine.transport.framing.array import ArrayDecoder, ArrayEncoder, ArraySplitter
-from engine.transport.framing.binary import BinaryDecoder, BinarySplitter, encode_message
+from engine.transport.framing import array, binary, lines, sse
+from engine.transport.framing.binary import encode_message
 from engine.transport.framing.buffer import LIMIT
-from engine.transport.framing.lines import LinesDecoder, LinesEncoder, LinesSplitter
-from engine.transport.framing.record import Decoder, Encoder, Events, Splitter
-from engine.transport.framing.sse import SseDecoder, SseEncoder, SseSplitter, only_data
+from engine.transport.framing.record import Decoder, Encoder, Events, FramingType, Splitter
 
 __all__ = [
-    "LIMIT", "TYPES", "Decoder", "Encoder", "Events", "Splitter", "content_type", "data_of", "decoder",
-    "encode_message", "encoder", "splitter",
-]  # fmt: skip
+    "FRAMINGS",
+    "LIMIT",
+    "Decoder",
+    "Encoder",
+    "Events",
+    "FramingType",
+    "Splitter",
+    "data_of",
+    "decoder",
+    "encode_message",
+    "encoder",
+    "of_media_type",
+    "pings_freely",
+    "splitter",
+]
 
 Framing = str | Mapping[str, Any]
 
-TYPES: dict[str, str] = {
-    "sse": "text/event-stream",
-    "ndjson": "application/x-ndjson",
-    "json-array": "application/json",
-    "aws-eventstream": "application/vnd.amazon.eventstream",
+FRAMINGS: Final[dict[str, FramingType]] = {
+    item.name: item for item in (sse.FRAMING, lines.FRAMING, array.FRAMING, binary.FRAMING)
 }
+_BY_MEDIA_TYPE = {item.media_type: item.name for item in FRAMINGS.values() if item.streams_only}
 
 
-def _parts(framing: Framing) -> tuple[str, Mapping[str, Any]]:
+def _parts(framing: Framing) -> tuple[FramingType, Mapping[str, Any]]:
     rules: Mapping[str, Any] = {"type": framing} if isinstance(framing, str) else framing
-    kind = rules.get("type", "sse")
-    if kind not in TYPES:
-        raise ValueError(f"framing {kind!r} is not known: expected one of {', '.join(TYPES)}")
-    return kind, rules
+    name = rules.get("type", sse.FRAMING.name)
+    framing_type = FRAMINGS.get(name)
+    if framing_type is None:
+        raise ValueError(f"framing {name!r} is not known: expected one of {', '.join(FRAMINGS)}")
+    return framing_type, rules
 
 
-def content_type(framing: Framing) -> str:
-    """The Content-Type of a stream."""
-    return TYPES[_parts(framing)[0]]
+def of_media_type(content_type: str) -> str | None:
+    """The name of the framing of an answer with this Content-Type; None where it may be no stream."""
+    return _BY_MEDIA_TYPE.get(content_type.partition(";")[0].strip().lower())
+
+
+def pings_freely(framing: Framing) -> bool:
+    """Whether a ping may be written although the format does not say how it wants them."""
+    return _parts(framing)[0].pings_freely
 
 
 def decoder(framing: Framing, limit: int = LIMIT) -> Decoder:
     """A new decoder for one stream."""
-    kind, rules = _parts(framing)
-    marker = rules.get("done")
-    end = marker.encode() if isinstance(marker, str) else None
-    if kind == "sse":
-        return SseDecoder(end, limit)
-    if kind == "ndjson":
-        return LinesDecoder(end, limit)
-    return ArrayDecoder(limit) if kind == "json-array" else BinaryDecoder(limit)
+    framing_type, rules = _parts(framing)
+    return framing_type.decoder(rules, limit)
 
 
 def splitter(framing: Framing, limit: int = LIMIT) -> Splitter:
     """A new splitter for one stream that is passed through."""
-    kind, _ = _parts(framing)
-    if kind == "sse":
-        return SseSplitter(limit)
-    if kind == "ndjson":
-        return LinesSplitter(limit)
-    return ArraySplitter(limit) if kind == "json-array" else BinarySplitter(limit)
+    return _parts(framing)[0].splitter(limit)
 
 
 def data_of(framing: Framing, event: bytes) -> list[bytes]:
     """The data of one whole event, as a splitter gave it: none of a comment or an end marker, mostly one."""
-    data = only_data(event) if _parts(framing)[0] == "sse" else None
+    data = _parts(framing)[0].only_data(event)
     if data is not None:
         return [data]
     reader = decoder(framing)
@@ -79,11 +83,7 @@ def data_of(framing: Framing, event: bytes) -> list[bytes]:
 
 def encoder(framing: Framing) -> Encoder:
     """A new encoder for one stream; raises ``ValueError`` for a framing that is only read."""
-    kind, rules = _parts(framing)
-    if kind == "sse":
-        return SseEncoder(rules.get("event"), rules.get("done"), rules.get("number"))
-    if kind == "ndjson":
-        return LinesEncoder(rules.get("done"))
-    if kind == "json-array":
-        return ArrayEncoder()
-    raise ValueError(f"framing {kind!r} is only read, not written: declare another for callers")
+    framing_type, rules = _parts(framing)
+    if framing_type.encoder is None:
+        raise ValueError(f"framing {framing_type.name!r} is only read, not written: declare another for callers")
+    return framing_type.encoder(rules)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from engine.jsonbytes import dumps
 from engine.transport.faults import TransportError
 from engine.transport.framing.buffer import LIMIT, Pending
-from engine.transport.framing.record import Events, dumps
+from engine.transport.framing.record import Events, FramingType
 
 # PERF: strings and all else that is no bracket go by in one match (possessive, so never tried twice), which makes a
 # chunk of 250 bytes 10 us instead of 14. Where it stops there is a bracket, the end, or a string that has not ended.
@@ -169,3 +170,14 @@ class ArrayEncoder:
     def ping(self, data: dict[str, Any] | None = None, comment: str | None = None) -> bytes:
         """White space, which may stand anywhere between elements."""
         return b"\n"
+
+
+FRAMING = FramingType(
+    "json-array",
+    ArrayEncoder.content_type,
+    lambda rules, limit: ArrayDecoder(limit),
+    ArraySplitter,
+    lambda rules: ArrayEncoder(),
+    streams_only=False,
+    pings_freely=True,
+)

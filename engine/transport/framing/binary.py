@@ -1,24 +1,30 @@
 """The binary event stream framing: length-prefixed messages with headers and two checksums.
 
 A message is: total length, headers' length, checksum of those two; headers; payload; checksum of all before it. The
-decoder gives (event type, payload) pairs; an exception message gives its exception's name. Splitting keeps messages
+decoder gives (event type, payload) pairs; an exception message gives its exception's name, and a message of the type
+``chunk`` the event that it carries as base64. Splitting keeps messages
 whole and untouched. Payloads are not read.
 """
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 from collections.abc import Iterator
 
+from orjson import loads
+
+from engine.jsonbytes import dumps
 from engine.transport.faults import TransportError
 from engine.transport.framing.buffer import LIMIT, Pending
-from engine.transport.framing.record import Events, dumps
+from engine.transport.framing.record import Events, FramingType
 
 _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
 _LENGTH = struct.Struct(">H")
 _LEAST = 16
+_WRAPPED = "chunk"
 _TEXT_KINDS = (6, 7)
 # Sizes of header values whose kind has a fixed one: true, false, byte, short, integer, long; timestamp, uuid.
 _FIXED = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
@@ -90,12 +96,21 @@ class BinaryDecoder:
         payload = message[_PRELUDE.size + length : -4]
         kind = headers.get(":message-type", "event")
         if kind == "event":
-            return headers.get(":event-type"), payload
+            name = headers.get(":event-type")
+            return (None, _inner(payload)) if name == _WRAPPED else (name, payload)
         self.exception = True
         if kind == "exception":
             return headers.get(":exception-type", "exception"), payload
         code, text = headers.get(":error-code", "error"), headers.get(":error-message", "")
         return code, payload or dumps({"message": text})
+
+
+def _inner(payload: bytes) -> bytes:
+    """The event that stands in another as base64, which is how models' own streams are carried."""
+    try:
+        return base64.b64decode(loads(payload)["bytes"], validate=True)
+    except (ValueError, KeyError, TypeError):
+        raise TransportError("protocol", "the upstream's event stream has a chunk without bytes") from None
 
 
 def _headers(message: bytes, length: int) -> Iterator[tuple[str, str]]:
@@ -130,3 +145,11 @@ def encode_message(headers: dict[str, str], payload: bytes) -> bytes:
     start = struct.pack(">II", _LEAST + len(block) + len(payload), len(block))
     message = start + _CRC.pack(zlib.crc32(start)) + block + payload
     return message + _CRC.pack(zlib.crc32(message))
+
+
+FRAMING = FramingType(
+    "aws-eventstream",
+    "application/vnd.amazon.eventstream",
+    lambda rules, limit: BinaryDecoder(limit),
+    BinarySplitter,
+)

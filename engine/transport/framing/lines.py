@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.jsonbytes import dumps
 from engine.transport.framing.buffer import LIMIT, Pending
-from engine.transport.framing.record import Events, dumps
+from engine.transport.framing.record import Events, FramingType, end_marker
 
 _BLANKS = b" \t\r\n"
 
@@ -104,3 +105,12 @@ class LinesEncoder:
     def ping(self, data: dict[str, Any] | None = None, comment: str | None = None) -> bytes:
         """A line if data is given: blank lines break some readers."""
         return b"" if data is None else self.event(data)
+
+
+FRAMING = FramingType(
+    "ndjson",
+    LinesEncoder.content_type,
+    lambda rules, limit: LinesDecoder(end_marker(rules), limit),
+    LinesSplitter,
+    lambda rules: LinesEncoder(rules.get("done")),
+)

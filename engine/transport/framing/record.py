@@ -1,11 +1,10 @@
-"""What all framings share: the shape of events, the interfaces, and JSON written so that nothing is ever refused."""
+"""What a framing is, and what all share: the shape of events and the interfaces."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
-
-import orjson
 
 Events = list[tuple[str | None, bytes]]
 
@@ -51,10 +50,32 @@ class Encoder(Protocol):
         """Bytes that keep the way open and mean nothing."""
 
 
-def dumps(value: object) -> bytes:
-    """JSON in one line, in UTF-8."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        # Lone surrogates and integers beyond 64 bits, both of which arrive in parsed JSON.
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
+Rules = Mapping[str, Any]
+"""A Format's ``framing`` map."""
+
+
+@dataclass(frozen=True, slots=True)
+class FramingType:
+    """All that is known of one framing. Whoever adds one writes its module with this record, and lists the module."""
+
+    name: str
+    """As a Format's ``framing.type`` says it."""
+    media_type: str
+    decoder: Callable[[Rules, int], Decoder]
+    """(rules, limit in bytes of what waits for its end) -> a decoder for one stream."""
+    splitter: Callable[[int], Splitter]
+    """(limit) -> a splitter for one stream that is passed through."""
+    encoder: Callable[[Rules], Encoder] | None = None
+    """A new encoder for one stream; None where it is only read."""
+    streams_only: bool = True
+    """No whole answer has its media type, so an answer of this type is a stream."""
+    pings_freely: bool = False
+    """Its pings mean nothing in any format, so a format need not say how it wants them."""
+    only_data: Callable[[bytes], bytes | None] = lambda event: None
+    """The data of a whole event that is plain; None where a decoder has to tell. PERF: asked for each event."""
+
+
+def end_marker(rules: Rules) -> bytes | None:
+    """The data of the event that ends the stream, where a Format says one."""
+    marker = rules.get("done")
+    return marker.encode() if isinstance(marker, str) else None

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from engine.jsonbytes import dumps
 from engine.transport.framing.buffer import LIMIT, Pending
-from engine.transport.framing.record import Events, dumps
+from engine.transport.framing.record import Events, FramingType, Rules, end_marker
 
 _BOM = b"\xef\xbb\xbf"
 _EOL = rb"(?:\r?\n|\r(?=[^\n]))"
@@ -37,7 +38,7 @@ class SseDecoder:
     def feed(self, piece: bytes) -> Events:
         """The events that ``piece`` completes."""
         pending = self._pending
-        if self._after_cr or b"\r" in piece:
+        if self._after_cr or 0x0D in piece:  # PERF: a number is looked for at once, a text makes an error first
             piece = self._plain_ends(piece)
         if pending.data or self._at_start:
             piece = self._joined(piece)
@@ -142,7 +143,7 @@ class SseSplitter:
         # PERF: a packet that is one event goes through as the same object in 0.4 us.
         if not pending.data:
             if piece.endswith(b"\n\n"):
-                if b"\r" not in piece:
+                if 0x0D not in piece:
                     if piece.find(b"\n\n") == len(piece) - 2:
                         return piece, [piece]
                     parts = piece[:-2].split(b"\n\n")
@@ -220,3 +221,17 @@ class SseEncoder:
         if len(self._heads) < _NAMES:
             self._heads[name] = head
         return head
+
+
+def _encoder(rules: Rules) -> SseEncoder:
+    return SseEncoder(rules.get("event"), rules.get("done"), rules.get("number"))
+
+
+FRAMING = FramingType(
+    "sse",
+    SseEncoder.content_type,
+    lambda rules, limit: SseDecoder(end_marker(rules), limit),
+    SseSplitter,
+    _encoder,
+    only_data=only_data,
+)

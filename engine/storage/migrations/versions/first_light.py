@@ -5,9 +5,9 @@ from __future__ import annotations
 from alembic import op
 from sqlalchemy import Connection, inspect, select
 
-from engine.storage.additions import create
-from engine.storage.origin import FRESH, identify
 from engine.storage.tables import METADATA, own
+from engine.storage.upgrade.additions import create
+from engine.storage.upgrade.origin import FRESH, identify
 
 revision = "0001"
 down_revision = None
@@ -19,10 +19,10 @@ def upgrade() -> None:
     own.facts.create(connection, checkfirst=True)
     if _noted(connection) is None:
         # noted first: on MySQL tables stay when a start is cut short, and must not pass for another program's later
-        found = {
+        present = {
             name: {str(c["name"]) for c in cs} for (_, name), cs in inspect(connection).get_multi_columns().items()
         }
-        origin = identify(found) or FRESH
+        origin = identify(present) or FRESH
         rows = [{"name": "origin", "value": origin.program}, {"name": "numbering", "value": origin.numbering}]
         connection.execute(own.facts.insert(), rows)
     if _noted(connection) == FRESH.program:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from alembic import op
 
-from engine.storage.additions import create
-from engine.storage.imports import note_channels
 from engine.storage.tables import METADATA, own
+from engine.storage.upgrade.additions import create
+from engine.storage.upgrade.imports import note_channels
 
 revision = "0002"
 down_revision = "0001"

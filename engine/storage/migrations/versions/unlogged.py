@@ -13,6 +13,6 @@ down_revision = "0002"
 
 def upgrade() -> None:
     """Add; a table that was made a moment ago has the column already."""
-    there = {column["name"] for column in inspect(op.get_bind()).get_columns(ledger.name)}
-    if ledger.c.logged.name not in there:
+    columns = {column["name"] for column in inspect(op.get_bind()).get_columns(ledger.name)}
+    if ledger.c.logged.name not in columns:
         op.add_column(ledger.name, ledger.c.logged._copy())

@@ -1,0 +1,1 @@
+"""Documents, releases and kept exchanges."""

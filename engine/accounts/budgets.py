@@ -1,0 +1,80 @@
+"""Setting a budget: checked here, written by ``engine.storage.rows.budgets``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import and_, or_
+
+from engine.accounts.credit import MOST
+from engine.errors import Conflict, Invalid, NotFound
+from engine.storage.database import Database
+from engine.storage.rows import budgets, crud
+from engine.storage.rows.api import teams
+from engine.storage.rows.budgets import HOLDERS, KEY, MEMBER, PERIODS, PROJECT, QUOTA, TAG, TOKENS, USER, Budget
+from engine.storage.rows.crud import Row
+from engine.storage.tables import own as tables
+from engine.storage.tables.core import tokens, users
+from engine.storage.tables.teams import labels, members
+from engine.texts import refusal
+
+
+def set_budget(db: Database, log_db: Database, budget: Budget, declared: str = "") -> None:
+    """Set a budget, in place of one of the same holder, period and unit; its id is not looked at."""
+    for field, value, choices in (
+        ("holder", budget.holder, HOLDERS),
+        ("period", budget.period, PERIODS),
+        ("unit", budget.unit, (QUOTA, TOKENS)),
+    ):
+        if value not in choices:
+            raise Invalid(field, f"a budget's {field} can't be {value!r}", f"expected {' or '.join(choices)}")
+    if not 0 <= budget.amount <= MOST:
+        raise Invalid("amount", f"a budget can't have the amount {budget.amount}", f"expected 0 to {MOST}")
+    if not 0 <= budget.soft_percent <= 100:
+        raise Invalid("soft_percent", f"a budget can't warn at {budget.soft_percent} percent", "expected 0 to 100")
+    if not 0 <= budget.rollover <= 100:
+        raise Invalid("rollover", f"a budget can't carry over {budget.rollover} percent", "expected 0 to 100")
+    budgets.put(db, log_db, budget, declared)
+
+
+def find(db: Database, **where: Any) -> Row:
+    """The first budget whose columns have these values; raises ``NotFound``."""
+    row = crud.one(db, tables.budgets, *(tables.budgets.c[name] == value for name, value in where.items()))
+    if row is None:
+        raise refusal(NotFound, "not_found")
+    return row
+
+
+def of_user(db: Database, user: int) -> list[Row]:
+    """The budgets of a user or a team, of its keys, projects and tags, and of the memberships in it or its own."""
+    keys = [row["id"] for row in crud.listed(db, tokens, [tokens.c.user_id == user, *crud.alive(db, tokens)])]
+    memberships = [*teams.members_of(db, user), *teams.memberships(db, user)]
+    own = [(USER, [user]), (KEY, keys), (MEMBER, [row["id"] for row in memberships])]
+    own += [(kind, [row["id"] for row in teams.labels_of(db, user, kind)]) for kind in (PROJECT, TAG)]
+    budget = tables.budgets.c
+    return crud.listed(
+        db,
+        tables.budgets,
+        [or_(*(and_(budget.holder == holder, budget.holder_id.in_(ids)) for holder, ids in own if ids))],
+        [budget.id],
+    )
+
+
+def known_holder(db: Database, holder: str, which: int) -> None:
+    """Raises ``NotFound`` where a budget would bound nobody."""
+    table = {USER: users, KEY: tokens, MEMBER: members}.get(holder, labels)
+    if table is labels:
+        known = crud.one(db, labels, labels.c.id == which, labels.c.kind == holder)
+    else:
+        known = crud.one(db, table, table.c.id == which, *crud.alive(db, table))
+    if known is None:
+        raise refusal(NotFound, "not_found")
+
+
+def undeclared(db: Database, place: Mapping[str, Any]) -> None:
+    """Raises ``Conflict`` where a document says what the budget of this holder, period and unit is."""
+    names = ("holder", "holder_id", "period", "unit")
+    row = crud.one(db, tables.budgets, *(tables.budgets.c[name] == place[name] for name in names))
+    if row is not None and row.get("declared"):
+        raise refusal(Conflict, "team.declared", document=row["declared"])

@@ -1,0 +1,39 @@
+"""The routes of ``/api/v2``, a module for each resource, in one table.
+
+Whoever adds a resource writes a module with ``ROUTES`` of ``Operation`` records and names it here.
+"""
+
+from __future__ import annotations
+
+from engine.api.operation import Operation
+from engine.api.resources.v2 import (
+    audit,
+    channels,
+    codes,
+    described,
+    jobs,
+    keys,
+    logs,
+    notices,
+    options,
+    people,
+    reports,
+    specs,
+    teams,
+    tokens,
+    webhooks,
+)
+from engine.api.resources.v2.money import budgets, ledger, prices
+
+__all__ = ["ROUTES"]
+
+_ROUTES: tuple[Operation, ...] = tuple(
+    route
+    for module in (
+        *(people, tokens, keys, codes, channels, options, logs, reports),
+        *(budgets, ledger, audit, specs, jobs),
+        *(notices, webhooks, prices, teams),
+    )
+    for route in module.ROUTES
+)
+ROUTES = (*_ROUTES, described.route(_ROUTES))

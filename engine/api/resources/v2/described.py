@@ -1,0 +1,24 @@
+"""What there is in ``/api/v2``, as an OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from engine.api.openapi import document
+from engine.api.operation import PREFIX, Operation
+from engine.api.route import NOBODY, Answer, Ask
+
+
+def route(others: Sequence[Operation]) -> Operation:
+    """The route of the document of all others and itself; it is written once for each process."""
+    written: list[bytes] = []
+
+    def openapi(ask: Ask) -> Answer:
+        if not written:
+            written.append(orjson.dumps(document([*others, own])))
+        return Answer(whole=written[0])
+
+    own = Operation("GET", f"{PREFIX}/openapi.json", NOBODY, openapi, words="This document.")
+    return own

@@ -1,0 +1,1 @@
+"""Money: budgets, the ledger, prices of others."""

@@ -1,0 +1,1 @@
+"""What keeps an installation well: backups and their way back, what is wrong with a set-up, what an expert needs."""

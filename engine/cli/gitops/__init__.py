@@ -1,0 +1,1 @@
+"""The commands over documents and releases, on this machine's database or against a server."""

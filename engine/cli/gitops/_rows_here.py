@@ -1,0 +1,36 @@
+"""What is asked of rows, answered on a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from engine.catalogue import revisions
+from engine.storage.database import Database
+from engine.storage.releases import rows as stored
+from engine.storage.rows import options
+
+KINDS = (stored.CHANNEL, stored.OPTION)
+
+
+def _listed(db: Database, *, limit: int, sort: str) -> list[dict[str, Any]]:
+    return [asdict(one) for one in stored.between(db, 0, 2**62, limit=limit)]
+
+
+def _diff(db: Database, *, older: int, id: int) -> list[dict[str, Any]]:  # noqa: A002 - the name in the route
+    return revisions.diff(db, older, id)
+
+
+def _undo(db: Database, *, id: int) -> dict[str, Any]:  # noqa: A002 - the name in the route
+    return revisions.undo(db, id, user=0, values=options.load(db))
+
+
+HERE: Mapping[str, Callable[..., Any]] = {
+    "rows": _listed,
+    "row_diff": _diff,
+    "undo_row": _undo,
+    "row_history": revisions.history,
+    "row_blame": revisions.blame,
+}
+"""What is asked of rows, on a database."""

@@ -1,0 +1,1 @@
+"""Commands for who moves in; what they do stands in ``engine.moving``."""

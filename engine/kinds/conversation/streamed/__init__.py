@@ -1,0 +1,1 @@
+"""Streams to callers: what all of them have, the caller's side of them, and how one goes on where it broke off."""

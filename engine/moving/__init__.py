@@ -1,0 +1,1 @@
+"""Moving in: channels, prices and options of other programs, and calls that somebody made by hand, become documents."""

@@ -1,0 +1,1 @@
+"""What documents say of services outside: payments, logins, ways of telling people."""

@@ -1,0 +1,1 @@
+"""Lists and statistics of what was called: bounded questions, and no HTTP."""

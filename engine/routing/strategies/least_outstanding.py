@@ -1,0 +1,25 @@
+"""``leastOutstanding``: of some channels that were drawn, the one with the fewest calls under way for its weight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.routing.strategies.tier import Ranking
+
+if TYPE_CHECKING:
+    from engine.routing.channel import LiveChannel
+    from engine.routing.strategies.tier import Scene
+
+
+class LeastOutstanding(Ranking):
+    """``choices``: how many are drawn to choose from."""
+
+    def __init__(self, choices: int = 8) -> None:
+        self.among = choices
+
+    def rank(self, channel: LiveChannel, scene: Scene) -> float:
+        """Calls under way by weight."""
+        return scene.pulse.outstanding(channel.mark) / max(channel.weight, 1)
+
+
+STRATEGY = LeastOutstanding

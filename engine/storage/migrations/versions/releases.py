@@ -1,0 +1,16 @@
+"""Sixth revision: documents in the database, their revisions and releases, drafts, machines, secrets."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from engine.storage.tables import METADATA, own
+from engine.storage.upgrade.additions import create
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Add tables of ours that are missing."""
+    create(op.get_bind(), [table for table in METADATA.sorted_tables if table.name.startswith(own.PREFIX)])

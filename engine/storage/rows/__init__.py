@@ -1,0 +1,1 @@
+"""Statements over the tables of accounts, channels, options, budgets, the ledger and the log; no rules."""

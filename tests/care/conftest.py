@@ -1,0 +1,7 @@
+"""Databases of the test's own on each engine, and books on them."""
+
+from __future__ import annotations
+
+from tests.ledger.conftest import books, db, kind, opened, shared
+
+__all__ = ["books", "db", "kind", "opened", "shared"]

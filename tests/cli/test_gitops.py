@@ -1,0 +1,204 @@
+"""The commands over releases on a database: plan, apply, export, drift, adopt, history, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from engine.cli import main
+from engine.settings import Settings
+from engine.storage.database import open_database
+
+PRICE = """# of the house
+apiVersion: gatewright/v1
+kind: Price
+metadata: {{name: house, labels: {{team: a}}}}
+spec:
+  models:
+    - names: [house-model]
+      tokens: {{input: {price}, output: 25}}
+"""
+ALIAS = """---
+apiVersion: gatewright/v1
+kind: Alias
+metadata: {name: short}
+spec: {match: short, model: house-model}
+"""
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("SQL_DSN", "SQLITE_PATH", "GATEWRIGHT_SPECS", "GATEWRIGHT_SERVER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GATEWRIGHT_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / "specs").mkdir(parents=True)
+    open_database(Settings(data=tmp_path / "data")).close()
+    return tmp_path
+
+
+@pytest.fixture
+def tree(data: Path) -> Path:
+    """A repository's directory."""
+    directory = data / "tree"
+    (directory / "prices").mkdir(parents=True)
+    (directory / ".git").mkdir()
+    (directory / ".git" / "never-read.yaml").write_text("kind: [")
+    (directory / "prices" / "house.yaml").write_text(PRICE.format(price=6) + ALIAS)
+    return directory
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def apply(tree: Path, *more: object) -> Result:
+    return run("apply", tree, "--wait", 0, *more)
+
+
+def test_from_plan_to_export_and_back(tree: Path, data: Path) -> None:
+    planned = run("plan", tree)
+    assert planned.exit_code == 2
+    assert "added Price/house (git)" in planned.output
+    assert "price of house-model: it has one now" in planned.output
+    assert "1,000 tokens in, 1,000 out: $- -> $0.031" in planned.output
+    made = apply(tree, "-m", "the first", "--source", "abc123", "--json")
+    assert (made.exit_code, json.loads(made.output)["release"]) == (0, 1)
+    assert run("plan", tree).exit_code == 0
+    assert apply(tree).output == "release 1 holds all of this already\n"
+    assert run("export", data / "out").output == "release 1: 2 documents in 1 files\n"
+    assert (data / "out/prices/house.yaml").read_bytes() == (tree / "prices/house.yaml").read_bytes()
+    assert run("plan", data / "out").exit_code == 0
+    (tree / "prices" / "house.yaml").write_text(PRICE.format(price=8) + ALIAS)
+    plan = json.loads(run("plan", tree, "--json").output)
+    example = "1,000 tokens in, 1,000 out"
+    assert [(one["model"], one["before"][example], one["after"][example]) for one in plan["prices"]] == [
+        ("house-model", "0.031", "0.033")
+    ]
+    assert [one["title"] for one in plan["documents"]] == ["Price/house"]
+    assert run("drift", tree).exit_code == 2
+    apply(tree, "-m", "dearer")
+    assert run("drift", tree).exit_code == 0
+    told = run("history", "Price/house")
+    assert [line.split()[0] for line in told.output.splitlines()] == ["2", "1"]
+    blamed = json.loads(run("blame", "Price/house", "--json").output)
+    assert [line["release"] for line in blamed] == [1, 1, 1, 1, 1, 1, 1, 2]
+    assert run("releases", "diff", 1, 2).exit_code == 2
+    assert run("rollback", 1).output == "release 3 holds what release 1 held\n"
+    assert run("releases", "diff", 1, 3).exit_code == 0
+    shown = json.loads(run("releases", "show", 2, "--json").output)
+    assert (shown["message"], [one["title"] for one in shown["documents"]]) == ("dearer", ["Price/house"])
+
+
+def test_prune_takes_only_what_owner_and_selector_own(tree: Path) -> None:
+    apply(tree)
+    (tree / "prices" / "house.yaml").write_text(ALIAS.replace("short}", "other}").replace("match: short", "match: o"))
+    kept = json.loads(run("plan", tree, "--json").output)
+    assert [(one["title"], one["what"]) for one in kept["documents"]] == [("Alias/other", "added")]
+    assert apply(tree, "--prune", "-l", "team=b").exit_code == 0
+    assert _titles() == ["Alias/other", "Alias/short", "Price/house"]
+    assert apply(tree, "--prune", "-l", "team=a").exit_code == 0
+    assert _titles() == ["Alias/other", "Alias/short"]
+    assert apply(tree, "--prune", "--owner", "console").exit_code == 0
+    assert _titles() == ["Alias/other", "Alias/short"]
+    assert apply(tree, "--prune").exit_code == 0
+    assert _titles() == ["Alias/other"]
+    assert run("plan", tree, "-l", "team").exit_code == 2
+
+
+def _titles() -> list[str]:
+    from engine.releases import reading
+
+    db = open_database(Settings(data=Path(__import__("os").environ["GATEWRIGHT_DATA"])))
+    try:
+        return [f"{one['kind']}/{one['name']}" for one in reading.listed(db)["documents"]]
+    finally:
+        db.close()
+
+
+def test_a_faulty_document_changes_nothing_and_names_its_line(tree: Path) -> None:
+    path = tree / "prices" / "house.yaml"
+    path.write_text(PRICE.format(price=6) + ALIAS.replace("model:", "modle:"))
+    for command in (run("plan", tree), apply(tree), run("drift", tree)):
+        assert command.exit_code == 1
+        assert "git:prices/house.yaml:13:22: error: nobody reads 'modle'" in command.stderr
+    assert run("releases", "list").output == ""
+    cases = {
+        "kind: [": "git:prices/house.yaml:2:1",
+        "# nothing\n": None,
+        "a: b\n": "the document has no kind",
+        PRICE.format(price=6) + "---\n" + PRICE.format(price=7): "Price/house is defined twice",
+        "x" * (1024 * 1024 + 1): "a document may have 1,048,576",
+        PRICE.format(price=6).replace("name: house", "name: ../up"): "metadata.name",
+        PRICE.format(price=6) + "---\n" + PRICE.format(price=6).replace("name: house", "name: HOUSE"): "case alone",
+    }
+    for text, words in cases.items():
+        path.write_text(text)
+        planned = run("plan", tree)
+        assert planned.exit_code == (1 if words else 0), text[:40]
+        assert (words or "") in planned.stderr
+    path.write_bytes(b"\xff\xfe")
+    assert "is not UTF-8" in run("plan", tree).stderr
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+    assert "is a link out of the directory" in run("plan", tree).stderr
+
+
+def test_five_thousand_documents_are_refused_before_they_are_compiled(tree: Path) -> None:
+    many = "".join(f"---\napiVersion: gatewright/v1\nkind: Alias\nmetadata: {{name: a{n}}}\n" for n in range(5000))
+    (tree / "prices" / "house.yaml").write_text(many)
+    assert "there would be 5,000 documents of your own; 2,000 may be" in run("plan", tree).stderr
+
+
+def test_a_document_moves_between_owners_on_purpose(tree: Path, data: Path) -> None:
+    specs = data / "data" / "specs"
+    (specs / "mine.yaml").write_text(PRICE.format(price=6) + ALIAS)
+    refused = run("plan", tree)
+    assert (refused.exit_code, refused.stderr.count("is defined twice; the first stands at")) == (1, 2)
+    assert run("docs", "adopt", "Price/house", "--to", "console").exit_code == 0
+    assert (specs / "mine.yaml").read_text() == ALIAS
+    assert run("docs", "adopt", "Alias/short", "--to", "git").exit_code == 0
+    assert not (specs / "mine.yaml").exists()
+    (tree / "prices" / "house.yaml").write_text(PRICE.format(price=7))
+    refused = run("plan", tree)
+    assert "belongs to console (console:Price/house:1) and is changed there" in refused.stderr
+    assert run("docs", "adopt", "Price/house", "--to", "git").exit_code == 0
+    assert run("plan", tree).exit_code == 2
+    assert run("docs", "adopt", "Price/house", "--to", "directory").exit_code == 0
+    assert (specs / "price" / "house.yaml").read_text() == PRICE.format(price=6)
+    for words in (("Price/house", "git"), ("Alias/none", "console")):
+        again = run("docs", "adopt", words[0], "--to", words[1])
+        assert (again.exit_code == 0) == (words[0] == "Price/house")
+    assert run("docs", "adopt", "nonsense", "--to", "git").exit_code == 2
+
+
+def test_a_server_is_asked_with_a_token_and_over_http_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no access token is given" in run("releases", "list", "--server", "https://localhost:1").output
+    monkeypatch.setenv("GATEWRIGHT_TOKEN", "secret-token")
+    for address, words in {"ftp://x": "write https://HOST", "http://127.0.0.1:1": "does not answer"}.items():
+        told = run("releases", "list", "--server", address)
+        assert (told.exit_code, words in told.output, "secret-token" in told.output) == (1, True, False)
+
+
+def test_editors_get_a_schema_for_each_kind_and_one_for_all(data: Path) -> None:
+    assert run("schema", "--write", data / "schemas").exit_code == 0
+    texts = {path.stem: json.loads(path.read_text()) for path in (data / "schemas").glob("*.json")}
+    kinds = texts.pop("document")["properties"]["kind"]["enum"]
+    assert sorted(kinds) == sorted(texts)
+    assert all(text["properties"]["kind"]["const"] == name for name, text in texts.items())
+
+
+def test_a_secret_is_set_listed_and_taken_away_and_never_shown(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYPTO_SECRET", "of the tests")
+    told = CliRunner().invoke(main, ["secret", "set", "house-key"], input="sk-of-the-house\n")
+    assert told.output == "secret house-key is set\n"
+    assert "house-key" in run("secret", "list").output
+    assert "sk-of-the-house" not in run("secret", "list", "--json").output
+    assert b"sk-of-the-house" not in (data / "data" / "gatewright.db").read_bytes()
+    assert "gatewright_secrets.value: 1 encrypted" in run("secrets", "status").output
+    assert run("secret", "remove", "house-key").exit_code == 0
+    assert "there is no secret" in run("secret", "remove", "house-key").output
+    for name, value in (("../x", "a"), ("ok", ""), ("ok", "x" * 20_000)):
+        assert CliRunner().invoke(main, ["secret", "set", name], input=value + "\n").exit_code == 1

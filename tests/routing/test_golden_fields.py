@@ -1,0 +1,61 @@
+"""What New API's channel fields do: a fast part of the recorded cases, against a gateway of this checkout's own code.
+
+Every case that differs must stand by its name in docs/routing.md. All cases are run by ``golden_fields.py`` itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCRIPT = ROOT.parent / "shared" / "tools" / "golden_fields.py"
+CASES = ROOT.parent / "shared" / "reference" / "golden" / "channels.jsonl"
+LISTED = ROOT / "docs" / "routing.md"
+FIELDS = ("override_ops", "override_legacy", "condition", "header_override", "multi_key", "key")
+DIFFERS = re.compile(r"^(\S+) \[(differs|not served|no effect)\]", re.MULTILINE)
+ALIKE = 148
+"""How many of those in ``FIELDS`` of the default options are alike today: fewer is a step back."""
+SERVE = (
+    "SQLITE_PATH={db} PORT={port} GATEWRIGHT_DATA={dir}/data GATEWRIGHT_BIND=127.0.0.1 GATEWRIGHT_WORKERS=1"
+    " GATEWRIGHT_EGRESS_ALLOW=127.0.0.1 exec {python} -m engine.cli serve"
+)
+
+
+def listed() -> set[str]:
+    """The names of cases in the tables of docs/routing.md."""
+    rows = [line.split("|")[1] for line in LISTED.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+def here() -> None:
+    if not SCRIPT.exists() or not CASES.exists():
+        assert os.environ.get("CI") != "true", f"{SCRIPT} is missing"
+        pytest.skip("the recorded cases are not beside this checkout")
+
+
+def test_what_the_docs_list_are_cases() -> None:
+    here()
+    lines = CASES.read_text(encoding="utf-8").splitlines()[1:]
+    assert listed() <= {json.loads(line)["name"] for line in lines}
+
+
+def test_channel_fields_do_what_they_do_elsewhere_or_the_docs_say_why_not() -> None:
+    here()
+    command = SERVE.replace("{python}", sys.executable)
+    only = ",".join(f"{name}." for name in FIELDS)
+    arguments = ["compare", "--set", "", "--port", "21873", "--only", only, "--serve", command]
+    ran = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
+    counted = re.search(r"^(\d+) of (\d+) cases alike$", ran.stdout, re.MULTILINE)
+    assert counted is not None, ran.stdout[-2000:] + ran.stderr[-2000:]
+    different = {name for name, _ in DIFFERS.findall(ran.stdout)}
+    assert different <= listed(), ran.stdout[-4000:]
+    assert int(counted[1]) >= ALIKE, ran.stdout[-4000:]
