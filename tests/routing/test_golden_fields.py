@@ -29,8 +29,9 @@ SERVE = (
 
 
 def listed() -> set[str]:
-    """The names of cases in the tables of docs/routing.md."""
-    rows = [line.split("|")[1] for line in LISTED.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    """The names of cases in the tables of docs/routing.md that say where Gatewright deviates."""
+    deviations = LISTED.read_text(encoding="utf-8").partition("\n## Deviations from New API\n")[2]
+    rows = [line.split("|")[1] for line in deviations.splitlines() if line.startswith("| `")]
     return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
@@ -43,6 +44,7 @@ def here() -> None:
 def test_what_the_docs_list_are_cases() -> None:
     here()
     lines = CASES.read_text(encoding="utf-8").splitlines()[1:]
+    assert listed()
     assert listed() <= {json.loads(line)["name"] for line in lines}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -26,7 +25,7 @@ from engine.accounts.keys import create_key
 from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
-from tests.support import Gateway, serving
+from tests.support import Gateway, awaited, missing, serving
 from tests.upstreams.live import TONE, WORDS, GeminiLive, GlmLive, Live, OpenAILive, QwenLive, XaiLive
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -161,7 +160,7 @@ def booked(db: Database, request: pytest.FixtureRequest) -> Booked:
 def spoken(directory: Path, rate: int) -> bytes:
     """A question as somebody says it, in samples of 16 bits."""
     if shutil.which("espeak-ng") is None:
-        pytest.skip("espeak-ng is not installed")
+        missing("there is no espeak-ng: apt-get install espeak-ng")
     import audioop
 
     subprocess.run(["espeak-ng", "-w", str(directory / "q.wav"), "What is the weather in Oslo?"], check=True)
@@ -400,7 +399,7 @@ def test_googles_sdk_talks_to_its_own_and_to_the_other_vendor(
             await session.send_tool_response(function_responses=[answer])
             assert (await heard(session))[-1].server_content.turn_complete
 
-    asyncio.run(run())
+    awaited(run())
     assert booked.row()[0] == 3 * COST
     if model == "voice-g":
         return
@@ -423,13 +422,13 @@ def test_googles_sdk_raises_what_went_wrong(gateway: Gateway, model: str) -> Non
                 await heard(session)
 
     with pytest.raises(errors.APIError, match="broke off") as broken:
-        asyncio.run(run(model, gateway.key))
+        awaited(run(model, gateway.key))
     assert broken.value.code == 1011
     with pytest.raises(errors.APIError, match="nobody") as unknown:
-        asyncio.run(run("nobody", gateway.key))
+        awaited(run("nobody", gateway.key))
     assert unknown.value.code == 1008
     with pytest.raises(Exception, match="401"):
-        asyncio.run(run(model, "sk-no"))
+        awaited(run(model, "sk-no"))
 
 
 def test_a_first_message_that_names_no_model_is_told_and_costs_nothing(gateway: Gateway, db: Database) -> None:
