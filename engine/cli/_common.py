@@ -11,7 +11,8 @@ import click
 import orjson
 
 from engine import paths, settings
-from engine.compiler import Result, Source, compile_set, read_set
+from engine.compiler import Result, Source, compile_set, read_set, standing
+from engine.compiler.cache import standing_file
 from engine.compiler.diagnostics import Fault, has_errors, summary
 from engine.compiler.documents import load
 from engine.errors import GatewrightError
@@ -51,9 +52,20 @@ def sources(paths_asked: tuple[Path, ...] = ()) -> tuple[list[Source], list[Sour
 def compiled(paths_asked: tuple[Path, ...] = ()) -> Result:
     """The whole set, compiled; faults of reading stand among its faults."""
     documents, shared, faults = sources(paths_asked)
+    work = _standing_file()
+    if work is not None:
+        standing.take_up(work)
     result = compile_set(documents, shared)
+    if work is not None and result.artefact is not None:
+        standing.put_away(work)
     result.faults = faults + result.faults
     return result
+
+
+def _standing_file() -> Path | None:
+    """Commands name files as their user does, the server by their whole path: each has a file of its own."""
+    directory = settings.load(os.environ).program_directory / "cache"
+    return standing_file(directory, "commands") if directory.is_dir() else None
 
 
 def left_out(program: Program) -> dict[str, str]:

@@ -7,22 +7,20 @@ Takes the text of files; gives an artefact that ``engine.program`` loads. Knows 
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine import __version__, paths, program
 from engine.compiler.diagnostics import Fault, has_errors, in_order
-from engine.compiler.documents import extends, fragments, load, schema, sets
+from engine.compiler.documents import extends, fragments, load, parsed, schema, sets
 from engine.compiler.documents.fragments import Fragments
 from engine.compiler.documents.load import Source
 from engine.compiler.documents.sets import Definitions
 from engine.compiler.expressions import emit
 from engine.compiler.link import Linked, link
+from engine.compiler.standing import uncollected
 
 __all__ = ["Fault", "Result", "Source", "check_set", "compile_set", "read_set"]
 
@@ -61,20 +59,8 @@ def read_set(directories: list[Path], templates: Path | None = None) -> tuple[li
 
 def compile_set(sources: list[Source], shared: list[Source] | None = None) -> Result:
     """Compile documents; ``shared`` are files of fragments, the shipped ones if left out."""
-    with _uncollected():
+    with uncollected():
         return _compiled(sources, shared)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """PERF: nearly all that a compile makes lives to its end, and looking through it for garbage is a third of it."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
 
 
 def _compiled(sources: list[Source], shared: list[Source] | None) -> Result:
@@ -93,9 +79,9 @@ def check_set(sources: list[Source], shared: list[Source] | None = None) -> tupl
     """Load, merge and check documents by their schemas; nothing is compiled yet."""
     if shared is None:
         shared = load.read(paths.TEMPLATES / "fragments")[0]
-    _keep_parsed([*sources, *shared])
-    documents, faults = _parsed(sources)
-    shared_documents, wrong = _parsed(shared)
+    parsed.keep([*sources, *shared])
+    documents, faults = parsed.documents(sources)
+    shared_documents, wrong = parsed.documents(shared)
     faults += wrong
     common, wrong = fragments.gather(shared_documents)
     faults += wrong
@@ -105,26 +91,6 @@ def check_set(sources: list[Source], shared: list[Source] | None = None) -> tupl
     for definition in definitions:
         faults += schema.check(definition)
     return definitions, common, faults
-
-
-_kept: dict[Source, tuple[list[load.Document], list[Fault]]] = {}
-"""What each file of the last set came to. PERF: reading YAML is half of a compile; an edit touches one file."""
-
-
-def _keep_parsed(sources: list[Source]) -> None:
-    held = {source: _kept.get(source) or load.parse(source) for source in sources}
-    _kept.clear()
-    _kept.update(held)
-
-
-def _parsed(sources: list[Source]) -> tuple[list[load.Document], list[Fault]]:
-    documents: list[load.Document] = []
-    faults: list[Fault] = []
-    for source in sources:
-        source_documents, wrong = _kept[source]
-        documents += source_documents
-        faults += wrong
-    return documents, faults
 
 
 def release_hash(definitions: Definitions, common: Fragments) -> str:

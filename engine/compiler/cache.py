@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from engine import __version__, program
-from engine.compiler import Fault, Source, compile_set, read_set, spectests
+from engine.compiler import Fault, Source, compile_set, read_set, spectests, standing
 from engine.compiler.diagnostics import has_errors
 
 _ENGINE = Path(__file__).resolve().parent.parent
@@ -35,14 +35,24 @@ def load_or_compile(
     cached = None if cache_dir is None or faults else _read(cache_dir / f"{key}.json", cache_dir / f"{key}.gwp")
     if cached is not None:
         return cached[0], [], cached[1]
+    if cache_dir is not None:
+        standing.take_up(standing_file(cache_dir))
     result = compile_set(sources, shared)
     faults = faults + result.faults
     if result.artefact is not None:
         faults += spectests.faults(result)
     artefact = None if has_errors(faults) else result.artefact
-    if keep and cache_dir is not None and artefact is not None and not faults:
-        _write(cache_dir, key, artefact, result.hash)
+    if keep and cache_dir is not None and artefact is not None:
+        if not faults:
+            _write(cache_dir, key, artefact, result.hash)
+        standing.put_away(standing_file(cache_dir))
     return artefact, faults, result.hash
+
+
+def standing_file(cache_dir: Path, users: str = "server") -> Path:
+    """Where the work of processes lies that name files alike; that of other programs is not looked at."""
+    digest = hashlib.sha256(f"{__version__} {program.VERSION} {_engine_key()}".encode() + program.PYTHON)
+    return cache_dir / f"{users}-{digest.hexdigest()[:16]}.work"
 
 
 def source_key(sources: list[Source], shared: list[Source]) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from engine import program
-from engine.compiler import compile_set, read_set, spectests
-from engine.compiler.cache import load_or_compile
+from engine.compiler import compile_set, read_set, spectests, standing
+from engine.compiler.cache import load_or_compile, standing_file
 from engine.compiler.diagnostics import Fault, has_errors
 from engine.releases import changes
 from engine.releases.store import Releases
@@ -33,15 +33,17 @@ class CompileOutcome:
     text: str
 
 
-def warm(directories: Sequence[Path], documents: Sequence[StoredDocument] = ()) -> None:
+def warm(directories: Sequence[Path], releases: Releases, documents: Sequence[StoredDocument] = ()) -> None:
     """Have the compiler keep what does not change; what is wrong with the documents has been said already."""
     with suppress(Exception):  # the watcher must outlive any fault of the compiler
-        present = [path for path in directories if path.is_dir()]
-        sources, shared, _ = read_set(present)
-        sources += changes.sources(documents, changes.layer_of(present))
-        result = compile_set(sources, shared)
-        if result.artefact is not None:
-            spectests.faults(result)
+        file = standing_file(releases.directory / "cache")
+        if not standing.take_up(file):
+            present = [path for path in directories if path.is_dir()]
+            sources, shared, _ = read_set(present)
+            result = compile_set([*sources, *changes.sources(documents, changes.layer_of(present))], shared)
+            if result.artefact is not None:
+                spectests.faults(result)
+                standing.put_away(file)
     # PERF: a full collection over all that is kept takes longer than an edit (0.4 s against 0.25)
     gc.collect()
     gc.freeze()

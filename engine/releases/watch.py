@@ -149,7 +149,7 @@ class Watcher:
         """After a start from the cache the compiler has seen nothing; the first edit should not wait for that."""
         from engine.releases import build
 
-        build.warm(self.directories, self.stored.documents if self.stored is not None else ())
+        build.warm(self.directories, self.releases, self.stored.documents if self.stored is not None else ())
 
     def _on_term(self, *_: object) -> None:
         self.ended = True

@@ -1,6 +1,6 @@
 """Functions to a module: code objects that can be marshalled, the same for the same input.
 
-Takes compiled Functions; gives the code, or its Python text for people. Loads nothing and runs nothing.
+Takes compiled Functions; gives the code. Loads nothing and runs nothing.
 """
 
 from __future__ import annotations
@@ -40,9 +40,3 @@ def module(functions: Iterable[Function]) -> tuple[CodeType, ...]:
     ordered = _ordered(functions)
     first = compile(head(ordered), MODULE, "exec", dont_inherit=True, optimize=0)
     return (first, *(function.code for function in ordered))
-
-
-def source(functions: Iterable[Function]) -> str:
-    """The module as Python text, to look at."""
-    ordered = _ordered(functions)
-    return ast.unparse(ast.Module([*head(ordered).body, *(function.node for function in ordered)], []))

@@ -6,6 +6,7 @@ Takes Code from expressions and directives; gives the finished ``ast.FunctionDef
 from __future__ import annotations
 
 import ast
+import marshal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,10 +44,13 @@ _SHORT = frozenset({"ctx"})
 
 @dataclass(frozen=True)
 class Function:
-    """A compiled mapping: its syntax tree, what its lines stand for, and the module globals that it needs."""
+    """A compiled mapping: its syntax tree, what its lines stand for, and the module globals that it needs.
+
+    One that another process compiled has its code and no tree.
+    """
 
     name: str
-    node: ast.FunctionDef
+    node: ast.FunctionDef | None
     places: tuple[tuple[str, str], ...]
     """For line 1, 2, ...: the expression's text, and the path of the leaf."""
     constants: Mapping[str, ast.expr]
@@ -54,7 +58,18 @@ class Function:
     @cached_property
     def code(self) -> CodeType:
         """Its definition, ready to run. PERF: a function that an edit does not touch is not made again."""
+        assert self.node is not None
         return compile(ast.Module([self.node], []), MODULE, "exec", dont_inherit=True, optimize=0)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without its tree, which has done its work once there is code."""
+        return _taken_up, (self.name, self.places, self.constants, marshal.dumps(self.code))
+
+
+def _taken_up(name: str, places: Any, constants: Any, code: bytes) -> Function:
+    function = Function(name, None, places, constants)
+    function.__dict__["code"] = marshal.loads(code)  # noqa: S302 - put away by this program
+    return function
 
 
 class Trees(Protocol):

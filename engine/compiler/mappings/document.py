@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections import ChainMap
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.compiler.analyses import copied_texts, read_paths, request_fields, response_fields
 from engine.compiler.checks import hub_fields, references
-from engine.compiler.diagnostics import Fault, Place
+from engine.compiler.diagnostics import Fault
 from engine.compiler.documents.fragments import Fragments
 from engine.compiler.documents.positions import Path
 from engine.compiler.documents.schema import SchemaField
@@ -45,9 +45,12 @@ class Compiled:
             self.known[variable] = frozenset(read_paths.reads(self.tree, variable, self.scope))
         return self.known[variable]
 
-    def members(self, variable: str) -> set[str]:
+    def members(self, variable: str) -> frozenset[str]:
         """The members of a variable that an expression reads; see ``read_paths.members``."""
-        return read_paths.members(self.tree, variable, self.scope)
+        key = f"{variable}, members of"
+        if key not in self.known:
+            self.known[key] = frozenset(read_paths.members(self.tree, variable, self.scope))
+        return self.known[key]
 
     def fields(self, variable: str, usage: Mapping[str, Any], *, counts: bool = False) -> response_fields.Reads:
         """The wire paths below a variable that the mapping reads, with the hub's words above each."""
@@ -161,7 +164,7 @@ def _scope(definition: Definition, shared: Fragments, faults: list[Fault], shelf
     own = spec.get("fragments")
     own = own if isinstance(own, dict) else {}
     fragments: dict[str, Fragment] = {
-        name: shelf.sharing.fragment(name, item.args, item.do, _anywhere(item.document.where), (name, "do"))
+        name: shelf.sharing.fragment(name, item.args, item.do, item.document.where, (name, "do"))
         for name, item in shared.items()
     }
     for name, value in own.items():
@@ -169,14 +172,14 @@ def _scope(definition: Definition, shared: Fragments, faults: list[Fault], shelf
             arguments = value.get("args")
             args = tuple(str(arg) for arg in arguments) if isinstance(arguments, list) else ()
             at = ("spec", "fragments", name, "do")
-            fragments[name] = shelf.sharing.fragment(name, args, value["do"], _anywhere(definition.where), at)
+            fragments[name] = shelf.sharing.fragment(name, args, value["do"], definition.where, at)
     tables = spec.get("tables")
     tables = tables if isinstance(tables, dict) else {}
     return Scope(
         name=identifier,
         tables={name: table for name, table in tables.items() if isinstance(table, dict)},
         fragments=fragments,
-        where=_anywhere(definition.where),
+        where=definition.where,
         faults=faults,
         own=tuple(name for name in _written(definition) if name in fragments),
         title=definition.title,
@@ -188,12 +191,3 @@ def _written(definition: Definition) -> tuple[str, ...]:
     spec = definition.chain[0].data.get("spec")
     fragments = spec.get("fragments") if isinstance(spec, dict) else None
     return tuple(fragments) if isinstance(fragments, dict) else ()
-
-
-def _anywhere(where: Callable[[Path, str | None], Place]) -> Callable[..., Place]:
-    """``where`` with an optional token, as the mapping compiler calls it."""
-
-    def place(path: Path, token: str | None = None) -> Place:
-        return where(path, token)
-
-    return place

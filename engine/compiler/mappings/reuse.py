@@ -30,7 +30,8 @@ class CompiledDocument:
     held: Mapping[Hashable, Compiled]
 
 
-_last: dict[str, CompiledDocument] = {}
+LAST: dict[str, CompiledDocument] = {}
+"""Documents without a fault of the last compile, by title."""
 
 
 def compile_all(
@@ -54,14 +55,14 @@ def compile_all(
         cache = faulty if wrong else works
         cache[title] = CompiledDocument(digests[title], mappings, own.functions, own.held.maps[0])
         faults += wrong
-    _last.clear()
-    _last.update(works)
+    LAST.clear()
+    LAST.update(works)
     return shelf.functions, {title: work.compiled for title, work in (works | faulty).items()}
 
 
 def _standing(digests: Mapping[str, str]) -> dict[str, CompiledDocument]:
     """The last compile's works whose documents are the same, and whose functions of other documents still stand too."""
-    works = {title: work for title, work in _last.items() if digests.get(title) == work.digest}
+    works = {title: work for title, work in LAST.items() if digests.get(title) == work.digest}
     while True:
         names = {function.name for work in works.values() for function in work.functions}
         fallen = [

@@ -53,7 +53,7 @@ class Sharing:
                     reached[name] = fragments[name]
                     waiting.append(fragments[name].do)
         parts = [(name, item.args, _identity(item.do)) for name, item in sorted(reached.items())]
-        looked = [(name, id(tables.get(name))) for name in sorted(named)]
+        looked = [(name, _identity(tables.get(name))) for name in sorted(named)]
         return (_identity(tree), tuple(parts), tuple(looked), *more)
 
     def _of(self, tree: Any) -> Needs:
@@ -68,8 +68,26 @@ def _needs(tree: Any) -> Needs:
     return Needs(frozenset(survey.fragments), frozenset(_tables(tree)), survey.gives_null)
 
 
+class _Same:
+    """The very object, not one like it; it stays that where both were put away and taken up together."""
+
+    __slots__ = ("tree",)
+
+    def __init__(self, tree: Any) -> None:
+        self.tree = tree
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.tree is self.tree
+
+    def __hash__(self) -> int:
+        return id(self.tree)
+
+    def __reduce__(self) -> tuple[type[_Same], tuple[Any]]:
+        return _Same, (self.tree,)
+
+
 def _identity(tree: Any) -> Hashable:
-    return tree if isinstance(tree, str) else (id(tree),)
+    return tree if isinstance(tree, str) else _Same(tree)
 
 
 def _tables(tree: Any) -> Iterator[str]:
