@@ -14,12 +14,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 import requests
@@ -28,7 +28,10 @@ from engine import paths
 from engine.compiler.cache import load_or_compile, standing_file
 from tests import leftovers
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 120.0
+"""Seconds that a test waits for what has to come: one that passes never uses them up, on however slow a machine."""
 # Tests' models have no prices; `priced=True` leaves this out.
 UNPRICED = "apiVersion: gatewright/v1\nkind: Policy\nmetadata: {name: tests-unpriced}\nspec: {unpriced: allow}\n"
 FORGETS = "apiVersion: gatewright/v1\nkind: Policy\nmetadata: {name: tests-breaker}\nspec: {breaker: {failures: 0}}\n"
@@ -42,6 +45,19 @@ def missing(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
+
+
+def until(
+    true: Callable[[], T], seconds: float = PATIENCE, every: float = 0.05, words: Callable[[], object] | None = None
+) -> T:
+    """Return the first true value. AssertionError once patience ends: the last value, and what ``words`` tells then."""
+    end = time.monotonic() + seconds
+    while True:
+        late = time.monotonic() > end  # before it is looked at: the last look is after the end
+        if value := true():
+            return value
+        assert not late, f"still {value!r} after {seconds:g} s" + (f": {words()}" if words else "")
+        time.sleep(every)
 
 
 def awaited(work: Coroutine[Any, Any, None]) -> None:
@@ -94,19 +110,17 @@ class Running:
         """What it has said so far."""
         return "\n".join(self.lines)
 
-    def wait_for(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = PATIENCE) -> re.Match[str]:
         """Return the first match of ``pattern`` in the output."""
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            found = re.search(pattern, self.output, re.MULTILINE)
-            if found:
-                return found
-            if self.process.poll() is not None:
-                time.sleep(0.1)
-                break
-            time.sleep(0.02)
-        found = re.search(pattern, self.output, re.MULTILINE)
-        assert found, f"no {pattern!r} in:\n{self.output}"
+
+        def told() -> re.Match[str] | bool | None:
+            over = self.process.poll() is not None
+            if over:
+                self._reader.join(5)
+            return re.search(pattern, self.output, re.MULTILINE) or over
+
+        found = until(told, timeout, 0.02, lambda: self.output)
+        assert isinstance(found, re.Match), f"no {pattern!r} in:\n{self.output}"
         return found
 
     def stop(self, sig: int = signal.SIGTERM, timeout: float = 15.0) -> int:
@@ -182,20 +196,17 @@ class Gateway(Running):
         super().__init__(command, {"CI_GATEWAY": "1", **FRUGAL, **(env or {})}, cwd)
         self.key = ""
 
-    def ready(self, timeout: float = 40.0) -> Gateway:
+    def ready(self) -> Gateway:
         """Wait until it serves, and take the first key."""
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.output}"
-            try:
-                if requests.get(f"{self.base}/readyz", timeout=2).status_code == 200:
-                    break
-            except (requests.ConnectionError, requests.Timeout):
-                time.sleep(0.05)
-        else:
-            raise AssertionError(f"not ready in time:\n{self.output}")
+        until(self._serves, words=lambda: self.output)
         self.key = (self.data / "first.key").read_text().strip()
         return self
+
+    def _serves(self) -> bool:
+        assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.output}"
+        with suppress(requests.ConnectionError, requests.Timeout):
+            return requests.get(f"{self.base}/readyz", timeout=10).status_code == 200
+        return False
 
     def stop(self, sig: int = signal.SIGTERM, timeout: float = 15.0) -> int:
         """End it and return its exit code."""
@@ -230,7 +241,7 @@ class Gateway(Running):
     def post(self, path: str, body: object, **kwargs: object) -> requests.Response:
         """POST JSON with the first key."""
         headers = {"authorization": f"Bearer {self.key}", **kwargs.pop("headers", {})}  # type: ignore[dict-item]
-        return requests.post(self.base + path, json=body, headers=headers, timeout=60, **kwargs)  # type: ignore[arg-type]
+        return requests.post(self.base + path, json=body, headers=headers, timeout=PATIENCE, **kwargs)  # type: ignore[arg-type]
 
 
 class Lasting:

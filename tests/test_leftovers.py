@@ -6,15 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, inspect
 
 from tests.storage.conftest import _ADMIN, server_database
-from tests.support import ROOT
+from tests.support import ROOT, until
 
 CODE = """
 import sys, time
@@ -51,17 +49,9 @@ def test_what_a_killed_run_had_started_is_ended(kind: str, sig: int, tmp_path: P
         assert lives(pid)
         os.kill(run.pid, sig)
     engine = create_engine(_ADMIN[kind])
-    _until(lambda: not lives(pid))
-    _until(lambda: name not in _names(engine))
+    until(lambda: not lives(pid))
+    until(lambda: name not in _names(engine))
     engine.dispose()
-
-
-def _until(true: Callable[[], bool]) -> None:
-    for _ in range(1500):
-        if true():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it is still there")
 
 
 def _names(engine: Engine) -> list[str]:

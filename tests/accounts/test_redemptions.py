@@ -16,6 +16,7 @@ from engine.settings import Settings
 from engine.storage.database import Database, connect, open_database
 from engine.storage.dsn import resolve
 from tests.storage import takeover
+from tests.support import PATIENCE
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_of_many_who_ask_at_once_one_gets_it(db: Database, user: int) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert sorted(told)[0] == "7"
     assert len(told) == 8
     assert told.count("7") == 1

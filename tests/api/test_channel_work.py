@@ -21,8 +21,7 @@ from engine.storage.tables import core, own
 from tests.relay import plain
 from tests.relay.failing import example
 from tests.relay.scripted import Arrived, Say, Upstream
-from tests.server.test_reload import until
-from tests.support import Gateway
+from tests.support import Gateway, until
 
 pytestmark = pytest.mark.xdist_group("channel work")
 ON, OFF, BY_ITSELF = 1, 2, 3
@@ -89,7 +88,7 @@ class Site:
 
     def first_round(self) -> None:
         """Wait until each job was done once, and keep what came of it."""
-        assert until(lambda: {"channels.test", "channels.balance", "channels.models"} <= self.done().keys(), 60)
+        until(lambda: {"channels.test", "channels.balance", "channels.models"} <= self.done().keys())
         self.results = self.done()
         self.tried = [arrived for arrived in self.upstream.got if arrived.method == "POST"]
 
@@ -124,7 +123,7 @@ class Site:
         """Have a job done once more, now."""
         due = update(own.jobs).where(own.jobs.c.name == job)
         self.db.write(lambda c: c.execute(due.values(next_at=0, last_at=0)))
-        assert until(lambda: job in self.done(), 30)
+        until(lambda: job in self.done())
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +156,7 @@ def test_what_fails_or_is_slow_is_switched_off_and_what_answers_again_is_switche
     assert "2 enabled" in site.results["channels.test"]
     assert "channel dead (#2): " in site.results["channels.test"]
     body = {"model": "back", "messages": [{"role": "user", "content": "River?"}]}
-    assert until(lambda: site.gateway.post("/v1/chat/completions", body).status_code == 200, 10), "it serves at once"
+    until(lambda: site.gateway.post("/v1/chat/completions", body).status_code == 200)  # it serves at once
 
 
 def test_each_key_is_tried_by_itself_and_the_others_are_left_alone(site: Site) -> None:
@@ -169,7 +168,7 @@ def test_each_key_is_tried_by_itself_and_the_others_are_left_alone(site: Site) -
     assert "k-proxied" not in _keys(site), "nothing leaves without its channel's proxy"
     site.upstream.got.clear()
     body = {"model": "several", "messages": [{"role": "user", "content": "River?"}]}
-    assert until(lambda: site.gateway.post("/v1/chat/completions", body) and _keys(site) == {"k-on", "k-back"}, 10)
+    until(lambda: site.gateway.post("/v1/chat/completions", body) and _keys(site) == {"k-on", "k-back"})
 
 
 def _keys(site: Site) -> set[str]:
@@ -188,7 +187,7 @@ def test_what_is_sent_is_declared_and_a_trial_is_charged_and_logged_like_a_call(
         return {row["token_name"]: row["quota"] for row in rows}
 
     names = {f"test-{site.ids[name]}" for name in ("well", "slow", "back", "several", "vectors")}
-    assert until(lambda: names <= charged().keys(), 10)
+    until(lambda: names <= charged().keys())
     assert {charged()[name] for name in names} == {BILLED}
     assert f"test-{site.ids['dead']}" not in charged()
 

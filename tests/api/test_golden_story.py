@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from engine.api.resources import newapi, v2
-from tests.support import ROOT, Gateway, missing
+from tests.support import PATIENCE, ROOT, Gateway, missing
 
 GOLDEN = ROOT.parent / "shared" / "tools" / "golden.py"
 ON_PURPOSE = tomllib.loads((ROOT / "tests" / "api" / "golden_differences.toml").read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     }
     one = Gateway(tmp_path_factory.mktemp("golden"), priced=True, env=env, may_stall=True)
     (one.data / "first.key").write_text("none")  # nobody makes a first key here
-    one.ready(90)
+    one.ready()
     yield one
     one.stop()
 
@@ -119,8 +119,8 @@ def test_the_log_is_exported_beside_the_workers_as_it_is_listed(gateway: Gateway
     calls = [row for row in listed if row["type"] == "call"]
     assert [row["request_id"] for row in rows] == [row["request_id"] for row in calls]
     body = {"name": "operator", "unlimited": True}
-    key = requests.post(f"{gateway.base}/api/v2/keys", json=body, headers=headers, timeout=10).json()["key"]
-    served = requests.get(f"{gateway.base}/readyz", headers={"authorization": f"Bearer {key}"}, timeout=10).json()
+    key = requests.post(f"{gateway.base}/api/v2/keys", json=body, headers=headers, timeout=PATIENCE).json()["key"]
+    served = requests.get(f"{gateway.base}/readyz", headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE).json()
     assert served["large"]["served"] >= 2, served
     refused = requests.get(f"{export}?format=xml", headers=headers, timeout=30)
     assert (refused.status_code, refused.json()["field"]) == (400, "format")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import email
 import re
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email import policy
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from engine.accounts import first_start, users
 from engine.settings import Settings
 from engine.storage.rows import people
 from tests.api.test_management import PASSWORD, Site
-from tests.support import free_port
+from tests.support import free_port, until
 
 
 class Box:
@@ -67,14 +66,6 @@ def site(tmp_path: Path, box: tuple[Box, int]) -> Iterator[Site]:
 def register(site: Site, address: str, code: str, name: str = "eve") -> Any:
     body = {"username": name, "password": PASSWORD, "email": address, "verification_code": code}
     return site.ask("POST", "/api/user/register", body).json
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """A mail is on its way."""
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def forget_pace(site: Site) -> None:

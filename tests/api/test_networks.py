@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ import requests
 from engine.catalogue import options
 from engine.errors import Invalid
 from engine.net import network_rules
-from tests.support import Gateway
+from tests.support import Gateway, until
 
 PASSWORD = "rootroot1"
 HERE, ELSEWHERE = "127.0.0.1", "203.0.113.7"
@@ -68,7 +67,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     env = {"GATEWRIGHT_FIRST_START": "open", "TRUSTED_PROXIES": "127.0.0.1/32"}
     one = Gateway(data, demo=True, env=env)
     try:
-        one.ready(90)
+        one.ready()
         body = {"username": "root", "password": PASSWORD, "confirmPassword": PASSWORD}
         assert requests.post(f"http://{HERE}:{one.port}/api/setup", json=body, timeout=30).json()["success"]
         yield one
@@ -99,9 +98,7 @@ def test_each_area_has_its_own_networks_and_nobody_shuts_itself_out(gateway: Gat
         return [requests.get(url + path, headers=headers, timeout=30).status_code for path, headers in calls]
 
     def settled(ip: str, expected: list[int]) -> None:
-        until = time.monotonic() + 20  # the other workers read options every second
-        while any((now := seen(ip)) != expected for _ in range(4)):
-            assert time.monotonic() < until, now
+        until(lambda: [seen(ip) for _ in range(4)] == [expected] * 4, words=lambda: seen(ip))  # read every second
 
     assert seen(ELSEWHERE) == seen("198.51.100.1") == [200, 200, 200, 200]
     assert put([entry("deny", ELSEWHERE)]).status_code == 200

@@ -81,7 +81,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     (data / "first.key").write_text("none")
     one = Gateway(data, demo=True, env={"GATEWRIGHT_FIRST_START": "open", "GATEWRIGHT_EGRESS_ALLOW": "127.0.0.1"})
     try:
-        one.ready(90)
+        one.ready()
         yield one
     finally:
         one.stop()

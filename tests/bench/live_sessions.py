@@ -110,7 +110,7 @@ def measured(sessions: int, rate: float, seconds: float, *, steps: bool) -> None
         specs = {"own.yaml": DOCUMENT.replace("BASE", f"http://127.0.0.1:{echo.port}")}
         gateway = Gateway(data, specs=specs, env=env, priced=True, may_stall=True)
         try:
-            gateway.ready(120)
+            gateway.ready()
             worker = int(gateway.wait_for(r"Booting worker with pid: (\d+)")[1])
             headers = {"authorization": f"Bearer {gateway.key}"}
             straight = f"ws://127.0.0.1:{echo.port}/v1/realtime?model=echo-1"

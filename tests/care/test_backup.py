@@ -23,6 +23,7 @@ from engine.storage.database import open_database
 from engine.storage.logdb import open_logs
 from tests.ledger.conftest import Books, books_on
 from tests.storage.conftest import empty_database, server_database
+from tests.support import until
 
 SECRET = "a long secret of the operator"
 
@@ -44,8 +45,7 @@ def load(books: Books, log_db: object = None) -> Iterator[list[int]]:
     thread = threading.Thread(target=calls)
     thread.start()
     try:
-        while made[0] < 100:
-            over.wait(0.005)
+        until(lambda: made[0] >= 100, every=0.005)
         yield made
     finally:
         over.set()

@@ -16,7 +16,7 @@ import requests
 
 from tests.care.test_backup import place
 from tests.deploy.test_rolling import PRICE, Member, upstream
-from tests.support import ROOT, compiled, free_port
+from tests.support import PATIENCE, ROOT, compiled, free_port, until
 
 SECRET = "what the operator keeps elsewhere"
 VENDOR = "sk-vendor-of-the-operator"
@@ -46,7 +46,7 @@ def serving(env: dict[str, str]) -> Iterator[Member]:
     try:
         yield member.ready()
     finally:
-        assert member.stop(timeout=60) == 0, member.output
+        assert member.stop(timeout=PATIENCE) == 0, member.output
     assert "Traceback" not in member.output, member.output
 
 
@@ -69,8 +69,7 @@ def callers(member: Member, key: str) -> Iterator[list[int]]:
     for thread in threads:
         thread.start()
     try:
-        while len(statuses) < 30:
-            over.wait(0.01)
+        until(lambda: len(statuses) >= 30, every=0.01)
         yield statuses
     finally:
         over.set()
@@ -81,7 +80,6 @@ def callers(member: Member, key: str) -> Iterator[list[int]]:
 @pytest.mark.parametrize(
     ("source", "target"), [("sqlite", "mysql"), ("mysql", "postgresql"), ("postgresql", "sqlite")]
 )  # fmt: skip
-@pytest.mark.timeout(300)
 def test_kept_under_load_restored_elsewhere_and_the_next_call_is_served(
     source: str, target: str, tmp_path: Path
 ) -> None:

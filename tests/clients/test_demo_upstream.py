@@ -7,10 +7,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from google import genai
 from google.genai import errors as gemini_errors
 from google.genai import types
 
-from tests.support import missing
+from tests.support import PATIENCE, missing, until
 
 ROOT = Path(__file__).parents[2]
 PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 24).decode()
@@ -48,7 +48,7 @@ def base() -> Iterator[str]:
     process, address = start()
     yield address
     process.terminate()
-    process.communicate(timeout=5)
+    process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -545,7 +545,7 @@ def post(base: str, path: str, body: Any, **headers: str) -> tuple[int, dict[str
         base + path, json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             raw = answer.read()
             return answer.status, json.loads(raw) if raw.startswith(b"{") else {"stream": raw.decode()}
     except urllib.error.HTTPError as error:
@@ -577,7 +577,7 @@ def test_gemini_stream_as_a_json_array(base: str) -> None:
         json.dumps({"contents": [_USER]}).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         assert json.loads(answer.read())[-1]["candidates"][0]["finishReason"] == "STOP"
 
 
@@ -597,14 +597,18 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     )
     started = [sys.executable, "-c", code, str(ROOT / "deploy" / "demo")]
     process = int(subprocess.run(started, capture_output=True, text=True, check=True).stdout)
-    for _ in range(40):
-        try:
+
+    def over() -> bool:
+        with suppress(ProcessLookupError):
             os.kill(process, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    os.kill(process, 9)
-    pytest.fail("the demo outlived its parent")
+            return False
+        return True
+
+    try:
+        until(over)
+    except AssertionError:  # it outlived its parent
+        os.kill(process, 9)
+        raise
 
 
 PATHS = {
@@ -644,6 +648,6 @@ def test_it_takes_what_real_clients_sent() -> None:
                     refused.append(f"{directory}/{found['id']}: {answer}")
     finally:
         process.terminate()
-        process.communicate(timeout=5)
+        process.communicate(timeout=PATIENCE)
     assert refused == []
     assert taken > 150

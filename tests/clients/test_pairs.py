@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
 
 import pytest
 
 from tests.clients.cohere_driver import Cohere
 from tests.clients.conftest import MODELS
 from tests.clients.drivers import DRIVERS, PICTURE
+from tests.support import until
 
 QUESTION = "What is the weather in Paris for 3 days?"
 
@@ -56,13 +56,14 @@ def test_one_tool_call_there_and_back(talk, model, stream):
 
 def told(line, begin, count):
     """The calls since the log had ``begin`` bytes, each (request, answer) as it went over the line."""
-    for _ in range(100):
+
+    def noted():
         with line.open("rb") as log:
             log.seek(begin)
-            found = [json.loads(record) for record in log if record.endswith(b"}\n")]
-        if len(found) >= count:  # the demo notes a call once it is answered
-            break
-        time.sleep(0.05)
+            records = [json.loads(record) for record in log if record.endswith(b"}\n")]
+        return len(records) >= count and records
+
+    found = until(noted)  # the demo notes a call once it is answered
     assert [record["status"] for record in found] == [200] * count
     return [(record["body"], record["answer"]) for record in found]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from engine.cluster.announcements import Announcements
 from engine.cluster.aside import NEVER, Aside, BreakerRule
 from engine.cluster.store import EmbeddedStore
 from tests.cluster.test_rates import Server
+from tests.support import until
 
 RULE = BreakerRule(failures=3, window=60, cool_down=10, longest=100)
 
@@ -111,25 +112,20 @@ def machines(server: Server, tmp_path: Path) -> Iterator[list[Machine]]:
         machine.announcements.close()
 
 
-def soon(holds: Callable[[], bool]) -> bool:
-    """Whether something holds within ten seconds."""
-    return any(holds() or time.sleep(0.01) for _ in range(1000))
-
-
 def test_machines_count_together_and_share_one_probe(machines: list[Machine]) -> None:
     one, two = (machine.aside for machine in machines)
     short = BreakerRule(failures=3, window=60, cool_down=0.5, longest=100)
     assert [one.failed("a", short), two.failed("a", short)] == [0, 0]
-    until = one.failed("a", short)
-    assert until
-    assert soon(lambda: two.back("a") == until)
-    assert soon(lambda: time.time() > until)
+    due = one.failed("a", short)
+    assert due
+    until(lambda: two.back("a") == due)
+    until(lambda: time.time() > due)
     assert sorted(aside.back("a") == 0 for aside in (one, two, one, two)) == [False, False, False, True]
     longer = two.failed("a", short)
-    assert longer > until
-    assert soon(lambda: one.back("a") == longer)
+    assert longer > due
+    until(lambda: one.back("a") == longer)
     one.worked("a")
-    assert soon(lambda: not two.names())
+    until(lambda: not two.names())
     assert two.failed("a", short) == 0, "its failures are forgotten, too"
 
 
@@ -137,13 +133,13 @@ def test_a_machine_that_begins_knows_what_the_others_have_set_aside(
     machines: list[Machine], server: Server, tmp_path: Path
 ) -> None:
     one = machines[0].aside
-    until = one.failed("a", RULE, wait=50)
+    due = one.failed("a", RULE, wait=50)
     one.failed("b", RULE, wait=50)
     one.worked("b")
     one.switch_off("c", 100)
     third = Machine(tmp_path / "three", server.url)
-    assert soon(lambda: set(third.aside.names()) == {"a", "c"})
-    assert (third.aside.back("a"), third.aside.back("c")) == (until, NEVER)
+    until(lambda: set(third.aside.names()) == {"a", "c"})
+    assert (third.aside.back("a"), third.aside.back("c")) == (due, NEVER)
     third.announcements.close()
 
 
@@ -156,11 +152,11 @@ def test_while_redis_is_away_each_machine_goes_on_alone_and_it_is_told_once(
     assert [one.failed("a", RULE) > 0 for _ in range(3)] == [False, False, True]
     assert two.back("a") == 0
     away = "channels are set aside by this machine alone"
-    assert soon(lambda: len(caplog.records) == 2)
+    until(lambda: len(caplog.records) == 2)
     assert all(away in record.message for record in caplog.records), "each once"
     assert "pass word" not in caplog.text
     server.start()
     back = "Redis is back: what is set aside is told to all machines again"
-    assert soon(lambda: [record.message for record in caplog.records][2:] == [back, back])
-    until = one.failed("b", RULE, wait=50)
-    assert soon(lambda: two.back("b") == until)
+    until(lambda: [record.message for record in caplog.records][2:] == [back, back])
+    due = one.failed("b", RULE, wait=50)
+    until(lambda: two.back("b") == due)

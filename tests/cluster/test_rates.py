@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from engine.cluster.rates import Ask, Rates
 from engine.cluster.redis import Redis, RedisError, address
 from engine.cluster.shared_rates import SharedRates
-from tests.support import free_port, missing
+from tests.support import free_port, missing, until
 
 
 class Clock:
@@ -138,15 +139,15 @@ class Server:
         words = ["--port", str(self.port), "--save", "", "--dir", str(self.folder), "--requirepass", "pass word"]
         self.process = subprocess.Popen([self.program, *words], stdout=subprocess.DEVNULL)
         redis = Redis(self.url)
-        for _ in range(500):
-            try:
+
+        def answers() -> bool:
+            with suppress(RedisError):
                 redis.run(("PING",))
-            except RedisError:
-                threading.Event().wait(0.02)
-            else:
-                redis.close()
-                return
-        raise AssertionError("redis-server does not start")
+                return True
+            return False
+
+        until(answers, every=0.02)
+        redis.close()
 
     def stop(self) -> None:
         assert self.process is not None

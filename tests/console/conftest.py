@@ -11,7 +11,7 @@ import requests
 from playwright.sync_api import Browser, Page
 
 from admin import bundle
-from tests.support import Gateway, free_port, missing
+from tests.support import PATIENCE, Gateway, free_port, missing
 
 PASSWORD = "rootroot1"
 ENV = {"ERROR_LOG_ENABLED": "true", "GATEWRIGHT_FIRST_START": "open", "CRYPTO_SECRET": "of the console"}
@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     gateway = Gateway(data, demo=True, env={**ENV, "GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{elsewhere}"})
     (data / "first.key").write_text("none")
     try:
-        gateway.ready(90)
+        gateway.ready()
         here = Site(gateway, elsewhere)
         _first_start(here)
         yield here
@@ -62,12 +62,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def _first_start(site: Site) -> None:
     """Root's account by the card that a browser is led to as long as there is none."""
     with requests.Session() as session:
-        card = session.get(f"{site.url}/console/login", timeout=20)
+        card = session.get(f"{site.url}/console/login", timeout=PATIENCE)
         assert card.url.endswith("/console/setup")
         assert all(f'name="{name}"' in card.text for name in ("username", "password", "again", "use"))
         form = {"username": "root", "password": PASSWORD, "again": "another1", "use": "others"}
-        assert session.post(card.url, data=form, timeout=20).status_code == 422
-        made = session.post(card.url, data={**form, "again": PASSWORD}, timeout=20)
+        assert session.post(card.url, data=form, timeout=PATIENCE).status_code == 422
+        made = session.post(card.url, data={**form, "again": PASSWORD}, timeout=PATIENCE)
         assert (made.status_code, made.url) == (200, f"{site.url}/console")
 
 

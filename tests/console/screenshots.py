@@ -86,7 +86,7 @@ def main() -> int:
 
 def _wait(gateway: Gateway) -> None:
     (gateway.data / "first.key").write_text("none")
-    gateway.ready(120)
+    gateway.ready()
 
 
 if __name__ == "__main__":

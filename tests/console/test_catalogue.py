@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -16,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from tests.api.test_mail import Box
 from tests.console.conftest import PASSWORD, Site
-from tests.support import free_port
+from tests.support import PATIENCE, free_port, until
 
 Open = Callable[..., Page]
 
@@ -84,11 +83,7 @@ def test_prices_of_another_gateway_are_chosen_planned_and_taken_over(
 
 def _becomes(root: requests.Session, site: Site, model: str, price: tuple[str, str]) -> None:
     """Soon the worker that is asked knows the price, too."""
-    for _ in range(60):
-        if _price(root, site, model) == price:
-            return
-        time.sleep(0.1)
-    assert _price(root, site, model) == price
+    until(lambda: _price(root, site, model) == price, words=lambda: _price(root, site, model))
 
 
 def _price(root: requests.Session, site: Site, model: str) -> tuple[str, str]:
@@ -174,7 +169,7 @@ def test_the_price_page_is_for_whom_the_option_says(site: Site, root: requests.S
     for value, told in ((True, 200), ({"enabled": True, "requireAuth": True}, 303), (False, 403)):
         text = json.dumps({"pricing": value})
         root.post(f"{site.url}/console/settings", data={"name": "HeaderNavModules", "value": text})
-        assert requests.get(place, timeout=20, allow_redirects=False).status_code == told
+        assert requests.get(place, timeout=PATIENCE, allow_redirects=False).status_code == told
     root.post(f"{site.url}/console/settings", data={"name": "HeaderNavModules", "value": ""})
 
 
@@ -215,10 +210,7 @@ def test_who_registers_or_forgot_the_password_does_it_by_mail(site: Site, root: 
         nobody.fill("[name=email]", "mailed@example.org")
         nobody.click("button[type=submit]")
         expect(nobody.locator(".note.ok")).to_contain_text("a link is on its way")
-        for _ in range(100):
-            if len(box.mails) > 1:
-                break
-            time.sleep(0.1)
+        until(lambda: len(box.mails) > 1)
         link = re.search(r"http\S+/user/reset\S+", box.mails[1][2])
         assert link is not None
         nobody.goto(link[0])

@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 
 from tests.console.conftest import PASSWORD, Site
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway
 
 
 def test_a_key_is_shown_once_and_counts(tmp_path: Path) -> None:
@@ -19,10 +19,10 @@ def test_a_key_is_shown_once_and_counts(tmp_path: Path) -> None:
     (tmp_path / "first.key").write_text("none")
     gateway = Gateway(tmp_path, demo=True, env=env)
     try:
-        gateway.ready(90)
+        gateway.ready()
         site = Site(gateway, 0)
         body = {"username": "root", "password": PASSWORD, "confirmPassword": PASSWORD}
-        assert requests.post(f"{site.url}/api/setup", json=body, timeout=20).json()["success"]
+        assert requests.post(f"{site.url}/api/setup", json=body, timeout=PATIENCE).json()["success"]
         root = site.signed_in()
         old = root.post(f"{site.url}/console/keys/new", data={"name": "old"})
         assert "/console/keys/" in old.headers["hx-redirect"]

@@ -14,6 +14,7 @@ from admin.pages import PAGES
 from admin.view import ADMIN, NOBODY, ROOT, USER
 from engine.catalogue import options
 from tests.console.conftest import PASSWORD, Site
+from tests.support import PATIENCE
 
 People = dict[int, requests.Session]
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -116,20 +117,20 @@ def test_stored_markup_stays_text_and_no_secret_is_in_a_page(site: Site, people:
 
 def test_answers_have_a_strict_policy_and_assets_stay_for_good(site: Site) -> None:
     """No inline script, no other host; immutable names."""
-    answer = requests.get(f"{site.url}/console/login", timeout=20)
+    answer = requests.get(f"{site.url}/console/login", timeout=PATIENCE)
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
     assert not re.search(r"<script(?![^>]*(src=|application/json))|\son\w+=|\sstyle=", answer.text)
     for name in static.names().values():
-        asset = requests.get(f"{site.url}/console/assets/{name}", timeout=20)
+        asset = requests.get(f"{site.url}/console/assets/{name}", timeout=PATIENCE)
         assert asset.status_code == 200
         assert "immutable" in asset.headers["cache-control"]
-    assert requests.get(f"{site.url}/console/assets/../conftest.py", timeout=20).status_code == 404
-    home = requests.get(site.url, headers={"accept": "text/html"}, timeout=20, allow_redirects=False)
+    assert requests.get(f"{site.url}/console/assets/../conftest.py", timeout=PATIENCE).status_code == 404
+    home = requests.get(site.url, headers={"accept": "text/html"}, timeout=PATIENCE, allow_redirects=False)
     assert (home.status_code, home.headers["location"]) == (302, "/console")
-    assert requests.get(site.url, timeout=20).json() == {"name": "gatewright"}
+    assert requests.get(site.url, timeout=PATIENCE).json() == {"name": "gatewright"}
 
 
 def test_no_template_holds_a_style_or_a_handler() -> None:

@@ -13,6 +13,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import PASSWORD, Site
+from tests.support import PATIENCE
 
 Open = Callable[..., Page]
 
@@ -28,7 +29,7 @@ def person(site: Site, name: str) -> None:
     """A user who can sign in."""
     root = site.signed_in()
     form = {"username": name, "password": PASSWORD, "display_name": name, "role": "1", "group": "default"}
-    answer = root.post(f"{site.url}/console/users/new", data=form, timeout=20)
+    answer = root.post(f"{site.url}/console/users/new", data=form, timeout=PATIENCE)
     assert answer.status_code == 204, answer.text[:300]
 
 
@@ -104,7 +105,7 @@ def test_a_team_is_made_joined_bounded_and_ended(site: Site, opened: Open) -> No
     page.locator("form[action$='/end'] [name=name]").fill("lab")
     page.get_by_role("button", name="End", exact=True).click()
     expect(page.locator("h3")).to_have_text("No teams yet")
-    answer = requests.get(f"{site.url}/v1/models", headers={"authorization": f"Bearer {key.strip()}"}, timeout=20)
+    answer = requests.get(f"{site.url}/v1/models", headers={"authorization": f"Bearer {key.strip()}"}, timeout=PATIENCE)
     assert answer.status_code == 401
 
 
@@ -126,7 +127,7 @@ def test_an_amount_is_paid_and_its_receipt_prints(site: Site, opened: Open) -> N
     }
     for name, value in values.items():
         body = {"key": name, "value": value}
-        assert requests.put(f"{site.url}/api/option/", json=body, headers=headers, timeout=20).json()["success"]
+        assert requests.put(f"{site.url}/api/option/", json=body, headers=headers, timeout=PATIENCE).json()["success"]
     page = opened("/console/wallet")
     box = page.locator(".box", has=page.locator("h2:text-is('Top up')"))
     expect(box).to_contain_text("−10 %")
@@ -137,7 +138,7 @@ def test_an_amount_is_paid_and_its_receipt_prints(site: Site, opened: Open) -> N
     made = root.post(
         f"{site.url}/console/wallet/pay",
         data={"way": "/api/user/pay alipay", "amount": "50", "seal": root.headers["x-seal"]},
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert "https://pay.example/" in made.text, made.text[:500]
     page.goto(f"{site.url}/console/wallet")
@@ -145,7 +146,7 @@ def test_an_amount_is_paid_and_its_receipt_prints(site: Site, opened: Open) -> N
     number = row.locator("td").first.inner_text().strip()
     assert page.goto(f"{site.url}/console/wallet/orders/{number}").status == 404  # type: ignore[union-attr]
     body = {"trade_no": number}
-    completed = requests.post(f"{site.url}/api/user/topup/complete", json=body, headers=headers, timeout=20)
+    completed = requests.post(f"{site.url}/api/user/topup/complete", json=body, headers=headers, timeout=PATIENCE)
     assert completed.json()["success"]
     page.goto(f"{site.url}/console/wallet")
     page.get_by_role("link", name="Receipt").first.click()
@@ -159,9 +160,9 @@ def test_an_amount_is_paid_and_its_receipt_prints(site: Site, opened: Open) -> N
     expect(page.locator(".noprint")).to_be_hidden()
     expect(page.locator(".gate-top")).to_be_hidden()
     shot(page, "receipt-print")
-    statement = requests.get(f"{site.url}/api/v2/me/statement", headers=headers, timeout=20)
+    statement = requests.get(f"{site.url}/api/v2/me/statement", headers=headers, timeout=PATIENCE)
     assert statement.headers["content-type"].startswith("text/csv")
     assert number in statement.text
     person(site, "eve")
     eve = site.signed_in("eve")
-    assert eve.get(f"{site.url}/console/wallet/orders/{number}", timeout=20).status_code == 404
+    assert eve.get(f"{site.url}/console/wallet/orders/{number}", timeout=PATIENCE).status_code == 404

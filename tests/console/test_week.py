@@ -199,7 +199,6 @@ def week(hand: Hand, demo: str) -> Iterator[str]:
     yield "one priority for all of a tag"
 
 
-@pytest.mark.timeout(300)
 def test_an_operators_week_in_as_many_clicks_as_the_table_says(site: Site, opened: Open) -> None:
     """Fifteen tasks, one after the other, each from the first page."""
     demo = re.search(r"demo upstream on (http://\S+)", site.gateway.output).group(1)  # type: ignore[union-attr]

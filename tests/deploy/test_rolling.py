@@ -28,7 +28,7 @@ from engine.storage.migrations import HEAD
 from tests.deploy.balancer import Balancer, lives
 from tests.deploy.older import older
 from tests.storage.conftest import server_database
-from tests.support import ROOT, Running, compiled, free_port
+from tests.support import PATIENCE, ROOT, Running, compiled, free_port, until
 
 PROVIDER = """
 apiVersion: gatewright/v1
@@ -113,11 +113,11 @@ class Member(Running):
         self.port = port
 
     def ready(self) -> Member:
-        end = time.monotonic() + 90
-        while not lives(self.port):
+        def serves() -> bool:
             assert self.process.poll() is None, self.output
-            assert time.monotonic() < end, self.output
-            time.sleep(0.1)
+            return lives(self.port)
+
+        until(serves, words=lambda: self.output)
         return self
 
 
@@ -178,7 +178,6 @@ def goes_back(old: Path) -> bool:
     "kind", ["postgresql"] if not os.environ.get("GATEWRIGHT_NIGHTLY") else ["postgresql", "mysql"]
 )
 @pytest.mark.xdist_group("rolling")
-@pytest.mark.timeout(300)
 def test_gateways_are_replaced_under_load_by_a_new_version_and_back(kind: str, old: Path, tmp_path: Path) -> None:
     with upstream() as base, server_database(kind, tmp_path) as settings, ExitStack() as stack:
         db = open_database(Settings(data=tmp_path / "none", sql_dsn=settings.sql_dsn)) if old == ROOT else None
@@ -188,7 +187,7 @@ def test_gateways_are_replaced_under_load_by_a_new_version_and_back(kind: str, o
             (data / "specs" / "acme.yaml").write_text(PROVIDER.replace("BASE", base) + "---" + PRICE)
             compiled(data)
         members = [Member(old, data, free_port(), settings.sql_dsn) for data in places[:1]]
-        stack.callback(lambda: [member.stop(timeout=60) for member in members])
+        stack.callback(lambda: [member.stop(timeout=PATIENCE) for member in members])
         members[0].ready()
         members.append(Member(old, places[1], free_port(), settings.sql_dsn))
         members[1].ready()
@@ -196,17 +195,16 @@ def test_gateways_are_replaced_under_load_by_a_new_version_and_back(kind: str, o
         stack.callback(db.close)
         key = create_key(db, create_user(db, "payer", "a long password", quota=10**9), "k", quota=10**9)
         with Balancer([member.port for member in members]) as balancer, Load(balancer.port, key.key) as load:
-            while load.calls < 5:
-                time.sleep(0.05)
+            until(lambda: load.calls >= 5)
             for number, tree in ((0, ROOT), (1, ROOT), *([(0, old)] if goes_back(old) else [])):
                 member = members[number]
                 balancer.drain(member.port)
                 time.sleep(0.2)
-                assert member.stop(timeout=60) == 0, member.output
+                assert member.stop(timeout=PATIENCE) == 0, member.output
                 members[number] = Member(tree, places[number], member.port, settings.sql_dsn).ready()
                 balancer.back(member.port)
         for member in members:
-            assert member.stop(timeout=60) == 0, member.output
+            assert member.stop(timeout=PATIENCE) == 0, member.output
         assert load.failed == []
         assert load.streams >= 4
         for data in places:

@@ -23,7 +23,7 @@ from engine.storage.database import Database, open_database
 from tests.deploy.test_rolling import PRICE, PROVIDER, Member, goes_back, upstream
 from tests.storage.conftest import empty_database
 from tests.storage.takeover import columns_of, snapshot
-from tests.support import ROOT, compiled, free_port
+from tests.support import PATIENCE, ROOT, compiled, free_port
 
 SECRET = "what the operator keeps elsewhere"
 CHANGED = {migrations.VERSION_TABLE, "gatewright_facts", "gatewright_jobs"}
@@ -61,7 +61,7 @@ class Installation:
                 assert reply.status_code == 200, reply.text
                 self.calls += 1
         finally:
-            assert member.stop(timeout=60) == 0, member.output
+            assert member.stop(timeout=PATIENCE) == 0, member.output
         assert "Traceback" not in member.output, member.output
 
     def open(self, *, migrate: bool = False) -> Database:

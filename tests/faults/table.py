@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.relay import plain
 from tests.relay.scripted import Say
+from tests.support import PATIENCE
 
 WORDS = tuple(f"a{number} " for number in range(20))
 USED = (100, 40)
@@ -77,7 +78,7 @@ def _reset(say: Say) -> None:
 
 
 def _silent(say: Say) -> None:
-    say.wait_until_left(20)
+    say.wait_until_left(PATIENCE)
     raise OSError("left")
 
 

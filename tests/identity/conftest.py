@@ -12,7 +12,7 @@ import requests
 
 from engine import paths
 from tests.storage.conftest import empty, kind
-from tests.support import Gateway, Lasting
+from tests.support import PATIENCE, Gateway, Lasting
 from tests.upstreams.identity import HOME, SERVICES, Identities
 
 __all__ = ["empty", "kind"]
@@ -171,7 +171,7 @@ class Site(Lasting):
             assert answer["success"], (key, answer)
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.gateway.data / "gatewright.db", timeout=20)) as connection:
+        with closing(sqlite3.connect(self.gateway.data / "gatewright.db", timeout=PATIENCE)) as connection:
             rows = connection.execute(statement, values).fetchall()
             connection.commit()
             return rows
@@ -187,7 +187,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     gateway = Gateway(tmp_path_factory.mktemp("site"), specs=specs, env=env, workers=2)
     try:
         site = Site(gateway.ready(), identities)
-        status = requests.get(f"{gateway.base}/api/status", timeout=20).json()["data"]
+        status = requests.get(f"{gateway.base}/api/status", timeout=PATIENCE).json()["data"]
         assert (status["logins"], status["github_oauth"], status["custom_oauth_providers"]) == ([], False, [])
         wells = {"oidc.well_known": f"{identities.base}/sso.corp/.well-known/openid-configuration"}
         site.set(WeChatServerAddress=f"{identities.base}/wechat.example", **OPTIONS, **wells)

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from tests.identity.conftest import BOT, Browser, Site, says
+from tests.support import until
 from tests.upstreams.identity import HOME
 
 
@@ -228,9 +229,9 @@ def test_a_document_of_ones_own_with_role_and_group(site: Site) -> None:
 
 def _shown(site: Site, *, there: bool) -> None:
     """Wait until all workers have taken up a change of documents."""
-    deadline, alike = time.monotonic() + 120, 0
-    while alike < 20:
-        assert time.monotonic() < deadline
-        names = [one["name"] for one in Browser(site).ask("GET", "/api/status").json()["data"]["logins"]]
-        alike = alike + 1 if ("mine" in names) is there else 0
-        time.sleep(0.05)
+
+    def shown() -> bool:
+        logins = Browser(site).ask("GET", "/api/status").json()["data"]["logins"]
+        return ("mine" in [login["name"] for login in logins]) is there
+
+    until(lambda: all(shown() for _ in range(20)))

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from engine.jobs import Job, Lease, Runner
 from engine.settings import Settings
 from engine.storage.database import Database
 from engine.storage.rows.work import leases
+from tests.support import PATIENCE, until
 
 _HOLDER = """
 import json, sys, time
@@ -72,7 +72,7 @@ def test_a_runner_does_what_is_due_and_outlives_what_fails(db: Database) -> None
     runner = Runner(db, lambda: [Job("a", 0, work), Job("b", 900, fail)], look=0.02)
     thread = threading.Thread(target=runner.run)
     thread.start()
-    assert twice.wait(20)
+    assert twice.wait(PATIENCE)
     runner.stop()
     thread.join()
     rows, now = leases.listed(db)
@@ -91,8 +91,4 @@ def test_what_a_killed_process_held_is_taken_up(opened: tuple[Settings, Database
         assert leases.take(db, "long", "other", 30) is None
         held.send_signal(signal.SIGKILL)
         held.wait()
-    end = time.monotonic() + 30
-    while (fence := leases.take(db, "long", "other", 30)) is None:
-        assert time.monotonic() < end, "the lease of a dead process never ended"
-        time.sleep(0.1)
-    assert fence == 2
+    assert until(lambda: leases.take(db, "long", "other", 30)) == 2

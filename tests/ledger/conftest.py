@@ -98,16 +98,3 @@ def crowds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
             return made[kind]
 
         yield get
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], bool]], None]:
-    """Wait for something to become true."""
-
-    def wait(true: Callable[[], bool], seconds: float = 10.0) -> None:
-        end = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < end, "it did not become true in time"
-            time.sleep(0.01)
-
-    return wait

@@ -22,6 +22,7 @@ from engine.storage.database import Database, open_database
 from engine.storage.rows import accounts, budgets
 from engine.storage.rows.budgets import Budget, Use
 from engine.storage.rows.posting import Entry, post
+from tests.support import PATIENCE
 
 NOW = 0.0
 
@@ -140,7 +141,7 @@ def test_parallel_calls_of_several_workers_do_not_pass_it(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert len(let_in) == 10
 
 

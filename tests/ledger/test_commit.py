@@ -20,6 +20,7 @@ from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.faults import DatabaseAway
 from tests.ledger.conftest import Books
+from tests.support import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,7 +93,7 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(books):
     assert books.state()[1:3] == (70, 10)
 
 
-def test_a_database_that_is_away_loses_nothing(light, until):
+def test_a_database_that_is_away_loses_nothing(light):
     flaky = Flaky(light.db)
     flaky.away = True
     ledger = light.ledger(flaky, in_memory=50)
@@ -159,7 +160,7 @@ def _killed(books) -> None:
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -9
 
 
-def test_the_journal_of_a_killed_process_is_replayed_by_a_neighbour(books, until):
+def test_the_journal_of_a_killed_process_is_replayed_by_a_neighbour(books):
     ledger = books.ledger()
     ledger.start()
     _killed(books)

@@ -16,13 +16,14 @@ from engine.storage.rows.posting import post
 from tests.soak.hang import run, silent
 from tests.soak.site import Seen, Site, check
 from tests.storage.conftest import kind
+from tests.support import PATIENCE, until
 
 __all__ = ["kind"]
 pytestmark = pytest.mark.xdist_group("ledger-crash")
 SECONDS = 180 if os.environ.get("GATEWRIGHT_NIGHTLY") else 8
 
 
-@pytest.mark.timeout(180 + SECONDS)
+@pytest.mark.timeout(300 + SECONDS)
 def test_calls_go_on_while_a_database_is_silent() -> None:
     kinds = ("sqlite", "mysql", "postgresql")
     begun = threading.Barrier(len(kinds))
@@ -48,8 +49,7 @@ spec: {ledger: {databaseAway: {serve: false}}}
 """
 
 
-@pytest.mark.timeout(120)
-def test_a_policy_may_refuse_calls_while_the_database_is_away(until) -> None:
+def test_a_policy_may_refuse_calls_while_the_database_is_away() -> None:
     with tempfile.TemporaryDirectory(prefix="gatewright-away-") as folder, ExitStack() as stack:
         site = Site(Path(folder), workers=1, env={"SQL_READ_TIMEOUT": "1", "SQL_WRITE_TIMEOUT": "2"})
         stack.callback(site.close)
@@ -64,9 +64,9 @@ def test_a_policy_may_refuse_calls_while_the_database_is_away(until) -> None:
 
         assert served()
         with silent("sqlite", None, site):
-            until(lambda: not served(), 10)
+            until(lambda: not served())
             assert not served()
-        until(served, 20)
+        until(served)
         assert set(seen.statuses) == {"200", "503"}
         check(site, seen)
 
@@ -79,12 +79,12 @@ def test_a_commit_that_was_given_up_and_is_made_later_is_no_refusal(books) -> No
     def late(connection) -> int:
         made = post(connection, books.db, [entry])
         written.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
         return len(made)
 
     other = threading.Thread(target=books.db.write, args=(late,))
     other.start()
-    assert written.wait(10)
+    assert written.wait(PATIENCE)
     ledger = books.ledger()
     again = threading.Thread(target=ledger.patiently, args=([entry],), kwargs={"doubt": True})
     again.start()
@@ -97,7 +97,7 @@ def test_a_commit_that_was_given_up_and_is_made_later_is_no_refusal(books) -> No
     assert books.state()[:3] == (100_000 - 5, 5, 1)
 
 
-def test_a_commit_that_hangs_counts_as_away(light, until) -> None:
+def test_a_commit_that_hangs_counts_as_away(light) -> None:
     go = threading.Event()
     real = light.db.write
 
@@ -105,7 +105,7 @@ def test_a_commit_that_hangs_counts_as_away(light, until) -> None:
         kind, dialect, columns = light.db.kind, light.db.dialect, light.db.columns
 
         def write(self, work, **more):
-            assert go.wait(10)
+            assert go.wait(PATIENCE)
             return real(work, **more)
 
     ledger = light.ledger(Hanging(), hangs_after=0.3)
@@ -113,8 +113,8 @@ def test_a_commit_that_hangs_counts_as_away(light, until) -> None:
     ledger.put(light.entry(1, 5))
     time.sleep(0.1)
     assert not ledger.away
-    until(lambda: ledger.away, 2)
+    until(lambda: ledger.away)
     go.set()
-    until(lambda: not ledger.away, 2)
+    until(lambda: not ledger.away)
     assert ledger.close()
     assert light.state()[1] == 5

@@ -29,6 +29,7 @@ from engine.storage.rows import audit
 from tests.ledger.conftest import Books, books_on
 from tests.ledger.test_commit import ROOT, Flaky
 from tests.storage.conftest import Opened, emptied, server_database
+from tests.support import until
 
 PAIRS = [("sqlite", "mysql"), ("sqlite", "sqlite"), ("mysql", "postgresql"), ("postgresql", "sqlite")]
 
@@ -85,7 +86,7 @@ def test_rows_are_written_once_though_both_answers_are_lost(two: Two) -> None:
     assert two.agree()
 
 
-def test_money_is_booked_while_the_log_database_is_away(two: Two, until: Any) -> None:
+def test_money_is_booked_while_the_log_database_is_away(two: Two) -> None:
     logs = Flaky(two.logs)
     logs.away = True
     books = two.books
@@ -164,7 +165,7 @@ ledger.flush(30)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_between_the_two_commits_is_made_good_by_a_neighbour(two: Two, until: Any, when: str) -> None:
+def test_a_crash_between_the_two_commits_is_made_good_by_a_neighbour(two: Two, when: str) -> None:
     books, settings = two.books, two.settings
     command = [sys.executable, "-c", KILLED, str(books.data / "journal"), str(settings.data), settings.sql_dsn]
     command += [settings.log_sql_dsn, str(books.user), str(books.token), when]

@@ -19,7 +19,6 @@ pytestmark = pytest.mark.xdist_group("ledger-crash")
 CALLS = 200
 
 
-@pytest.mark.timeout(180)
 def test_parallel_calls_and_changes_of_one_user_all_succeed(crowds: Callable[[str], Site], kind: str) -> None:
     site = crowds(kind)
     site.payer("parallel", 10**12)

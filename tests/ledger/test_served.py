@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
 from tests.relay.test_streaming import ask
 from tests.soak.site import Site
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway, until
 
 NOTE = {"request_id": "r1", "at": 1, "user": 2, "token": 3, "channel": 4, "input": 5, "model": "m"}
 
@@ -94,7 +93,7 @@ def test_streams_that_die_with_their_worker_are_charged_their_input_once(tmp_pat
 
     def script(say):
         say.events(*map(plain.wire, plain.events("openai.chat")[:2]), end=False)
-        over.wait(20)
+        over.wait(PATIENCE)
 
     upstream.script = script
     documents = [provider("p", upstream.base, "openai.chat", "m"), PRICE]
@@ -125,12 +124,8 @@ def test_streams_that_die_with_their_worker_are_charged_their_input_once(tmp_pat
 
 def counts_without_open(directory: Path) -> served.Counts:
     """What is counted, once the dead worker's file is taken up: that follows the commit of its rows."""
-    for _ in range(200):
-        counts = served.counts(directory)
-        if not counts.open:
-            break
-        time.sleep(0.05)
-    return counts
+    until(lambda: not served.counts(directory).open, words=lambda: served.counts(directory))
+    return served.counts(directory)
 
 
 def wait_for_rows(gateway: Gateway, count: int) -> list:
@@ -138,14 +133,13 @@ def wait_for_rows(gateway: Gateway, count: int) -> list:
     import sqlite3
     from contextlib import closing
 
-    for _ in range(200):
+    def rows() -> list:
         with closing(sqlite3.connect(gateway.data / "gatewright.db")) as db:
             db.row_factory = sqlite3.Row
-            rows = db.execute("SELECT * FROM logs WHERE type = 2").fetchall()
-        if len(rows) >= count:
-            return rows
-        time.sleep(0.1)
-    raise AssertionError(f"{len(rows)} rows")
+            return db.execute("SELECT * FROM logs WHERE type = 2").fetchall()
+
+    until(lambda: len(rows()) >= count, words=rows)
+    return rows()
 
 
 def test_calls_of_every_kind_are_booked_as_they_are_served(tmp_path):
@@ -155,7 +149,7 @@ def test_calls_of_every_kind_are_booked_as_they_are_served(tmp_path):
     try:
         for number, mode in enumerate(("whole", "stream", "leave", "retry", "fail", "retry"), 100):
             site.send(number, mode, seen)
-        time.sleep(0.5)
+        until(lambda: len(site.rows()) >= 5)
         assert site.settle().agrees
         calls = served.counts(tmp_path / "data" / served.DIRECTORY)
         assert calls.served == calls.booked == len(site.rows()) == 5

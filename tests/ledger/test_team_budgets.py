@@ -22,6 +22,7 @@ from engine.storage.rows.api import teams as rows
 from engine.storage.rows.budgets import Budget, Use
 from engine.storage.rows.people import by_id
 from tests.ledger.conftest import Books, books, db, kind, lite, opened, shared
+from tests.support import PATIENCE
 
 __all__ = ["books", "db", "kind", "lite", "opened", "shared"]
 OPEN = frozenset({"default", "auto"})
@@ -91,7 +92,7 @@ def test_a_members_cap_holds_over_all_keys_workers_and_parallel_calls(lab: Lab) 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert ledger.flush(30)
     ledger.close()
     assert 23 <= len(let_in) <= 25  # 40 each; near the end one may not fit beside those under way

@@ -25,6 +25,7 @@ from tests.ledger.test_commit import Flaky
 from tests.ledger.test_log_database import Two, two
 from tests.soak.site import Seen, Site
 from tests.storage.conftest import empty, server_database
+from tests.support import until
 
 __all__ = ["empty", "two"]
 
@@ -110,10 +111,8 @@ def test_rows_of_mixed_calls_are_replayed_as_each_wants(two: Two) -> None:
     ledger.journal.close()  # as a kill would leave it
     other = books.ledger(log_db=two.logs)
     other.start()
-    end = time.monotonic() + 20
-    while list((books.data / "journal").glob("*")) != [other.journal._current.path]:
-        assert time.monotonic() < end, list((books.data / "journal").iterdir())
-        time.sleep(0.05)
+    journals = books.data / "journal"
+    until(lambda: list(journals.iterdir()) == [other.journal._current.path], words=lambda: list(journals.iterdir()))
     assert other.close()
     assert two.rows() == [(f"r{number}", 2) for number in range(0, 10, 2)]
     assert books.state()[1:3] == (20, 10)
@@ -155,7 +154,6 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
-@pytest.mark.timeout(120)
 def test_a_running_gateway_takes_up_the_option_and_its_books_agree(site: Site) -> None:
     seen, numbers = Seen(), iter(range(1, 1000))
 

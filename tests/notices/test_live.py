@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.relay.scripted import Say, Upstream
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway, until
 
 PASSWORD = "long enough"
 
@@ -48,13 +48,6 @@ class Site:
     def got(self, path: str, kind: str = "") -> list[Any]:
         there = [one.json for one in list(self.receiver.got) if one.path == path]
         return [one for one in there if not kind or one["type"] == kind]
-
-
-def until(true: Callable[[], Any]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +112,7 @@ def test_what_can_not_leave_now_leaves_after_the_process_for_jobs_was_killed(sit
             return
         away.append(say.arrived.headers["webhook-id"])
         if len(away) == 1:
-            say.wait_until_left(60)  # the sender dies while the receiver thinks
+            say.wait_until_left(PATIENCE)  # the sender dies while the receiver thinks
             return
         say.whole({})
 

@@ -27,6 +27,7 @@ from engine.storage.rows.work.outbox import DEAD, MOST_TRIES, Message
 from engine.transport.egress import Guard
 from engine.transport.leg import Pool
 from tests.relay.scripted import Say, Upstream
+from tests.support import PATIENCE, until
 
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cw=="
 
@@ -177,7 +178,7 @@ def test_a_target_that_fails_or_hangs_holds_up_no_other(db: Database, receiver: 
 
     def script(say: Say) -> None:
         if say.arrived.path == "/slow":
-            free.wait(60)
+            free.wait(PATIENCE)
         say.whole({}, 500 if say.arrived.path == "/bad" else 200)
 
     receiver.script = script
@@ -188,12 +189,12 @@ def test_a_target_that_fails_or_hangs_holds_up_no_other(db: Database, receiver: 
     thread = threading.Thread(target=lambda: told.append(box.send(lease(db))))
     thread.start()
     try:
-        _until(lambda: Counter(one.path for one in receiver.got) == {"/slow": 1, "/bad": 1})
+        until(lambda: Counter(one.path for one in receiver.got) == {"/slow": 1, "/bad": 1})
         put(db, "fine")  # while the slow one is under way
-        _until(lambda: any(one.path == "/fine" for one in receiver.got))
+        until(lambda: any(one.path == "/fine" for one in receiver.got))
     finally:
         free.set()
-        thread.join(60)
+        thread.join(PATIENCE)
     assert told == ["21 left, 1 did not"]
     assert Counter(one.path for one in receiver.got) == {"/slow": 20, "/bad": 1, "/fine": 1}
 
@@ -252,15 +253,15 @@ def test_a_sender_killed_while_the_receiver_reads(
 ) -> None:
     """The worst moment: the receiver has it, and nobody has noted that. It comes again, with the id of before."""
     settings, db = opened
-    receiver.script = lambda say: say.wait_until_left(60)  # type: ignore[assignment, return-value]
+    receiver.script = lambda say: say.wait_until_left(PATIENCE)  # type: ignore[assignment, return-value]
     message = put(db, word="once")
     command = [sys.executable, "-c", _SENDER, str(settings.data), settings.sql_dsn or "", receiver.base]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": "."}) as process:
-        _until(lambda: len(receiver.got) == 1)
+        until(lambda: len(receiver.got) == 1)
         process.send_signal(signal.SIGKILL)
         process.wait()
     receiver.script = lambda say: say.whole({})
-    _until(lambda: leases.take(db, "outbox", "tests", 600) is not None)
+    until(lambda: leases.take(db, "outbox", "tests", 600) is not None)
     clock, held = Clock(), lease(db)
     box = Outbox(db, {"test": sender(receiver.base, pool)}, clock=clock)
     assert box.send(held) == "0 left, 0 did not"  # its claim holds
@@ -280,10 +281,3 @@ def test_a_message_that_kills_its_sender_ends(lite: Database) -> None:
         clock.ahead += CLAIM + 1
     Outbox(lite, {}, clock=clock).send(lease(lite))
     assert rows.dead(lite)[0]["error"] == "whoever tried last did not live to tell"
-
-
-def _until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)

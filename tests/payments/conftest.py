@@ -13,7 +13,7 @@ import requests
 
 from engine import paths
 from tests.relay.scripted import Say, Upstream
-from tests.support import Gateway, Lasting
+from tests.support import PATIENCE, Gateway, Lasting
 from tests.upstreams.wechatpay import WeChatPay
 
 UNIT = 500_000
@@ -100,10 +100,10 @@ class Shop(Lasting):
         return {"authorization": f"Bearer {answer['data']['access_token']}"}
 
     def post(self, path: str, body: Any, who: dict[str, str] | None = None) -> Any:
-        return requests.post(self.gateway.base + path, json=body, headers=who, timeout=20).json()
+        return requests.post(self.gateway.base + path, json=body, headers=who, timeout=PATIENCE).json()
 
     def get(self, path: str, who: dict[str, str]) -> Any:
-        return requests.get(self.gateway.base + path, headers=who, timeout=20).json()["data"]
+        return requests.get(self.gateway.base + path, headers=who, timeout=PATIENCE).json()["data"]
 
     def set(self, **values: str) -> None:
         for key, value in values.items():
@@ -131,8 +131,8 @@ class Shop(Lasting):
         fields = {"sign": signed(fields), "sign_type": "MD5", **fields}
         url = f"{self.gateway.base}/api/user/epay/notify"
         if how == "get":
-            return requests.get(url, params=fields, timeout=20)
-        return requests.post(url, data=fields, timeout=20)
+            return requests.get(url, params=fields, timeout=PATIENCE)
+        return requests.post(url, data=fields, timeout=PATIENCE)
 
 
 def signed(fields: dict[str, str], key: str = KEY) -> str:

@@ -16,6 +16,7 @@ from engine.settings import Settings
 from engine.storage.database import Database
 from engine.storage.rows.people import by_id
 from tests.storage.conftest import kind, opened, shared
+from tests.support import PATIENCE
 
 __all__ = ["kind", "opened", "shared"]
 TAKER = Path(__file__).with_name("taker.py")
@@ -59,7 +60,7 @@ def test_an_order_is_credited_once_wherever_its_taker_dies(
             if died and state(db, user, number)[0] != status:  # nothing of it was done
                 assert state(db, user, number)[1:] == (before[1:] if goal else (balance, ended))
             takers = [begun(settings, number, status, -1) for _ in range(3)]
-            assert [taker.wait(60) for taker in takers] == [0, 0, 0]
+            assert [taker.wait(PATIENCE) for taker in takers] == [0, 0, 0]
             if what == "quota":
                 credited = UNIT * goal
             lives = len(before[2]) + (1 if what == "plan" else 0)

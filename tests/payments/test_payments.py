@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.payments.conftest import CREEM, KEY, PRODUCTS, UNIT, WEBHOOK, Shop, signed
 from tests.relay.scripted import Say
-from tests.support import ROOT
+from tests.support import PATIENCE, ROOT, until
 
 
 def test_what_one_can_pay_with(shop: Shop) -> None:
@@ -117,7 +117,7 @@ def test_ways_and_places_that_are_not_offered_are_told(shop: Shop) -> None:
     answer = shop.post("/api/user/creem/pay", {"product_id": "prod_2"}, shop.ann)
     assert answer["field"] == "product_id"
     for path in ("/api/user/pay", "/api/user/amount", "/api/user/stripe/pay", "/api/user/creem/pay"):
-        assert requests.post(shop.gateway.base + path, json={"amount": 10}, timeout=20).status_code == 401
+        assert requests.post(shop.gateway.base + path, json={"amount": 10}, timeout=PATIENCE).status_code == 401
 
 
 def stripe_event(number: str, kind: str = "checkout.session.completed", paid: str = "paid") -> bytes:
@@ -129,7 +129,9 @@ def stripe_tell(shop: Shop, body: bytes, secret: str = WEBHOOK, age: int = 0, be
     stamp = int(time.time()) - age
     digest = hmac.digest(secret.encode(), f"{stamp}.".encode() + body, "sha256").hex()
     headers = {"stripe-signature": f"t={stamp},{before}v1={digest}", "content-type": "application/json"}
-    return requests.post(f"{shop.gateway.base}/api/stripe/webhook", data=body, headers=headers, timeout=20).status_code
+    return requests.post(
+        f"{shop.gateway.base}/api/stripe/webhook", data=body, headers=headers, timeout=PATIENCE
+    ).status_code
 
 
 def stripe_order(shop: Shop) -> str:
@@ -159,9 +161,9 @@ def test_an_event_that_is_not_genuine(shop: Shop) -> None:
     assert stripe_tell(shop, body, age=-301) == 400
     for signature in ("", "t=1", "v1=abc", "t=x,v1=", f"t={int(time.time())},v1=" + "0" * 64):
         headers = {"stripe-signature": signature}
-        answer = requests.post(f"{shop.gateway.base}/api/stripe/webhook", data=body, headers=headers, timeout=20)
+        answer = requests.post(f"{shop.gateway.base}/api/stripe/webhook", data=body, headers=headers, timeout=PATIENCE)
         assert answer.status_code == 400
-    answer = requests.post(f"{shop.gateway.base}/api/stripe/webhook", data=b"{", timeout=20)
+    answer = requests.post(f"{shop.gateway.base}/api/stripe/webhook", data=b"{", timeout=PATIENCE)
     assert answer.status_code == 400
     assert shop.balance() == before
 
@@ -176,7 +178,7 @@ def test_a_product_is_credited_in_units(shop: Shop) -> None:
     url = f"{shop.gateway.base}/api/creem/webhook"
     for secret, status in (("other", 401), (CREEM, 200), (CREEM, 200)):
         headers = {"creem-signature": hmac.digest(secret.encode(), body, "sha256").hex()}
-        assert requests.post(url, data=body, headers=headers, timeout=20).status_code == status
+        assert requests.post(url, data=body, headers=headers, timeout=PATIENCE).status_code == status
     assert shop.balance() == before + 1_000_000
 
 
@@ -213,7 +215,7 @@ def test_a_service_that_signs_with_rsa(shop: Shop) -> None:
     url = f"{shop.gateway.base}/api/alipay/notify"
     for key, text in ((mine, "fail"), (theirs, "success"), (theirs, "success")):
         sign = base64.b64encode(key.sign(rsa_text(told), padding.PKCS1v15(), hashes.SHA256())).decode()
-        answer = requests.post(url, data={**told, "sign": sign, "sign_type": "RSA2"}, timeout=20)
+        answer = requests.post(url, data={**told, "sign": sign, "sign_type": "RSA2"}, timeout=PATIENCE)
         assert answer.text == text
     assert shop.balance() == before + 10 * UNIT
 
@@ -230,14 +232,11 @@ def test_an_order_whose_notice_was_lost_is_found(shop: Shop) -> None:
 
     script, shop.services.upstream.script = shop.services.upstream.script, answer
     try:
-        with closing(sqlite3.connect(shop.gateway.data / "gatewright.db", timeout=20)) as db, db:
+        with closing(sqlite3.connect(shop.gateway.data / "gatewright.db", timeout=PATIENCE)) as db, db:
             db.execute("UPDATE top_ups SET create_time = create_time - 40 WHERE trade_no = ?", (number,))
-        end = time.monotonic() + 60
-        while shop.order(number)["status"] != "success" and time.monotonic() < end:
-            time.sleep(0.3)
+        until(lambda: shop.order(number)["status"] == "success", words=lambda: shop.order(number))
     finally:
         shop.services.upstream.script = script
-    assert shop.order(number)["status"] == "success"
     assert {"act": "order", "pid": "1001", "key": KEY, "out_trade_no": number} in asked
     assert shop.balance() == before + 10 * UNIT
     assert shop.tell(number, "73.00").text == "success"

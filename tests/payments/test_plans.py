@@ -17,7 +17,7 @@ import requests
 
 from tests.payments.conftest import CREEM, WEBHOOK, Shop, signed
 from tests.relay.scripted import Say
-from tests.support import ROOT
+from tests.support import PATIENCE, ROOT, until
 
 ADMIN = "/api/subscription/admin"
 PLAN = {
@@ -32,7 +32,9 @@ PLAN = {
 
 
 def ask(shop: Shop, method: str, path: str, body: Any = None, who: dict[str, str] | None = None) -> Any:
-    return requests.request(method, shop.gateway.base + path, json=body, headers=who or shop.root, timeout=20).json()
+    return requests.request(
+        method, shop.gateway.base + path, json=body, headers=who or shop.root, timeout=PATIENCE
+    ).json()
 
 
 def make(shop: Shop, **more: Any) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def test_notices_and_payers_that_come_where_an_older_program_sent_them(shop: Sho
             given = {**fields, **change}
             url = shop.gateway.base + path
             given["sign"] = signed(given)
-            answer = requests.get(url, params=given, timeout=20, allow_redirects=False)
+            answer = requests.get(url, params=given, timeout=PATIENCE, allow_redirects=False)
             if path.endswith("return"):
                 assert (answer.status_code, answer.headers["location"]) == (302, f"/console/wallet?pay={place}")
             else:
@@ -149,7 +151,7 @@ def test_a_plan_by_a_checkout(shop: Shop) -> None:
     sign = hmac.digest(WEBHOOK.encode(), f"{stamp}.".encode() + body, "sha256").hex()
     for _ in range(2):
         headers = {"stripe-signature": f"t={stamp},v1={sign}"}
-        assert requests.post(f"{shop.gateway.base}/api/stripe/webhook", data=body, headers=headers, timeout=20).ok
+        assert requests.post(f"{shop.gateway.base}/api/stripe/webhook", data=body, headers=headers, timeout=PATIENCE).ok
     assert lives(shop, plan) == 1
     assert form["subscription_data[metadata][order]"] == number
     for invoice, reason, count in (
@@ -162,7 +164,9 @@ def test_a_plan_by_a_checkout(shop: Shop) -> None:
         event = json.dumps({"id": "e", "type": "invoice.paid", "data": {"object": one}}).encode()
         sign = hmac.digest(WEBHOOK.encode(), f"{stamp}.".encode() + event, "sha256").hex()
         headers = {"stripe-signature": f"t={stamp},v1={sign}"}
-        assert requests.post(f"{shop.gateway.base}/api/stripe/webhook", data=event, headers=headers, timeout=20).ok
+        assert requests.post(
+            f"{shop.gateway.base}/api/stripe/webhook", data=event, headers=headers, timeout=PATIENCE
+        ).ok
         assert lives(shop, plan) == count
     assert shop.order("in_3")["status"] == "success"
     nameless = make(shop, stripe_price_id="")
@@ -179,7 +183,7 @@ def test_a_plan_by_a_product(shop: Shop) -> None:
     body = json.dumps({"eventType": "checkout.completed", "object": one}).encode()
     headers = {"creem-signature": hmac.digest(CREEM.encode(), body, "sha256").hex()}
     before = shop.balance()
-    assert requests.post(f"{shop.gateway.base}/api/creem/webhook", data=body, headers=headers, timeout=20).ok
+    assert requests.post(f"{shop.gateway.base}/api/creem/webhook", data=body, headers=headers, timeout=PATIENCE).ok
     assert (newest(shop)["plan_id"], shop.balance()) == (plan["id"], before)
 
 
@@ -209,7 +213,7 @@ def test_what_administrators_do_with_a_users_plans(shop: Shop) -> None:
 def test_a_running_gateway_resets_and_ends_what_is_due(shop: Shop) -> None:
     plan = make(shop, title="Due")
     ids = [ask(shop, "POST", f"{ADMIN}/bind", {"user_id": 2, "plan_id": plan["id"]})["data"]["id"] for _ in range(2)]
-    with closing(sqlite3.connect(shop.gateway.data / "gatewright.db", timeout=20)) as db, db:
+    with closing(sqlite3.connect(shop.gateway.data / "gatewright.db", timeout=PATIENCE)) as db, db:
         db.execute("UPDATE user_subscriptions SET end_time = start_time - 1 WHERE id = ?", (ids[0],))
         db.execute("UPDATE user_subscriptions SET next_reset_time = 5, last_reset_time = 0 WHERE id = ?", (ids[1],))
 
@@ -217,10 +221,7 @@ def test_a_running_gateway_resets_and_ends_what_is_due(shop: Shop) -> None:
         rows = {row["subscription"]["id"]: row["subscription"] for row in owned(shop)["all_subscriptions"]}
         return rows[ids[0]]["status"], rows[ids[1]]["last_reset_time"] > 0
 
-    end = time.monotonic() + 60
-    while states() != ("expired", True) and time.monotonic() < end:
-        time.sleep(0.3)
-    assert states() == ("expired", True)
+    until(lambda: states() == ("expired", True), words=states)
 
 
 def test_calls_are_paid_by_the_plan_and_the_books_agree(shop: Shop) -> None:
@@ -249,9 +250,7 @@ def test_calls_are_paid_by_the_plan_and_the_books_agree(shop: Shop) -> None:
         for _ in range(2):
             answer = shop.gateway.post("/v1/chat/completions", body, headers={"authorization": f"Bearer sk-{key}"})
             assert answer.status_code == 200, answer.text
-        end = time.monotonic() + 10
-        while shop.balance() == before and time.monotonic() < end:
-            time.sleep(0.05)
+        until(lambda: shop.balance() != before)
     finally:
         shop.services.upstream.script = script
     # the first call took 2000 of 3000, the second would hold more than is left, and so the balance paid it
@@ -262,7 +261,7 @@ def test_calls_are_paid_by_the_plan_and_the_books_agree(shop: Shop) -> None:
     assert sources[:2] == [None, "subscription"]
     told = requests.put(
         f"{shop.gateway.base}/api/subscription/self/preference",
-        json={"billing_preference": "wallet_only"}, headers=shop.ann, timeout=20,
+        json={"billing_preference": "wallet_only"}, headers=shop.ann, timeout=PATIENCE,
     ).json()  # fmt: skip
     assert told["data"] == {"billing_preference": "wallet_only"}
     assert owned(shop)["billing_preference"] == "wallet_only"

@@ -18,6 +18,7 @@ from engine.settings import Settings
 from engine.storage.database import Database
 from engine.storage.rows.people import by_id
 from tests.storage.conftest import kind, opened, shared
+from tests.support import PATIENCE
 
 __all__ = ["kind", "opened", "shared"]
 STORM = Path(__file__).with_name("storm.py")
@@ -55,7 +56,7 @@ def test_the_balance_is_what_the_paid_orders_say(opened: tuple[Settings, Databas
     second.kill()  # in the midst, or before it began: what it has not committed is nothing
     third = begun(settings, parts[2])
     assert (first.wait(1500), third.wait(1500)) == (0, 0)
-    second.wait(10)
+    second.wait(PATIENCE)
     paid = [each for each in range(COUNT) if each % 10 != 9]
     quota = sum(UNIT * (1 + each % 3) for each in paid if each % 5 != 4)
     assert (by_id(db, user) or {})["quota"] == quota

@@ -13,6 +13,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.payments.conftest import UNIT, Shop
+from tests.support import PATIENCE, until
 from tests.upstreams.wechatpay import WeChatPay
 
 Notice = tuple[bytes, dict[str, str]]
@@ -33,7 +34,7 @@ def order(shop: Shop) -> str:
 
 def tell(shop: Shop, notice: Notice) -> requests.Response:
     body, headers = notice
-    return requests.post(f"{shop.gateway.base}/api/wechatpay/notify", data=body, headers=headers, timeout=20)
+    return requests.post(f"{shop.gateway.base}/api/wechatpay/notify", data=body, headers=headers, timeout=PATIENCE)
 
 
 def test_an_order_is_signed_and_its_notice_credits_once(shop: Shop, service: WeChatPay) -> None:
@@ -116,12 +117,10 @@ def test_a_call_that_the_service_refuses_is_told_in_words(shop: Shop, service: W
 def test_a_lost_notice_is_found(shop: Shop, service: WeChatPay) -> None:
     before, number = shop.balance(), order(shop)
     service.paid.add(number)
-    with closing(sqlite3.connect(shop.gateway.data / "gatewright.db", timeout=20)) as db, db:
+    with closing(sqlite3.connect(shop.gateway.data / "gatewright.db", timeout=PATIENCE)) as db, db:
         db.execute("UPDATE top_ups SET create_time = create_time - 40 WHERE trade_no = ?", (number,))
-    end = time.monotonic() + 60
-    while shop.order(number)["status"] != "success" and time.monotonic() < end:
-        time.sleep(0.3)
-    assert (shop.order(number)["status"], shop.balance()) == ("success", before + 10 * UNIT)
+    until(lambda: shop.order(number)["status"] == "success", words=lambda: shop.order(number))
+    assert shop.balance() == before + 10 * UNIT
 
 
 def test_the_wallet_shows_the_code_and_goes_on_to_other_services(shop: Shop, service: WeChatPay) -> None:
@@ -135,9 +134,9 @@ def test_the_wallet_shows_the_code_and_goes_on_to_other_services(shop: Shop, ser
 
         def buy(way: str) -> requests.Response:
             place = f"{shop.gateway.base}/console/wallet/plans/{which}"
-            return browser.post(place, data={"way": way}, timeout=20)
+            return browser.post(place, data={"way": way}, timeout=PATIENCE)
 
-        assert "Scanned" in browser.get(f"{shop.gateway.base}/console/wallet", timeout=20).text
+        assert "Scanned" in browser.get(f"{shop.gateway.base}/console/wallet", timeout=PATIENCE).text
         page = buy("/api/subscription/wechatpay/pay wechatpay_native").text
         number = page.split("<p>")[1].split("</p>")[0]
         assert service.orders[number] == 730

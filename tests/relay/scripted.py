@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.support import PATIENCE, Gateway, until
+
 
 @dataclass
 class Arrived:
@@ -73,6 +75,14 @@ class Say:
         if gone:
             self.arrived.left.set()
         return gone
+
+
+def leave(gateway: Gateway, path: str, body: bytes, when: Callable[[], object]) -> None:
+    """Send a request, and close its connection as soon as ``when`` is true."""
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key}\r\ncontent-length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", gateway.port), PATIENCE) as sock:
+        sock.sendall(f"{head}\r\n\r\n".encode() + body)
+        until(when)
 
 
 Script = Callable[[Say], None]

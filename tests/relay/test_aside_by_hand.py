@@ -25,8 +25,7 @@ from engine.storage.tables import core
 from tests.relay import plain
 from tests.relay.failing import example
 from tests.relay.scripted import Say, Upstream
-from tests.server.test_reload import until
-from tests.support import ROOT, Gateway
+from tests.support import ROOT, Gateway, until
 
 pytestmark = pytest.mark.xdist_group("aside")
 BREAKER = """
@@ -135,8 +134,7 @@ def test_each_key_is_asked_by_so_many_at_once(limited: Rows) -> None:
 
     def script(say: Say) -> None:
         held.append(say)
-        while len(held) < 2:
-            time.sleep(0.01)
+        until(lambda: len(held) >= 2)
         say.whole(ANSWER)
 
     limited.upstream.script = script
@@ -169,11 +167,11 @@ def test_a_channel_that_is_set_aside_by_hand_is_not_asked_until_it_is_said_again
     rows.ask("by-hand")
     assert rows.keys == ["h"]
     assert rows.command("aside", "3", "--minutes", "5")["done"]
-    assert until(lambda: rows.ask("by-hand") and rows.keys[-1] == "g", 20)
+    until(lambda: rows.ask("by-hand") and rows.keys[-1] == "g")
     refused = rows.ask("alone")
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_available_channel")
     assert rows.command("again", "3") == {"channel": 3, "until": 0, "done": True}
-    assert until(lambda: rows.ask("by-hand") and rows.keys[-1] == "h", 20)
+    until(lambda: rows.ask("by-hand") and rows.keys[-1] == "h")
     assert not rows.command("again", "99")["done"]
 
 
@@ -190,7 +188,7 @@ def test_what_a_breaker_holds_is_forgotten_when_an_operator_says_so(tmp_path: An
         assert made.keys == ["l", "n", "n", "n"]
         made.upstream.script = lambda say: say.whole(ANSWER)
         made.command("again", "1")
-        assert until(lambda: made.ask("m") and made.keys[-1] == "l", 20)
+        until(lambda: made.ask("m") and made.keys[-1] == "l")
     finally:
         made.close()
 

@@ -22,7 +22,7 @@ from engine.routing.table import Table
 from engine.transport import url
 from engine.transport.faults import TransportError
 from tests.relay import plain
-from tests.support import ROOT
+from tests.support import PATIENCE, ROOT
 
 PATHS = {
     "openai.chat": "/v1/chat/completions",
@@ -57,7 +57,9 @@ def test_a_long_name_in_a_path_is_refused_by_its_length(gateway, verb):
 
 @pytest.mark.parametrize("path", ["/v1/models/", "/v1beta/models/"])
 def test_a_long_name_is_looked_up_in_no_list(gateway, path):
-    answer = requests.get(gateway.base + path + LONG, headers={"authorization": f"Bearer {gateway.key}"}, timeout=10)
+    answer = requests.get(
+        gateway.base + path + LONG, headers={"authorization": f"Bearer {gateway.key}"}, timeout=PATIENCE
+    )
     assert answer.status_code == 400
     assert "256 characters" in answer.text
 
@@ -79,14 +81,16 @@ def test_a_long_id_is_refused(gateway):
     assert answer.status_code == 400
     assert "previous_response_id: 2000 characters" in answer.text
     headers = {"authorization": f"Bearer {gateway.key}"}
-    answer = requests.get(f"{gateway.base}/v1/responses/{'r' * 2000}", headers=headers, timeout=10)
+    answer = requests.get(f"{gateway.base}/v1/responses/{'r' * 2000}", headers=headers, timeout=PATIENCE)
     assert answer.status_code == 400
     assert "the id in the path" in answer.text
 
 
 def test_a_long_key_is_nobodys(gateway):
     headers = {"authorization": f"Bearer {gateway.key}{'x' * 5000}"}
-    answer = requests.post(f"{gateway.base}/v1/chat/completions", json={"model": "m"}, headers=headers, timeout=10)
+    answer = requests.post(
+        f"{gateway.base}/v1/chat/completions", json={"model": "m"}, headers=headers, timeout=PATIENCE
+    )
     assert answer.status_code == 401
 
 
@@ -150,11 +154,11 @@ def test_nothing_that_costs_is_done_for_a_key_without_quota(gateway, one, empty)
     pictures = [{"type": "image", "source": {"type": "url", "url": f"{one.base}/{number}"}} for number in range(50)]
     body = {"model": "gpt-5-base", "messages": [{"role": "user", "content": pictures}]}
     headers = {"authorization": f"Bearer {empty}"}
-    answer = requests.post(f"{gateway.base}/v1/messages/count_tokens", json=body, headers=headers, timeout=20)
+    answer = requests.post(f"{gateway.base}/v1/messages/count_tokens", json=body, headers=headers, timeout=PATIENCE)
     assert answer.status_code == 402
     assert not one.got
     body = {"model": "chat-modle", "messages": []}
-    answer = requests.post(gateway.base + PATHS["openai.chat"], json=body, headers=headers, timeout=20)
+    answer = requests.post(gateway.base + PATHS["openai.chat"], json=body, headers=headers, timeout=PATIENCE)
     assert answer.status_code == 404
     assert "did you mean" not in answer.text
 

@@ -10,6 +10,7 @@ from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.rows import accounts, budgets
 from engine.storage.rows.budgets import Budget
+from tests.support import until
 
 ANSWER = {
     "id": "c",
@@ -46,9 +47,7 @@ def test_a_budget_in_tokens_warns_and_then_refuses(gateway, one) -> None:
         assert len(one.got) == 2
 
         (budget,) = budgets.load(db)["key", made.token_id]
-        end = time.monotonic() + 10
-        while budgets.used(db, budget, time.time()) < 36 and time.monotonic() < end:
-            time.sleep(0.05)
+        until(lambda: budgets.used(db, budget, time.time()) >= 36)
         assert budgets.used(db, budget, time.time()) == 36
         account = accounts.find_key(db, made.key[3:])
         with db.read() as connection:

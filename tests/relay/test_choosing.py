@@ -16,8 +16,7 @@ import requests
 from tests.relay.conftest import provider
 from tests.relay.scripted import Say, Upstream
 from tests.relay.test_limits import ANSWER
-from tests.server.test_reload import until
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving, until
 
 POLICY = """
 apiVersion: gatewright/v1
@@ -122,7 +121,7 @@ def test_a_silent_stream_costs_a_caller_seconds(gateway: Gateway, upstream: Upst
 
     def script(say: Say) -> None:
         if say.arrived.path.startswith("/first"):
-            say.wait_until_left(20)
+            say.wait_until_left(PATIENCE)
         else:
             say.events(event, b"data: [DONE]\n\n")
 
@@ -171,7 +170,7 @@ def test_the_log_row_has_the_short_form(gateway: Gateway, upstream: Upstream) ->
 
     # rows of earlier calls may come later; 30 tokens for 1 and 10 for 2 dollars a million
     wanted = {"aside": ["first"], "route": "two", "cost": "0.00005"}
-    assert until(lambda: wanted.items() <= (row() or {}).items(), 30), row()
+    until(lambda: wanted.items() <= (row() or {}).items(), words=row)
 
 
 def test_metrics_are_those_of_all_workers_and_for_operators_alone(gateway: Gateway, upstream: Upstream) -> None:
@@ -181,7 +180,9 @@ def test_metrics_are_those_of_all_workers_and_for_operators_alone(gateway: Gatew
         return metrics().get('gatewright_calls_total{format="openai.chat",ended="ok"}', 0.0)
 
     def metrics() -> dict[str, float]:
-        reply = requests.get(f"{gateway.base}/metrics", headers={"authorization": f"Bearer {gateway.key}"}, timeout=10)
+        reply = requests.get(
+            f"{gateway.base}/metrics", headers={"authorization": f"Bearer {gateway.key}"}, timeout=PATIENCE
+        )
         assert reply.status_code == 200
         lines = [line.rpartition(" ") for line in reply.text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in lines}
@@ -195,7 +196,7 @@ def test_metrics_are_those_of_all_workers_and_for_operators_alone(gateway: Gatew
     def held(say: Say) -> None:
         say.head(200, "text/event-stream")
         say.chunk(b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n')
-        over.wait(30)
+        over.wait(PATIENCE)
         say.chunk(b"data: [DONE]\n\n")
         say.end()
 
@@ -203,17 +204,17 @@ def test_metrics_are_those_of_all_workers_and_for_operators_alone(gateway: Gatew
     with ThreadPoolExecutor() as pool:
         streams = [pool.submit(ask, gateway, stream=True) for _ in range(3)]
         try:
-            assert until(lambda: metrics()["gatewright_calls_open"] == 3, 30)
+            until(lambda: metrics()["gatewright_calls_open"] == 3)
         finally:
             over.set()
         assert [stream.result().status_code for stream in streams] == [200] * 3
-    assert until(lambda: metrics()["gatewright_calls_open"] == 0, 30)
+    until(lambda: metrics()["gatewright_calls_open"] == 0)
     counts = metrics()
     assert any(name.startswith('gatewright_attempts_total{channel="first",failed=') for name in counts)
     assert counts["gatewright_channels_aside"] == 1
     assert counts['gatewright_call_seconds_bucket{le="+Inf"}'] == counts["gatewright_call_seconds_count"]
     assert counts['gatewright_tokens_total{kind="output"}'] >= 120
     for headers in ({}, {"authorization": "Bearer nobody"}):
-        reply = requests.get(f"{gateway.base}/metrics", headers=headers, timeout=10)
+        reply = requests.get(f"{gateway.base}/metrics", headers=headers, timeout=PATIENCE)
         assert reply.status_code == 401
         assert "gatewright_" not in reply.text

@@ -16,7 +16,7 @@ import requests
 
 from tests.relay.conftest import provider
 from tests.relay.scripted import Say, Upstream
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving
 
 BLOCK = {"type": "compaction", "content": "They spoke of tides \u00e9."}
 ITEM = {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAA-opaque"}
@@ -167,7 +167,7 @@ def test_chat_and_gemini_have_no_place_for_it_and_are_told(gateway: Gateway, mod
     assert chat.json()["choices"][0]["message"]["content"] == "Hi!"
     body = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
     url = f"{gateway.base}/v1beta/models/{model}:generateContent"
-    told = requests.post(url, json=body, headers={"x-goog-api-key": gateway.key}, timeout=10)
+    told = requests.post(url, json=body, headers={"x-goog-api-key": gateway.key}, timeout=PATIENCE)
     assert told.json()["candidates"][0]["content"]["parts"] == [{"text": "Hi!"}]
     assert all("unknown" in one.headers["x-gatewright-loss"] for one in (chat, told))
 

@@ -22,10 +22,9 @@ from tests.relay.conftest import provider
 from tests.relay.failing import PAGE, example
 from tests.relay.scripted import Say, Upstream
 from tests.relay.test_metering import Row
-from tests.server.test_reload import until
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway, until
 
-pytestmark = [pytest.mark.xdist_group("continued"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("continued")]
 WORDS = ("Once ", "upon ", "a ", "time ", "there was.")
 BEGUN = 2
 USED = {"first": (100, 40), "second": (130, 24)}
@@ -153,7 +152,7 @@ def ended(say: Say, fmt: str) -> None:
 
 def silent(say: Say, fmt: str) -> None:
     word(say, fmt)
-    say.wait_until_left(20)
+    say.wait_until_left(PATIENCE)
     raise OSError
 
 
@@ -374,12 +373,12 @@ def test_half_a_call_is_not_gone_on_with(own: Site) -> None:
 
 def test_who_leaves_while_another_is_asked_pays_what_was_said(own: Site) -> None:
     own.play(closed)
-    own.upstreams["second"].script = lambda say: (say.wait_until_left(20), None)[1]
+    own.upstreams["second"].script = lambda say: (say.wait_until_left(PATIENCE), None)[1]
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "River?"}]}
     headers = {"authorization": f"Bearer {own.gateway.key}"}
     with requests.post(own.gateway.base + "/v1/chat/completions", json=body, headers=headers, stream=True) as reply:
-        assert until(lambda: len(own.upstreams["second"].got) == 1, 20)
-    assert own.upstreams["second"].got[0].left.wait(20)
+        until(lambda: len(own.upstreams["second"].got) == 1)
+    assert own.upstreams["second"].got[0].left.wait(PATIENCE)
     row = charged(own, reply)
     assert row.other["channel"] == "first"
     assert row.output > 0

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tests.relay.rich import PNG
+from tests.support import PATIENCE
 
 ANSWER = {
     "candidates": [{"content": {"role": "model", "parts": [{"text": "seen"}]}, "finishReason": "STOP"}],
@@ -20,14 +21,14 @@ def test_files_are_fetched_together_and_go_up_as_content(gateway, one, two):
     together = threading.Barrier(3)
 
     def picture(say):
-        together.wait(10)  # none is answered before all were asked for
+        together.wait(PATIENCE)  # none is answered before all were asked for
         say.whole(base64.b64decode(PNG), kind="image/png")
 
     one.script, two.script = (lambda say: say.whole(ANSWER)), picture
     content = [{"type": "image_url", "image_url": {"url": f"{two.base}/{number}.png"}} for number in range(3)]
     body = {"model": "gemini-model", "messages": [{"role": "user", "content": content}]}
     headers = {"authorization": f"Bearer {gateway.key}"}
-    answer = requests.post(f"{gateway.base}/v1/chat/completions", json=body, headers=headers, timeout=20)
+    answer = requests.post(f"{gateway.base}/v1/chat/completions", json=body, headers=headers, timeout=PATIENCE)
     assert answer.json()["choices"][0]["message"]["content"] == "seen"
     parts = one.got[-1].json["contents"][0]["parts"]
     assert [part["inlineData"] for part in parts] == [{"mimeType": "image/png", "data": PNG}] * 3
@@ -35,7 +36,7 @@ def test_files_are_fetched_together_and_go_up_as_content(gateway, one, two):
 
 def _asked(gateway, path, body):
     headers = {"authorization": f"Bearer {gateway.key}"}
-    return requests.post(f"{gateway.base}{path}", json=body, headers=headers, timeout=20)
+    return requests.post(f"{gateway.base}{path}", json=body, headers=headers, timeout=PATIENCE)
 
 
 def _document(url):

@@ -15,7 +15,7 @@ from engine.relay.upstream.send import _address, _signed
 from tests.formats.recorded import program
 from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving
 
 SECRET = "sk-upstream-0123456789"
 ANSWER = {
@@ -149,7 +149,7 @@ def test_a_channel_for_all_models_keeps_its_path(gateway, upstream, model) -> No
     upstream.script = lambda say: say.whole(ANSWER)
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
     headers = {"authorization": f"Bearer {gateway.key}"}
-    answer = requests.post(f"{gateway.base}/v1/chat/completions", json=body, headers=headers, timeout=20)
+    answer = requests.post(f"{gateway.base}/v1/chat/completions", json=body, headers=headers, timeout=PATIENCE)
     assert answer.status_code in (200, 400)
     for arrived in upstream.got:
         path, _, query = arrived.path.partition("?")

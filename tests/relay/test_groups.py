@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from engine.settings import Settings
 from engine.storage.database import Database, open_database
 from engine.storage.tables.core import channels, options
 from tests.relay.scripted import Say, Upstream
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway, until
 
 USAGE = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
 OPTIONS = {
@@ -67,7 +66,7 @@ class Site:
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
         headers = {"authorization": f"Bearer {key}"}
         url = self.gateway.base + "/v1/chat/completions"
-        answer = requests.post(url, json=body, headers=headers, timeout=20)
+        answer = requests.post(url, json=body, headers=headers, timeout=PATIENCE)
         return answer.status_code, [one.path.split("/")[1] for one in self.upstream.got]
 
     def charged(self) -> list[tuple[Any, ...]]:
@@ -112,8 +111,5 @@ def test_with_cross_group_retry_the_next_group_begins_when_one_is_used_up(site: 
     keys.change_key(site.db, fresh.token_id, keys.KeyChange(cross_group_retry=True))
     status, asked = site.ask(fresh.key)
     assert (status, sorted(asked[:2]), asked[2:]) == (200, ["1", "2"], ["3"])
-    end = time.monotonic() + 10
-    while time.monotonic() < end and not site.charged():
-        time.sleep(0.05)
-    assert site.charged() == [(220, 3, "second")], "charged by the group that served it"
+    assert until(site.charged) == [(220, 3, "second")], "charged by the group that served it"
     assert verify(site.db, site.db, site.data / "journal").agrees

@@ -20,7 +20,7 @@ from engine.storage.database import open_database
 from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
 from tests.relay.test_metering import Row, chat, chat_answer, sse
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway, until
 
 pytestmark = pytest.mark.xdist_group("holding")
 PRICES = """
@@ -258,7 +258,7 @@ def test_of_a_stream_that_is_left_the_running_count_is_charged(running, one):
             counts = {"promptTokenCount": 100, "candidatesTokenCount": number, "totalTokenCount": 100 + number}
             say.chunk(f"data: {json.dumps({**part, 'usageMetadata': counts})}\n\n".encode())
             time.sleep(0.2)
-        say.wait_until_left(20)
+        say.wait_until_left(PATIENCE)
 
     one.script = answers
     path = f"{running.base}/v1beta/models/gemini-3-m:streamGenerateContent?alt=sse"
@@ -366,9 +366,7 @@ def test_a_continuation_holds_what_went_before(running, one, poor):
     made = running.post("/v1/responses", first, headers=bearer(key)).json()
     spent = 200_005
     with closing(sqlite3.connect(running.data / "gatewright.db")) as db, db:
-        end = time.monotonic() + 20
-        while left(running, key) != 1_000_000 - spent and time.monotonic() < end:
-            time.sleep(0.05)
+        until(lambda: left(running, key) == 1_000_000 - spent, words=lambda: left(running, key))
         db.execute("UPDATE tokens SET remain_quota=200500 WHERE key=?", (key.removeprefix("sk-"),))
     time.sleep(3.1)  # balances are believed for three seconds
     one.got.clear()

@@ -15,7 +15,7 @@ import requests
 
 from tests.relay.conftest import provider
 from tests.relay.scripted import Say, Upstream
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving
 
 ANSWER = {
     "id": "c",
@@ -138,14 +138,14 @@ def test_calls_at_once_are_bounded_and_room_is_there_when_one_ends_or_its_caller
 
     def slow(say: Say) -> None:
         came.release()
-        go.wait(20)
+        go.wait(PATIENCE)
         say.whole(ANSWER)
 
     upstream.script = slow
     with ThreadPoolExecutor(2) as pool:
         two = [pool.submit(ask, gateway, "slow") for _ in range(2)]
         for _ in two:
-            assert came.acquire(timeout=20)
+            assert came.acquire(timeout=PATIENCE)
         refused = ask(gateway, "slow")
         go.set()
         assert [each.result().status_code for each in two] == [200, 200]
@@ -177,7 +177,7 @@ def test_a_full_channel_is_passed_over_and_where_all_are_calls_wait_in_a_line(
 
     def slow(say: Say) -> None:
         came.release()
-        go.wait(20)
+        go.wait(PATIENCE)
         say.whole(ANSWER)
 
     upstream.got.clear()
@@ -185,7 +185,7 @@ def test_a_full_channel_is_passed_over_and_where_all_are_calls_wait_in_a_line(
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(ask, gateway, "wide") for _ in range(2)]
         for _ in calls:
-            assert came.acquire(timeout=20)
+            assert came.acquire(timeout=PATIENCE)
         assert {arrived.path.split("/")[1] for arrived in upstream.got} == {"narrow", "wide"}
         calls.append(pool.submit(ask, gateway, "wide"))
         assert not came.acquire(timeout=0.3), "the third is not there while both are full"
@@ -198,13 +198,13 @@ def test_who_waits_too_long_or_finds_the_line_full_gets_a_429(gateway: Gateway, 
 
     def slow(say: Say) -> None:
         came.release()
-        go.wait(20)
+        go.wait(PATIENCE)
         say.whole(ANSWER)
 
     upstream.script = slow
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(ask, gateway, "narrow")
-        assert came.acquire(timeout=20)
+        assert came.acquire(timeout=PATIENCE)
         others = [pool.submit(ask, gateway, "narrow") for _ in range(7)]
         refused = [each.result() for each in others]
         go.set()

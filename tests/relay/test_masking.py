@@ -6,7 +6,6 @@ import base64
 import json
 import socket
 import threading
-import time
 from urllib.parse import quote
 
 import pytest
@@ -17,7 +16,7 @@ from engine.paths import SPECS
 from tests.relay import inprocess
 from tests.relay.conftest import FORMATS
 from tests.relay.scripted import Upstream
-from tests.support import Gateway, deaf_port, serving
+from tests.support import PATIENCE, Gateway, deaf_port, serving, until
 
 SECRET = "sk-up/stream+0123456789abcdefghij"
 MODELS = {"openai.chat": "chat", "openai.responses": "responses", "anthropic.messages": "claude"}
@@ -113,13 +112,12 @@ def ask(gateway, model, *, path="/v1/chat/completions", stream=False):
 
 def rows(gateway, request_id):
     """The row of a call as its key's holder sees it."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        told = requests.get(f"{gateway.base}/api/log/token?key={gateway.key}", timeout=10).json()["data"]
-        if mine := [row for row in told if row["request_id"] == request_id]:
-            return json.dumps(mine)
-        time.sleep(0.05)
-    raise AssertionError("no row")
+
+    def mine():
+        told = requests.get(f"{gateway.base}/api/log/token?key={gateway.key}", timeout=PATIENCE).json()["data"]
+        return [row for row in told if row["request_id"] == request_id]
+
+    return json.dumps(until(mine))
 
 
 def clean(text: str) -> bool:

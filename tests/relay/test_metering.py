@@ -6,7 +6,6 @@ import base64
 import json
 import sqlite3
 import struct
-import time
 from contextlib import closing
 from typing import Any
 
@@ -17,7 +16,7 @@ from engine import paths
 from engine.ledger.counting import vocabularies
 from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
-from tests.support import Gateway, missing, serving
+from tests.support import PATIENCE, Gateway, missing, serving, until
 
 pytestmark = pytest.mark.xdist_group("metering")
 PRICES = """
@@ -93,14 +92,12 @@ class Row:
     def __init__(self, gateway: Gateway, request_id: str) -> None:
         columns = "type, content, quota, prompt_tokens, completion_tokens, ip, other"
         query = f"SELECT {columns} FROM logs WHERE request_id = ?"
-        end = time.monotonic() + 20
-        while True:
+
+        def logged() -> Any:
             with closing(sqlite3.connect(gateway.data / "gatewright.db")) as db:
-                found = db.execute(query, (request_id,)).fetchone()
-            if found or time.monotonic() > end:
-                break
-            time.sleep(0.05)
-        assert found, "no log row"
+                return db.execute(query, (request_id,)).fetchone()
+
+        found = until(logged)
         self.type, self.content, self.quota, self.input, self.output, self.ip = found[:6]
         self.other = json.loads(found[6])
 
@@ -211,7 +208,7 @@ def test_who_leaves_pays_for_the_words_until_then(running, one, exact, path):
         chunk = {**head, "choices": [{"index": 0, "delta": {"content": "hello world"}, "finish_reason": None}]}
         say.head(200, "text/event-stream")
         say.chunk(f"data: {json.dumps(chunk)}\n\n".encode())
-        say.wait_until_left(20)
+        say.wait_until_left(PATIENCE)
 
     one.script = answers
     headers = {"authorization": f"Bearer {running.key}"}
@@ -394,7 +391,7 @@ def test_a_model_that_always_searches_pays_for_one_search(call):
 
 
 def set_options(gateway: Gateway, **options: str) -> None:
-    with closing(sqlite3.connect(gateway.data / "gatewright.db", timeout=20)) as db, db:
+    with closing(sqlite3.connect(gateway.data / "gatewright.db", timeout=PATIENCE)) as db, db:
         for name, value in options.items():
             db.execute("DELETE FROM options WHERE key = ?", (name,))
             db.execute("INSERT INTO options (key, value) VALUES (?, ?)", (name, value))
@@ -403,14 +400,14 @@ def set_options(gateway: Gateway, **options: str) -> None:
 REFUSED = {"code": "forbidden", "error": "Content violates usage guidelines. Team: x"}
 
 
-def until(call: Any, path: str, body: dict[str, Any], answer: Any, holds: Any) -> Row:
+def called_until(call: Any, path: str, body: dict[str, Any], answer: Any, holds: Any) -> Row:
     """Options are read again each second."""
-    end = time.monotonic() + 20
-    while True:
+
+    def once() -> Row | None:
         got, row = call(path, body, answer)
-        if holds(got, row) or time.monotonic() > end:
-            return row
-        time.sleep(0.2)
+        return row if holds(got, row) else None
+
+    return until(once, every=0.2)
 
 
 SAID = {"error": {"message": REFUSED["error"], "code": "forbidden"}}
@@ -496,10 +493,10 @@ def test_an_error_that_costs_is_charged_once_and_not_tried_again(running, call, 
 
     names = {"enabled": "grok.violation_deduction_enabled", "amount": "grok.violation_deduction_amount"}
     set_options(running, **{names["amount"]: "0.2", "GroupRatio": '{"default": 0.5, "vip": 1}'})
-    row = until(call, "/v1/chat/completions", chat("grok-plain"), refuses, lambda _, row: row.quota != 25_000)
+    row = called_until(call, "/v1/chat/completions", chat("grok-plain"), refuses, lambda _, row: row.quota != 25_000)
     assert (row.quota, row.other["group_ratio"], row.other["base_amount"]) == (50_000, 0.5, 0.2)
     set_options(running, **{names["enabled"]: "false", "GroupRatio": '{"default": 1, "vip": 1}'})
-    row = until(call, "/v1/chat/completions", chat("grok-plain"), refuses, lambda _, row: row.quota == 0)
+    row = called_until(call, "/v1/chat/completions", chat("grok-plain"), refuses, lambda _, row: row.quota == 0)
     assert (row.type, row.quota) == (5, 0)
     assert not two.got
 
@@ -509,9 +506,9 @@ def test_an_address_is_in_the_log_where_the_user_asked_for_it(running, call):
     refused = {"model": "no-such-model", "messages": body["messages"]}
     assert call(path, body, answer)[1].ip == ""
     assert (call(path, refused, answer)[1].type, call(path, refused, answer)[1].ip) == (5, "")
-    with closing(sqlite3.connect(running.data / "gatewright.db", timeout=20)) as db, db:
+    with closing(sqlite3.connect(running.data / "gatewright.db", timeout=PATIENCE)) as db, db:
         db.execute("UPDATE users SET setting = ?", ('{"record_ip_log": true, "more": 1}',))
-    assert until(call, path, body, answer, lambda _, row: row.ip).ip == "127.0.0.1"
+    assert called_until(call, path, body, answer, lambda _, row: row.ip).ip == "127.0.0.1"
     assert call(path, refused, answer)[1].ip == "127.0.0.1"
 
 
@@ -525,7 +522,7 @@ def test_the_option_says_which_statuses_are_tried_again(running, call, two):
     assert call(path, body, failing(503))[0].status_code == 200
     assert call(path, body, failing(400))[0].status_code == 400
     set_options(running, AutomaticRetryStatusCodes="400, 401-407,504")
-    until(call, path, body, failing(400), lambda got, _: got.status_code == 200)
+    called_until(call, path, body, failing(400), lambda got, _: got.status_code == 200)
     assert call(path, body, failing(400))[0].status_code == 200
     assert call(path, body, failing(503))[0].status_code == 503
     assert call(path, body, failing(504))[0].status_code != 200, "the first provider may still be working"

@@ -18,7 +18,7 @@ from engine.storage.database import open_database
 from tests.relay import plain
 from tests.relay.failing import CHARGED, COST, USED, Site, answer, example
 from tests.relay.scripted import Say
-from tests.server.test_reload import until
+from tests.support import PATIENCE, until
 
 pytestmark = pytest.mark.xdist_group("mirror")
 REHEARSE = {"headers": {"x-rehearse": "yes"}}
@@ -41,7 +41,7 @@ def rows(site: Site) -> list[Any]:
 def mirrored(site: Site, reply: Any) -> Any:
     """The row of the call that mirrors another."""
     wanted = f"{reply.headers['x-request-id']}-shadow"
-    assert until(lambda: any(row["request_id"] == wanted for row in rows(site)), 20)
+    until(lambda: any(row["request_id"] == wanted for row in rows(site)))
     return next(row for row in rows(site) if row["request_id"] == wanted)
 
 
@@ -72,7 +72,7 @@ def test_the_caller_does_not_wait_for_it_nor_does_its_failure_matter(site: Site)
     go = threading.Event()
 
     def held(say: Say) -> None:
-        go.wait(30)
+        go.wait(PATIENCE)
         say.whole(plain.error(site.formats["second"]), 503)
 
     site.play(second=held)
@@ -80,7 +80,7 @@ def test_the_caller_does_not_wait_for_it_nor_does_its_failure_matter(site: Site)
     reply = site.ask(**REHEARSE)
     assert "first:Hello" in reply.text
     assert not go.is_set()
-    assert until(lambda: site.asked == (1, 1), 20)
+    until(lambda: site.asked == (1, 1))
     go.set()
     shadow = mirrored(site, reply)
     assert (shadow["quota"], shadow["type"]) == (0, 5)
@@ -109,18 +109,18 @@ def test_other_calls_are_made_once_and_no_more_than_some_at_once_are_mirrored(si
     go = threading.Event()
 
     def held(say: Say) -> None:
-        go.wait(60)
+        go.wait(PATIENCE)
         answer("second", say, site.formats["second"])
 
     site.play(second=held)
     for _ in range(40):
         assert "first:Hello" in site.ask(**REHEARSE).text
-    assert until(lambda: site.asked[1] == 32, 30)
+    until(lambda: site.asked[1] == 32)
     time.sleep(0.3)
     assert site.asked == (40, 32)
     before = len(rows(site))
     go.set()
-    assert until(lambda: len(rows(site)) >= before + 32, 30)
+    until(lambda: len(rows(site)) >= before + 32)
 
 
 def test_the_books_agree_and_nobody_paid_for_it(site: Site) -> None:
@@ -130,7 +130,7 @@ def test_the_books_agree_and_nobody_paid_for_it(site: Site) -> None:
         mirrored(site, reply)
     db, journal = open_database(Settings(data=site.gateway.data)), site.gateway.data / "journal"
     try:
-        assert until(lambda: not verify(db, db, journal).differences, 20), verify(db, db, journal)
+        until(lambda: not verify(db, db, journal).differences, words=lambda: verify(db, db, journal))
     finally:
         db.close()
     with closing(sqlite3.connect(site.gateway.data / "gatewright.db")) as raw:

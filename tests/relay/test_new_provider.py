@@ -11,7 +11,7 @@ from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
 from tests.relay.test_passing import CHAT_ANSWER
 from tests.relay.test_streaming import DONE, chunk
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving, until
 
 NEWCOMER = """\
 apiVersion: gatewright/v1
@@ -35,7 +35,6 @@ spec:
 """
 
 # Compiling anew takes some two seconds on a quiet machine.
-PATIENCE = 40
 
 pytestmark = pytest.mark.xdist_group("new_provider")
 
@@ -63,26 +62,18 @@ class Traffic(threading.Thread):
 
     def __exit__(self, *_):
         self.enough.set()
-        self.join(10)
+        self.join(PATIENCE)
 
 
 def ready_of(gateway):
     """What ``/readyz`` tells an operator."""
     headers = {"authorization": f"Bearer {gateway.key}"}
-    return requests.get(gateway.base + "/readyz", headers=headers, timeout=5).json()
+    return requests.get(gateway.base + "/readyz", headers=headers, timeout=PATIENCE).json()
 
 
 def ask(gateway, model, stream=False, **more):
     body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "hi"}], **more}
     return gateway.post("/v1/chat/completions", body, stream=stream)
-
-
-def until(true, seconds=PATIENCE):
-    """Wait for something; how it came out."""
-    end = time.monotonic() + seconds
-    while not (found := true()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return found
 
 
 def everywhere(true, times=12):
@@ -146,13 +137,13 @@ def test_one_file_adds_a_provider_while_traffic_and_an_open_stream_go_on(gateway
     assert ask(gateway, "newcomer-1").status_code == 404
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    assert until(lambda: stream, 5)
+    until(lambda: stream)
 
     with Traffic(gateway) as traffic:
         # The first swap: the file is dropped, and every worker knows the provider.
         first = release()
         gateway.write_spec("newcomer.yaml", text)
-        assert until(lambda: everywhere(lambda: ask(gateway, "newcomer-1").status_code == 200)), gateway.output
+        until(lambda: everywhere(lambda: ask(gateway, "newcomer-1").status_code == 200), words=lambda: gateway.output)
         upstream.got.clear()
         answer = ask(gateway, "newcomer-1", max_tokens=7, stop=["x"])
         assert answer.json()["choices"][0]["message"]["content"] == "hi"
@@ -175,15 +166,15 @@ def test_one_file_adds_a_provider_while_traffic_and_an_open_stream_go_on(gateway
         # The second: it is changed.
         second = release()
         gateway.write_spec("newcomer.yaml", text.replace("newcomer-1", "newcomer-2"))
-        assert until(lambda: everywhere(lambda: ask(gateway, "newcomer-2").status_code == 200)), gateway.output
+        until(lambda: everywhere(lambda: ask(gateway, "newcomer-2").status_code == 200), words=lambda: gateway.output)
 
         # A broken file is refused with its line; what ran goes on.
         broken = text.replace("newcomer-1", "newcomer-3").replace("  auth:", "  outh:")
         line = 1 + broken.splitlines().index(next(line for line in broken.splitlines() if "outh" in line))
         third = release()
         gateway.write_spec("newcomer.yaml", broken)
-        assert until(lambda: requests.get(gateway.base + "/readyz", timeout=5).json()["status"] == "degraded")
-        ready = requests.get(gateway.base + "/readyz", timeout=5)
+        until(lambda: requests.get(gateway.base + "/readyz", timeout=PATIENCE).json()["status"] == "degraded")
+        ready = requests.get(gateway.base + "/readyz", timeout=PATIENCE)
         assert ready.status_code == 200
         assert "newcomer" not in ready.text  # strangers are told that something is wrong, not what
         assert any(f"newcomer.yaml:{line}" in fault for fault in ready_of(gateway)["faults"])
@@ -193,13 +184,13 @@ def test_one_file_adds_a_provider_while_traffic_and_an_open_stream_go_on(gateway
 
         # The last: it goes again, and the stream is still open.
         (gateway.data / "specs" / "newcomer.yaml").unlink()
-        assert until(lambda: everywhere(lambda: ask(gateway, "newcomer-2").status_code == 404)), gateway.output
+        until(lambda: everywhere(lambda: ask(gateway, "newcomer-2").status_code == 404), words=lambda: gateway.output)
         assert len({first, second, third}) == 3
         assert release() == first
-        assert requests.get(gateway.base + "/readyz", timeout=5).json()["status"] == "ready"
+        assert requests.get(gateway.base + "/readyz", timeout=PATIENCE).json()["status"] == "ready"
         assert reader.is_alive()
         finish.set()
-        reader.join(10)
+        reader.join(PATIENCE)
 
     assert stream[-1] == b"data: [DONE]"
     events = [json.loads(line[6:])["choices"][0] for line in stream[:-1] if line.startswith(b"data: ")]
@@ -213,11 +204,11 @@ def test_one_file_adds_a_provider_while_traffic_and_an_open_stream_go_on(gateway
 def test_a_secret_that_is_written_anew_is_used_within_seconds(gateway, upstream):
     upstream.script = lambda say: say.whole(CHAT_ANSWER)
     gateway.write_spec("newcomer.yaml", NEWCOMER.replace("BASE", upstream.base))
-    assert until(lambda: everywhere(lambda: ask(gateway, "newcomer-1").status_code == 200)), gateway.output
+    until(lambda: everywhere(lambda: ask(gateway, "newcomer-1").status_code == 200), words=lambda: gateway.output)
     (gateway.data / "secrets" / "newcomer").write_text("shut-sesame\n")
 
     def sent():
         ask(gateway, "newcomer-1")
         return upstream.got[-1].headers["x-newcomer-token"]
 
-    assert until(lambda: everywhere(lambda: sent() == "Token shut-sesame"), 15), gateway.output
+    until(lambda: everywhere(lambda: sent() == "Token shut-sesame"), words=lambda: gateway.output)

@@ -15,6 +15,7 @@ from tests.relay.scripted import Say
 from tests.relay.test_attempts import DIALECTS
 from tests.relay.test_channel_rows import Proxy
 from tests.relay.test_passing import body_of
+from tests.support import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("opening")
 QUIET = """
@@ -52,7 +53,7 @@ def saying(*pieces: bytes, then: Play | None = None) -> Play:
     def play(say: Say) -> None:
         say.events(*pieces, pause=0.02, end=False)
         if then is None:
-            say.wait_until_left(30)
+            say.wait_until_left(PATIENCE)
             raise OSError
         then(say)
 
@@ -80,7 +81,7 @@ def test_a_stream_that_begins_and_says_nothing_is_given_up_for_the_next_channel(
     began = time.monotonic()
     check_second(site, site.ask(streamed=True), "timeout")
     assert time.monotonic() - began >= 2.9
-    assert site.upstreams["first"].got[0].left.wait(20), "its connection is closed"
+    assert site.upstreams["first"].got[0].left.wait(PATIENCE), "its connection is closed"
 
 
 def test_what_comes_meanwhile_is_no_word(site: Site) -> None:

@@ -3,7 +3,6 @@
 import gzip
 import json
 import re
-import time
 import zlib
 from contextlib import closing
 
@@ -11,6 +10,8 @@ import brotli
 import pytest
 import requests
 import zstandard
+
+from tests.support import PATIENCE, until
 
 CHAT_ANSWER = (
     b'{ "id":"c1", "object":"chat.completion","created":1,"model":"chat-model-2026", "x_vendor": {"a": 1.50},\n'
@@ -58,7 +59,7 @@ def test_request_and_answer_of_one_format_keep_every_byte(gateway, one):
     raw = b'{"messages" : [ {"role":"user","content":"h\\u00e9"} ],\n '
     raw += b'"model":"chat-model", "future_field":{"deep":[1.0]} }'
     headers = {"authorization": f"Bearer {gateway.key}", "cookie": "c=1", "openai-beta": "b=1"}
-    answer = requests.post(gateway.base + "/v1/chat/completions", data=raw, headers=headers, timeout=10)
+    answer = requests.post(gateway.base + "/v1/chat/completions", data=raw, headers=headers, timeout=PATIENCE)
     assert answer.content == CHAT_ANSWER
     assert one.got[0].body == raw
     assert answer.headers["x-ratelimit-remaining-requests"] == "7"
@@ -88,7 +89,7 @@ def test_callers_do_not_choose_the_account_or_its_project(gateway, one, model) -
     body |= {"input": "hi"} if model.startswith("resp") else {}
     if model.startswith("gemini"):
         body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
-    requests.post(gateway.base + CALLS[model], json=body, headers=headers, timeout=10)
+    requests.post(gateway.base + CALLS[model], json=body, headers=headers, timeout=PATIENCE)
     assert "of-the-caller" not in str(one.got[0].headers)
 
 
@@ -96,7 +97,7 @@ def test_a_provider_may_let_callers_choose_a_project_on_purpose(gateway, one) ->
     one.script = lambda say: say.whole(CHAT_ANSWER)
     headers = {"authorization": f"Bearer {gateway.key}", **dict.fromkeys(SELECTORS, "of-the-caller")}
     body = {"model": "project-model", "messages": [{"role": "user", "content": "hi"}]}
-    requests.post(gateway.base + CALLS["chat-model"], json=body, headers=headers, timeout=10)
+    requests.post(gateway.base + CALLS["chat-model"], json=body, headers=headers, timeout=PATIENCE)
     sent = one.got[0].headers
     assert sent["openai-project"] == "of-the-caller"
     assert {name for name in SELECTORS if name in sent} == {"openai-project"}
@@ -106,7 +107,7 @@ def test_the_operators_account_is_not_told_back(gateway, one) -> None:
     one.script = lambda say: say.whole(CHAT_ANSWER, openai_organization="org-of-the-operator")
     headers = {"authorization": f"Bearer {gateway.key}"}
     body = {"model": "chat-model", "messages": [{"role": "user", "content": "hi"}]}
-    answer = requests.post(gateway.base + CALLS["chat-model"], json=body, headers=headers, timeout=10)
+    answer = requests.post(gateway.base + CALLS["chat-model"], json=body, headers=headers, timeout=PATIENCE)
     assert "org-of-the-operator" not in str(answer.headers)
 
 
@@ -114,7 +115,7 @@ def test_a_mapped_model_is_patched_in_place_and_the_answer_shows_the_asked_name(
     two.script = lambda say: say.whole(CHAT_ANSWER)
     raw = b'{"messages":[{"role":"user","content":"\\"model\\":\\"asked-model\\""}], "model" : "asked-model","n":1.0}'
     headers = {"authorization": f"Bearer {gateway.key}"}
-    answer = requests.post(gateway.base + "/v1/chat/completions", data=raw, headers=headers, timeout=10)
+    answer = requests.post(gateway.base + "/v1/chat/completions", data=raw, headers=headers, timeout=PATIENCE)
     assert two.got[0].body == raw.replace(b'"model" : "asked-model"', b'"model" : "sent-model"')
     assert answer.content == CHAT_ANSWER.replace(b"chat-model-2026", b"asked-model")
 
@@ -134,7 +135,7 @@ def test_the_key_is_found_in_each_place(gateway, one, place, path):
     one.script = lambda say: say.whole(CHAT_ANSWER)
     filled = {kind: {k: v.format(gateway.key) for k, v in found.items()} for kind, found in place.items()}
     body = {**CHAT, "max_tokens": 5}
-    assert requests.post(gateway.base + path, json=body, timeout=10, **filled).status_code == 200
+    assert requests.post(gateway.base + path, json=body, timeout=PATIENCE, **filled).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -150,12 +151,12 @@ def test_compressed_bodies_are_read_and_the_limit_holds_after_decompression(gate
     one.script = lambda say: say.whole(CHAT_ANSWER)
     headers = {"authorization": f"Bearer {gateway.key}", "content-encoding": encoding}
     url = gateway.base + "/v1/chat/completions"
-    answer = requests.post(url, data=squeeze(json.dumps(CHAT).encode()), headers=headers, timeout=10)
+    answer = requests.post(url, data=squeeze(json.dumps(CHAT).encode()), headers=headers, timeout=PATIENCE)
     assert answer.status_code == 200
     assert one.got[0].json == CHAT
     assert "content-encoding" not in one.got[0].headers
     bomb = squeeze(json.dumps({**CHAT, "pad": "x" * 1_100_000}).encode())
-    answer = requests.post(url, data=bomb, headers=headers, timeout=10)
+    answer = requests.post(url, data=bomb, headers=headers, timeout=PATIENCE)
     assert answer.status_code == 413
     assert "send less" in message_of("chat", answer)
     assert "MAX_REQUEST" not in answer.text
@@ -169,13 +170,13 @@ class TestRefusals:
         path, body = body_of(dialect, **more)
         headers = {"authorization": f"Bearer {key or gateway.key}"} if key != "" else {}
         data = raw if raw is not None else json.dumps(body)
-        return requests.post(gateway.base + path, data=data, headers=headers, timeout=10)
+        return requests.post(gateway.base + path, data=data, headers=headers, timeout=PATIENCE)
 
     def test_no_key_and_a_wrong_key(self, gateway, dialect):
         for key in ("", "sk-wrong", "sk-" + "a" * 48, "é"):
             path, body = body_of(dialect)
             headers = {"authorization": f"Bearer {key}".encode()} if key else {}
-            answer = requests.post(gateway.base + path, json=body, headers=headers, timeout=10)
+            answer = requests.post(gateway.base + path, json=body, headers=headers, timeout=PATIENCE)
             assert answer.status_code == 401
             assert "API key" in message_of(dialect, answer)
 
@@ -210,12 +211,12 @@ class TestRefusals:
 
 
 def test_other_methods_paths_and_preflight(gateway):
-    assert requests.head(gateway.base + "/", timeout=5).status_code == 200
-    answer = requests.get(gateway.base + "/v1/chat/completions", timeout=5)
+    assert requests.head(gateway.base + "/", timeout=PATIENCE).status_code == 200
+    answer = requests.get(gateway.base + "/v1/chat/completions", timeout=PATIENCE)
     assert answer.status_code == 405
     assert answer.headers["allow"] == "OPTIONS, POST"
-    assert requests.options(gateway.base + "/v1/messages", timeout=5).status_code == 204
-    answer = requests.get(gateway.base + "/v1/nothing", timeout=5)
+    assert requests.options(gateway.base + "/v1/messages", timeout=PATIENCE).status_code == 204
+    answer = requests.get(gateway.base + "/v1/nothing", timeout=PATIENCE)
     assert answer.status_code == 404
     assert "/v1/nothing" in answer.json()["error"]["message"]
 
@@ -229,7 +230,7 @@ def test_every_response_has_a_request_id(gateway):
         ("OPTIONS", "/v1/messages"),
         ("GET", "/x"),
     ):
-        seen.add(requests.request(method, gateway.base + path, timeout=5).headers["x-request-id"])
+        seen.add(requests.request(method, gateway.base + path, timeout=PATIENCE).headers["x-request-id"])
     assert len(seen) == 5
 
 
@@ -242,20 +243,20 @@ def test_the_same_is_served_without_a_version_in_the_path(gateway, one):
 
 def test_model_lists_speak_the_callers_dialect(gateway):
     bearer = {"authorization": f"Bearer {gateway.key}"}
-    listed = requests.get(gateway.base + "/v1/models", headers=bearer, timeout=5).json()
+    listed = requests.get(gateway.base + "/v1/models", headers=bearer, timeout=PATIENCE).json()
     assert listed["object"] == "list"
     assert "chat-model" in [model["id"] for model in listed["data"]]
     claude = {"x-api-key": gateway.key, "anthropic-version": "2023-06-01"}
-    listed = requests.get(gateway.base + "/v1/models", headers=claude, timeout=5).json()
+    listed = requests.get(gateway.base + "/v1/models", headers=claude, timeout=PATIENCE).json()
     assert listed["has_more"] is False
     assert {model["type"] for model in listed["data"]} == {"model"}
     for path, headers in (("/v1beta/models", bearer), ("/v1/models", {"x-goog-api-key": gateway.key})):
-        listed = requests.get(gateway.base + path, headers=headers, timeout=5).json()
+        listed = requests.get(gateway.base + path, headers=headers, timeout=PATIENCE).json()
         assert "models/chat-model" in [model["name"] for model in listed["models"]]
-    one = requests.get(gateway.base + "/v1/models/org/slashed", headers=bearer, timeout=5).json()
+    one = requests.get(gateway.base + "/v1/models/org/slashed", headers=bearer, timeout=PATIENCE).json()
     assert one["id"] == "org/slashed"
-    assert requests.get(gateway.base + "/v1/models/nope", headers=bearer, timeout=5).status_code == 404
-    suffixed = requests.get(gateway.base + "/v1/models/gpt-5-base-high", headers=bearer, timeout=5)
+    assert requests.get(gateway.base + "/v1/models/nope", headers=bearer, timeout=PATIENCE).status_code == 404
+    suffixed = requests.get(gateway.base + "/v1/models/gpt-5-base-high", headers=bearer, timeout=PATIENCE)
     assert suffixed.status_code == 200
 
 
@@ -286,19 +287,19 @@ def test_private_addresses_are_refused_unless_opened(gateway):
 
 
 def test_health_is_words_and_tells_operators_the_release(gateway):
-    assert requests.get(gateway.base + "/healthz", timeout=5).json() == {"status": "ok"}
-    ready = requests.get(gateway.base + "/readyz", timeout=5).json()
+    assert requests.get(gateway.base + "/healthz", timeout=PATIENCE).json() == {"status": "ok"}
+    ready = requests.get(gateway.base + "/readyz", timeout=PATIENCE).json()
     assert set(ready) == {"status", "database", "waiting", "documents"}
     assert (ready["status"], ready["documents"]) == ("ready", "ok")
     for sent in ("Bearer sk-nobodys", "Basic x", "Bearer"):
         assert (
-            requests.get(gateway.base + "/readyz", headers={"authorization": sent}, timeout=5).json().keys()
+            requests.get(gateway.base + "/readyz", headers={"authorization": sent}, timeout=PATIENCE).json().keys()
             == ready.keys()
         )
     headers = {"authorization": f"Bearer {gateway.key}"}
-    told = requests.get(gateway.base + "/readyz", headers=headers, timeout=5).json()
+    told = requests.get(gateway.base + "/readyz", headers=headers, timeout=PATIENCE).json()
     assert len(told["release"]) == 64
-    assert "version" not in requests.get(gateway.base + "/", timeout=5).text
+    assert "version" not in requests.get(gateway.base + "/", timeout=PATIENCE).text
 
 
 def test_each_call_leaves_one_log_row(gateway, one):
@@ -308,14 +309,13 @@ def test_each_call_leaves_one_log_row(gateway, one):
     answer = gateway.post("/v1/messages", body_of("claude", "chat-model")[1])
     assert answer.status_code == 200
     request_id = answer.headers["x-request-id"]
-    row = None
-    for _ in range(50):
+
+    def logged():
         with closing(sqlite3.connect(gateway.data / "gatewright.db")) as db:
             db.row_factory = sqlite3.Row
-            row = db.execute("SELECT * FROM logs WHERE request_id = ?", (request_id,)).fetchone()
-        if row:
-            break
-        time.sleep(0.05)
+            return db.execute("SELECT * FROM logs WHERE request_id = ?", (request_id,)).fetchone()
+
+    row = until(logged)
     assert (row["type"], row["model_name"], row["prompt_tokens"], row["completion_tokens"]) == (2, "chat-model", 3, 1)
     assert row["upstream_request_id"] == "up-1"
     other = json.loads(row["other"])

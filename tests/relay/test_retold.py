@@ -12,6 +12,7 @@ from tests.formats import reasons, recorded
 from tests.relay import test_stored as stored
 from tests.relay.test_stored import create, speaking
 from tests.relay.test_streaming import events
+from tests.support import PATIENCE
 
 client, other_key = stored.client, stored.other_key
 MODELS = ["claude-model", "chat-model", "gemini-model", "responses-model"]
@@ -59,7 +60,7 @@ def test_what_is_no_number_is_refused_by_name(gateway, client, one, value):
         f"{gateway.base}/v1/responses/{made.id}",
         params={"stream": "true", "starting_after": value},
         headers={"authorization": f"Bearer {gateway.key}"},
-        timeout=10,
+        timeout=PATIENCE,
     )
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "starting_after"
@@ -128,10 +129,12 @@ def test_stream_has_the_framing_of_its_format(gateway, client, one):
     one.script = speaking("Hello")
     made = create(client, False, model="claude-model", input="Hi")
     address = f"{gateway.base}/v1/responses/{made.id}?stream=true"
-    answer = requests.get(address, headers={"authorization": f"Bearer {gateway.key}"}, timeout=10)
+    answer = requests.get(address, headers={"authorization": f"Bearer {gateway.key}"}, timeout=PATIENCE)
     assert answer.headers["content-type"] == "text/event-stream"
     assert answer.text.startswith("event: response.created\ndata: {")
-    whole = requests.get(address.partition("?")[0], headers={"authorization": f"Bearer {gateway.key}"}, timeout=10)
+    whole = requests.get(
+        address.partition("?")[0], headers={"authorization": f"Bearer {gateway.key}"}, timeout=PATIENCE
+    )
     assert events(answer)[-1]["response"] == whole.json()
 
 

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.relay.ingress.twins import Names, written_twice
+from tests.support import PATIENCE
 
 CHAT = "/v1/chat/completions"
 
 
 def send(gateway, path, text):
     headers = {"authorization": f"Bearer {gateway.key}", "content-type": "application/json"}
-    return requests.post(gateway.base + path, data=text.encode(), headers=headers, timeout=20)
+    return requests.post(gateway.base + path, data=text.encode(), headers=headers, timeout=PATIENCE)
 
 
 MESSAGES = '"messages":[{"role":"user","content":"hi"}]'

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from engine.storage.releases.documents import Author, StoredDocument
 from engine.storage.vault import Vault
 from tests.relay.scripted import Upstream
 from tests.storage.conftest import server_database
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway, until
 
 ANN = Author(7, "ann")
 ROUTE = """# who may: everybody
@@ -42,14 +41,6 @@ spec:
   formats: {{openai.chat: {{path: /v1/chat/completions}}}}
   auth: {{scheme: none}}
 """
-
-
-def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Wait for something; how it came out."""
-    end = time.monotonic() + seconds
-    while not (value := true()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return value
 
 
 @dataclass
@@ -79,7 +70,7 @@ class Site:
 
     def models(self, machine: int = 0) -> set[str]:
         gateway = self.machines[machine]
-        answer = requests.get(gateway.base + "/v1/models", headers=self.as_root, timeout=10)
+        answer = requests.get(gateway.base + "/v1/models", headers=self.as_root, timeout=PATIENCE)
         return {one["id"] for one in answer.json()["data"]}
 
     @property
@@ -96,7 +87,7 @@ class Site:
         """An access token of root's."""
         username, password = (self.machines[0].data / "first.login").read_text().split()
         body = {"username": username, "password": password}
-        told = requests.post(self.machines[0].base + "/api/user/login", json=body, timeout=10).json()
+        told = requests.post(self.machines[0].base + "/api/user/login", json=body, timeout=PATIENCE).json()
         return str(told["data"]["access_token"])
 
     def ready(self, machine: int = 0) -> dict[str, Any]:
@@ -122,9 +113,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             for name in ("one", "two"):
                 started.append(Gateway(data / name, specs={"house.yaml": provider(upstream.base)}, env=env))
                 if name == "one":
-                    started[0].ready(120)
+                    started[0].ready()
             started[1].key = started[0].key
-            until(lambda: _serves(started[1]), 120)
+            until(lambda: _serves(started[1]))
             db = open_database(settings)
             try:
                 yield Site(tuple(started), settings, db, upstream)

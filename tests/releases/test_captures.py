@@ -23,8 +23,8 @@ from engine.storage.database import Database, open_database
 from engine.storage.releases import captures
 from engine.storage.vault import Vault
 from tests.relay.scripted import Say, Upstream
-from tests.releases.conftest import ROUTE, until
-from tests.support import Gateway
+from tests.releases.conftest import ROUTE
+from tests.support import Gateway, until
 
 pytestmark = [pytest.mark.xdist_group("captures"), pytest.mark.timeout(600)]
 
@@ -102,7 +102,7 @@ class Watching:
         return answer.headers["x-request-id"]
 
     def kept(self, request_id: str) -> dict[str, Any]:
-        rows = until(lambda: [row for row in captures.listed(self.db, limit=200) if row["id"] == request_id], 15)
+        rows = until(lambda: [row for row in captures.listed(self.db, limit=200) if row["id"] == request_id])
         assert rows, f"{request_id} is not kept"
         shown = self.run("captures", "show", request_id)
         assert shown.exit_code == 0, shown.output
@@ -128,7 +128,7 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     gateway = Gateway(data, specs=specs, env=env, workers=1, priced=True)
     db = None
     try:
-        gateway.ready(120)
+        gateway.ready()
         db = open_database(Settings(data=data, crypto_secret=SECRET))
         site = Watching(gateway, db, {}, {})
         for name in ("watched", "crossed", "never", "other"):
@@ -150,7 +150,7 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
         headers = {"authorization": f"Bearer {site.keys['other']}"}
         body = {"model": "a-model", "messages": [{"role": "user", "content": "x"}]}
         address = gateway.base + "/v1/chat/completions"
-        assert until(lambda: requests.post(address, json=body, headers=headers, timeout=30).status_code == 200)
+        until(lambda: requests.post(address, json=body, headers=headers, timeout=30).status_code == 200)
         yield site
     finally:
         if db is not None:
@@ -215,7 +215,7 @@ def test_a_rule_crosses_texts_out_and_keeps_so_many(watching: Watching) -> None:
     assert content == "Xxxxxxxx xx xxxxx xx xxxxxx Xxxxxxxxxx xxxxx"
     assert not any(word in json.dumps(kept) for word in ("Wilhelmina", "Zanzibar", "Harbour"))
     assert json.loads(kept["response"]["body"])["usage"]["total_tokens"] == 20
-    assert until(lambda: len(captures.listed(watching.db, rule="crossed")) == 3)
+    until(lambda: len(captures.listed(watching.db, rule="crossed")) == 3)
     watching.call("never")
     assert not captures.listed(watching.db, rule="never")
 

@@ -19,9 +19,9 @@ from click.testing import CliRunner, Result
 
 from engine.cli import main
 from tests.relay.scripted import Upstream
-from tests.releases.conftest import ROUTE, provider, until
+from tests.releases.conftest import ROUTE, provider
 from tests.releases.test_git import TOKEN, Author, GitServer
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway, until
 
 HOOK = "of the webhook"
 
@@ -46,7 +46,7 @@ class Day:
         self.gateway = self.start()
 
     def start(self) -> Gateway:
-        return Gateway(self.data, env=self.env).ready(90)
+        return Gateway(self.data, env=self.env).ready()
 
     def restarted(self) -> None:
         """Killed as by a power cut, and started again."""
@@ -57,7 +57,7 @@ class Day:
         """The Git host's webhook of a push."""
         url = self.gateway.base + "/api/v2/releases/pull"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return requests.post(url, body, headers=named, timeout=10).status_code
+        return requests.post(url, body, headers=named, timeout=PATIENCE).status_code
 
     def run(self, *words: object) -> Result:
         env = {"GATEWRIGHT_DATA": str(self.data), "GATEWRIGHT_SERVER": ""}
@@ -65,16 +65,16 @@ class Day:
 
     def git(self) -> dict[str, Any]:
         headers = {"authorization": f"Bearer {self.gateway.key}"}
-        told = requests.get(self.gateway.base + "/readyz", headers=headers, timeout=10).json()
+        told = requests.get(self.gateway.base + "/readyz", headers=headers, timeout=PATIENCE).json()
         return dict(told["sources"].get("git") or {})
 
     def models(self) -> set[str]:
         headers = {"authorization": f"Bearer {self.gateway.key}"}
-        answer = requests.get(self.gateway.base + "/v1/models", headers=headers, timeout=10)
+        answer = requests.get(self.gateway.base + "/v1/models", headers=headers, timeout=PATIENCE)
         return {one["id"] for one in answer.json()["data"]}
 
-    def serves(self, model: str) -> bool:
-        return bool(until(lambda: model in self.models(), 90))
+    def serves(self, model: str) -> None:
+        until(lambda: model in self.models())
 
     def close(self) -> None:
         self.gateway.stop()
@@ -92,11 +92,11 @@ def day(tmp_path: Path) -> Iterator[Day]:
 @pytest.mark.timeout(900)
 def test_the_whole_day(day: Day) -> None:
     author, tree = day.author, day.author.tree / "specs"
-    assert until(lambda: "has no branch or tag 'main' yet" in day.git().get("error", ""), 60)
+    until(lambda: "has no branch or tag 'main' yet" in day.git().get("error", ""))
 
     files = {"specs/house.yaml": provider(day.upstream.base), "specs/route.yaml": ROUTE.format(models="morning")}
     author.push(files, "The first documents")
-    assert day.serves("morning")
+    day.serves("morning")
     assert day.git()["applied"] == author.git("rev-parse", "HEAD")
     newest = json.loads(day.run("releases", "list", "--json").output)[0]
     assert (newest["username"], newest["message"]) == ("git", "Ann: The first documents")
@@ -111,27 +111,27 @@ def test_the_whole_day(day: Day) -> None:
     author.git("merge", "-q", "--no-ff", "-m", "Merge noon", "noon")
     author.push({}, "Merged")
     day.restarted()
-    assert day.serves("noon")
+    day.serves("noon")
     assert day.run("plan", tree, "--prune").exit_code == 0
 
     # a wrong commit changes nothing, and its line is told
     author.push({"specs/route.yaml": ROUTE.format(models="evening").replace("provider: house", "provider: huose")})
-    assert until(lambda: "git:route.yaml:7: " in day.git().get("error", ""), 60), day.git()
+    until(lambda: "git:route.yaml:7: " in day.git().get("error", ""), words=day.git)
     assert "did you mean house" in day.git()["error"]
     assert "noon" in day.models()
     author.git("revert", "--no-edit", "HEAD")
     author.push({}, "Mended")
-    assert until(lambda: day.git().get("error") == "", 60), day.git()
+    until(lambda: day.git().get("error") == "", words=day.git)
 
     # somebody goes back by hand: that is drift, and stands until the next commit
     back = json.loads(day.run("releases", "list", "--json").output)[-1]["number"]
     assert day.run("rollback", back).exit_code == 0
-    assert until(lambda: "noon" not in day.models(), 60)
+    until(lambda: "noon" not in day.models())
     drift = day.run("drift", tree)
     assert (drift.exit_code, "Route/ours (git) is otherwise" in drift.output) == (2, True)
     day.env["GATEWRIGHT_GIT_EVERY"] = "3600"
     day.restarted()
-    assert until(lambda: day.git().get("commit") == author.git("rev-parse", "HEAD"), 60)
+    until(lambda: day.git().get("commit") == author.git("rev-parse", "HEAD"))
     assert "noon" not in day.models()
 
     # nobody looks for an hour, but for a webhook that is signed with the secret
@@ -144,7 +144,7 @@ def test_the_whole_day(day: Day) -> None:
     assert day.told(body, x_hub_signature=f"sha1={sha1}") == 403
     assert day.told(body + b" ", x_hub_signature_256=f"sha256={digest}") == 403
     assert day.told(body, x_hub_signature_256=f"sha256={digest}") == 202
-    assert day.serves("night")
+    day.serves("night")
     assert day.run("drift", tree).exit_code == 0
 
     # history that was rewritten is not followed
@@ -154,6 +154,6 @@ def test_the_whole_day(day: Day) -> None:
     standard = base64.b64encode(hmac.digest(HOOK.encode(), b"7.8." + body, "sha256")).decode()
     assert day.told(body, webhook_id="7", webhook_timestamp="9", webhook_signature=f"v1,{standard}") == 403
     assert day.told(body, webhook_id="7", webhook_timestamp="8", webhook_signature=f"v1,x v1,{standard}") == 202
-    assert until(lambda: "was rewritten" in day.git().get("error", ""), 60), day.git()
+    until(lambda: "was rewritten" in day.git().get("error", ""), words=day.git)
     assert "night" in day.models()
     assert json.loads(day.run("blame", "Route/ours", "--json").output)[0]["release"] == back

@@ -14,7 +14,8 @@ from engine.cli import main
 from engine.errors import Conflict, Unavailable
 from engine.releases import publishing, reading
 from engine.storage.releases import documents, secrets
-from tests.releases.conftest import ANN, ROUTE, Site, until
+from tests.releases.conftest import ANN, ROUTE, Site
+from tests.support import PATIENCE, until
 
 pytestmark = [
     pytest.mark.xdist_group("live"),
@@ -23,13 +24,13 @@ pytestmark = [
 
 
 def test_a_release_is_taken_up_by_every_machine(site: Site) -> None:
-    assert until(lambda: len(reading.status(site.db)["machines"]) == 2, 60)
+    until(lambda: len(reading.status(site.db)["machines"]) == 2)
     number, checked = site.publish(ROUTE.format(models="first-model"), message="the first")
     assert (checked.ok, checked.tests > 50) == (True, True)
     there = publishing.wait(site.db, number, 90)
     assert [(one.release, one.ok) for one in there] == [(number, True)] * 2
     for machine in (0, 1):
-        assert until(lambda machine=machine: "first-model" in site.models(machine))
+        until(lambda machine=machine: "first-model" in site.models(machine))
     told = reading.status(site.db)
     assert (told["same"], told["release"]["message"], len(told["machines"])) == (True, "the first", 2)
     assert site.ready()["sources"] == {"release": number, "newest": number, "database": "ok"}
@@ -39,10 +40,10 @@ def test_back_to_an_earlier_release_is_one_step(site: Site) -> None:
     first = documents.head(site.db)
     number, _ = site.publish(ROUTE.format(models="second-model"))
     publishing.wait(site.db, number, 90)
-    assert until(lambda: "second-model" in site.models(1))
+    until(lambda: "second-model" in site.models(1))
     back = publishing.rollback(site.db, site.directories, first, ANN)
     publishing.wait(site.db, back, 90)
-    assert until(lambda: "first-model" in site.models(1) and "second-model" not in site.models(1))
+    until(lambda: "first-model" in site.models(1) and "second-model" not in site.models(1))
     assert documents.release(site.db, back).content == documents.release(site.db, first).content
     with pytest.raises(Conflict, match=f"are those of release {first} already"):
         publishing.rollback(site.db, site.directories, first, ANN)
@@ -79,7 +80,7 @@ def test_a_machine_that_cannot_compile_goes_on_and_says_so(site: Site) -> None:
     try:
         with pytest.raises(Unavailable, match=rf"release {number} is published, but does not run everywhere: .* runs"):
             publishing.wait(site.db, number, 90)
-        assert until(lambda: "third-model" in site.models(0))
+        until(lambda: "third-model" in site.models(0))
         assert site.models(1) == before
         told = site.ready(1)
         assert (told["status"], told["documents"]) == ("degraded", "refused; the last good release is running")
@@ -89,8 +90,8 @@ def test_a_machine_that_cannot_compile_goes_on_and_says_so(site: Site) -> None:
         assert ["house.yaml" in one["faults"][0] for one in behind] == [True]
     finally:
         (other.data / "specs" / "house.yaml").write_text((site.machines[0].data / "specs" / "house.yaml").read_text())
-    assert until(lambda: reading.status(site.db)["same"], 90)
-    assert until(lambda: "third-model" in site.models(1))
+    until(lambda: reading.status(site.db)["same"])
+    until(lambda: "third-model" in site.models(1))
 
 
 def remote(site: Site, token: str, *words: object) -> Result:
@@ -109,7 +110,7 @@ def test_the_commands_work_on_a_server_with_a_token(site: Site, tmp_path: Path) 
     assert (planned.exit_code, "group default gains fourth-model" in planned.output) == (2, True), planned.output
     made = remote(site, token, "apply", tree, "--owner", "console", "-m", "from afar", "--wait", "90", "--json")
     assert (made.exit_code, len(json.loads(made.output)["machines"])) == (0, 2), made.output
-    assert until(lambda: "fourth-model" in site.models(1))
+    until(lambda: "fourth-model" in site.models(1))
     path.write_text(ROUTE.format(models="x").replace("provider: house", "provider: huose"))
     for command in ("plan", "apply"):
         refused = remote(site, token, command, tree, "--owner", "console")
@@ -176,9 +177,9 @@ def test_two_authors_on_one_base_and_the_second_is_told(site: Site) -> None:
 def test_who_may_not_publish_is_refused(site: Site) -> None:
     base = site.machines[0].base
     for method, path in (("GET", "/releases"), ("POST", "/releases/apply"), ("GET", "/documents")):
-        answer = requests.request(method, base + "/api/v2" + path, json={"files": {}}, timeout=10)
+        answer = requests.request(method, base + "/api/v2" + path, json={"files": {}}, timeout=PATIENCE)
         assert answer.status_code == 401
-        answer = requests.request(method, base + "/api/v2" + path, headers=site.as_root, timeout=10)
+        answer = requests.request(method, base + "/api/v2" + path, headers=site.as_root, timeout=PATIENCE)
         assert answer.status_code == 401
 
 
@@ -193,7 +194,7 @@ def test_a_secret_of_the_database_is_sent_and_never_shown(site: Site) -> None:
     number, checked = site.publish(document + "---\n" + keyed.replace("provider: house", head))
     assert number, checked.faults
     publishing.wait(site.db, number, 90)
-    assert until(lambda: "keyed-model" in site.models(0))
+    until(lambda: "keyed-model" in site.models(0))
     body = {"model": "keyed-model", "messages": [{"role": "user", "content": "hello"}]}
     site.machines[0].post("/v1/chat/completions", body)
     assert site.upstream.got[-1].headers["authorization"] == "Bearer sk-of-the-house"
@@ -207,35 +208,35 @@ def test_an_option_that_a_document_pins_is_changed_there_alone(site: Site) -> No
     base, token = site.machines[0].base, site.token()
 
     def name() -> str:
-        return str(requests.get(base + "/api/status", timeout=10).json()["data"]["system_name"])
+        return str(requests.get(base + "/api/status", timeout=PATIENCE).json()["data"]["system_name"])
 
     text = "apiVersion: gatewright/v1\nkind: Settings\nmetadata: {name: ours}\nspec: {options: {SystemName: Pinned}}\n"
     number, checked = site.publish(text)
     assert number, checked.faults
-    assert until(lambda: name() == "Pinned", 90)
+    until(lambda: name() == "Pinned")
     headers = {"authorization": f"Bearer {token}"}
     answers = [
         requests.put(
             base + "/api/option/",
             json={"key": "SystemName", "value": "Mine"},
             headers={**headers, "New-Api-User": "1"},
-            timeout=10,
+            timeout=PATIENCE,
         ).json()["message"],
         requests.put(
             base + "/api/v2/options/SystemName",
             json={"value": "Mine"},
             headers={**headers, "If-Match": "*"},
-            timeout=10,
+            timeout=PATIENCE,
         ).json()["detail"],
     ]
     assert answers == ["SystemName is pinned by a document (console:Settings/ours:4:18) and is changed there"] * 2
     site.publish(dataclasses.replace(documents.one(site.db, "Settings", "ours"), text=None))
-    assert until(lambda: name() != "Pinned", 90)
+    until(lambda: name() != "Pinned")
 
 
 def test_a_document_that_is_taken_away_is_gone(site: Site) -> None:
     there = documents.one(site.db, "Route", "ours")
     number, _ = site.publish(dataclasses.replace(there, text=None))
     publishing.wait(site.db, number, 90)
-    assert until(lambda: "third-model" not in site.models(0))
+    until(lambda: "third-model" not in site.models(0))
     assert reading.revisions(site.db, "Route", "ours")[0]["what"] == "removed"

@@ -22,8 +22,8 @@ from engine.storage.releases.documents import StoredDocument
 from engine.storage.rows import trail
 from engine.storage.tables import core
 from tests.relay.scripted import Say, Upstream
-from tests.releases.conftest import ANN, ROUTE, provider, until
-from tests.support import Gateway
+from tests.releases.conftest import ANN, ROUTE, provider
+from tests.support import PATIENCE, Gateway, until
 
 pytestmark = [pytest.mark.xdist_group("trials"), pytest.mark.timeout(600)]
 
@@ -96,7 +96,7 @@ class Tried:
         """The draft is on trial, and both workers know it."""
         begun = self.run("releases", "trial", "begin", draft)
         assert begun.exit_code == 0, begun.output
-        assert until(lambda: self.call("tester", release=draft).status_code != 404)
+        until(lambda: self.call("tester", release=draft).status_code != 404)
         time.sleep(0.3)  # a worker looks ten times a second
 
     def rows(self) -> list[dict[str, Any]]:
@@ -127,7 +127,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
     gateway = Gateway(data, specs=specs, env=env, workers=2, priced=True)
     db = None
     try:
-        gateway.ready(120)
+        gateway.ready()
         db = open_database(Settings(data=data))
         site = Tried(gateway, db, first, other, {})
         for name in ("tester", "other", *(f"key-{number}" for number in range(12))):
@@ -146,7 +146,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
             (data / "tree" / name).write_text(text)
         applied = site.run("apply", data / "tree", "--owner", "console", "--wait", 90)
         assert applied.exit_code == 0, applied.output
-        assert until(lambda: site.call("other").status_code == 200), site.call("other").text
+        until(lambda: site.call("other").status_code == 200, words=lambda: site.call("other").text)
         yield site
     finally:
         if db is not None:
@@ -182,7 +182,7 @@ def test_a_draft_serves_charges_and_logs_the_calls_of_those_who_may(tried: Tried
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "release_not_found"), unknown.text
     assert draft in tried.run("releases", "trial", "list").output
     assert tried.run("releases", "trial", "end", draft).exit_code == 0
-    assert until(lambda: tried.call("tester", release=draft).status_code == 404)
+    until(lambda: tried.call("tester", release=draft).status_code == 404)
     # who keeps the program's hash goes on with it as long as this machine does
     assert tried.call("tester", release=after["other"]["release"]).ok
 
@@ -193,7 +193,7 @@ def test_what_a_release_held_is_tried_by_its_number(tried: Tried) -> None:
     assert tried.run("apply", tried.gateway.data / "tree", "--owner", "console", "--wait", 90).exit_code == 0
     number = documents.head(tried.db) - 1
     assert tried.run("releases", "trial", "begin", number).exit_code == 0
-    assert until(lambda: tried.call("tester", release=f"release-{number}").ok)
+    until(lambda: tried.call("tester", release=f"release-{number}").ok)
     now, then = tried.row(tried.call("tester")), tried.row(tried.call("tester", release=f"release-{number}"))
     assert now["quota"] == 3 * then["quota"] > 0
     assert tried.run("releases", "trial", "end", f"release-{number}").exit_code == 0
@@ -232,7 +232,7 @@ def test_a_draft_sends_no_key_of_a_channel_to_another_host(tried: Tried) -> None
         trail.changed(tried.db, connection)
 
     tried.db.write(add)
-    assert until(lambda: tried.call("tester", "row-model").ok)
+    until(lambda: tried.call("tester", "row-model").ok)
     assert tried.house.got[-1].headers["authorization"] == "Bearer sk-of-the-row"
     draft = tried.draft(("Provider", "rowed", ROWED.format(base=tried.other.base)))
     tried.begun(draft)
@@ -247,7 +247,7 @@ def test_a_server_does_the_same_by_its_api(tried: Tried) -> None:
     base = tried.gateway.base
     username, password = (tried.gateway.data / "first.login").read_text().split()
     body = {"username": username, "password": password}
-    token = requests.post(f"{base}/api/user/login", json=body, timeout=10).json()["data"]["access_token"]
+    token = requests.post(f"{base}/api/user/login", json=body, timeout=PATIENCE).json()["data"]["access_token"]
 
     def remote(*words: object) -> Result:
         env = {"GATEWRIGHT_SERVER": base, "GATEWRIGHT_TOKEN": token}
@@ -304,16 +304,16 @@ def test_a_canary_that_breaks_its_bound_is_dropped_by_itself(tried: Tried) -> No
     assert begun.exit_code == 0, begun.output
     number = json.loads(begun.output)["number"]
     assert "promote or drop it first" in tried.run("releases", "canary", "begin", draft).output
-    assert until(lambda: (calls(tried, 12), counted(tried, number))[1])
+    until(lambda: (calls(tried, 12), counted(tried, number))[1])
     calls(tried, 150)
-    assert until(lambda: tried.run("releases", "canary", "status").exit_code == 2)
+    until(lambda: tried.run("releases", "canary", "status").exit_code == 2)
     canary = json.loads(tried.run("releases", "canary", "status", number, "--json").output)
     assert canary["reason"].startswith("errors 1 against 0, bound 0.01"), canary
     assert (canary["state"], canary["verdict"]["state"], canary["looks"] in (1, 2)) == ("dropped", "worse", True)
     sides = canaries.counts(tried.db, number)
     assert {key["errors"] / key["calls"] for key in sides["new"]} == {1.0}
     assert {key["errors"] for key in sides["old"]} == {0.0}
-    assert until(lambda: all(tried.call(name).ok for name in tried.keys))
+    until(lambda: all(tried.call(name).ok for name in tried.keys))
     before = counted(tried, number)
     calls(tried, 12)
     assert counted(tried, number) == before
@@ -327,15 +327,15 @@ def test_a_canary_that_holds_is_promoted_and_a_release_ends_another(tried: Tried
     wide = ["--share", 0.5, "--by", "call", "--least", 50, "--errors", 0.5, "--latency", 9, "--losses", 9, "--cost", 9]
     begun = json.loads(tried.run("releases", "canary", "begin", draft, *wide, "--promote", "--json").output)
     number = begun["number"]
-    assert until(lambda: (calls(tried, 12), counted(tried, number))[1])
+    until(lambda: (calls(tried, 12), counted(tried, number))[1])
     head = documents.head(tried.db)
     calls(tried, 150)
-    assert until(lambda: documents.head(tried.db) == head + 1)
+    until(lambda: documents.head(tried.db) == head + 1)
     canary = json.loads(tried.run("releases", "canary", "status", "--json").output)
     assert (canary["state"], canary["reason"]) == ("promoted", f"release {head + 1}")
     assert documents.release(tried.db, head + 1).source == f"canary {number}"
     assert counted(tried, number) == logged(tried, number) >= 100
-    assert until(lambda: tried.call("other", "promoted-model").ok)
+    until(lambda: tried.call("other", "promoted-model").ok)
     assert draft not in tried.run("releases", "trial", "list").output
     another = tried.draft(("Price", "ours", PRICE.format(usd=2)))
     tried.begun(another)

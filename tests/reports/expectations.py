@@ -124,7 +124,7 @@ def _connections(stage: Stage, told: int) -> str | None:
         asker.start()
     for asker in askers:
         asker.join()
-    stage.site.settle(40)
+    stage.site.settle()
     over.set()
     watching.join()
     rows = len(stage.mark.charges())

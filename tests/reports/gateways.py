@@ -21,7 +21,7 @@ from engine.storage.database import Database, open_database
 from engine.storage.rows.log_rows import CONSUME
 from engine.storage.tables.core import channels, logs, users
 from tests.soak.site import uncommitted
-from tests.support import ROOT, Gateway
+from tests.support import ROOT, Gateway, until
 
 REMEMBERED = 3.3
 """Seconds after which a gateway has read a balance anew that was changed beside it."""
@@ -70,12 +70,9 @@ class Site:
 
     # --- the books ---------------------------------------------------------------------------------
 
-    def settle(self, seconds: float = 20.0) -> None:
+    def settle(self) -> None:
         """Wait until every finished call is booked."""
-        end = time.monotonic() + seconds
-        while uncommitted(self.db, self.db, self.directory / "data" / "journal"):
-            assert time.monotonic() < end, "finished calls are not booked"
-            time.sleep(0.05)
+        until(lambda: not uncommitted(self.db, self.db, self.directory / "data" / "journal"))
 
     def balances(self) -> dict[int, int]:
         """Each user's balance in units."""

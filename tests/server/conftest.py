@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support import PATIENCE, until
 
 SITE = Path(__file__).with_name("site.py")
 
@@ -28,19 +31,6 @@ def free_port() -> int:
 def free_port_fixture() -> Callable[[], int]:
     """How to find a free port."""
     return free_port
-
-
-def wait_for(port: int, seconds: float = 15.0) -> None:
-    """Wait until something listens."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.03)
 
 
 @dataclass
@@ -65,7 +55,7 @@ class Client:
     """A raw connection that reads answers strictly."""
 
     def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), 10)
+        self.sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.held = b""
 
     def send(self, *pieces: bytes, pause: float = 0.0) -> None:
@@ -161,7 +151,14 @@ def start_site(kind: str) -> Site:
     process = subprocess.Popen(
         [sys.executable, str(SITE), str(port), kind], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    wait_for(port)
+
+    def listens() -> bool:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+            return True
+        return False
+
+    until(listens)
     return Site(port, kind, process)
 
 
@@ -170,7 +167,7 @@ def stop_site(site: Site) -> float:
     began = time.monotonic()
     site.process.terminate()
     try:
-        site.process.wait(15)
+        site.process.wait(PATIENCE)
     finally:
         site.process.kill()
         site.process.wait()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {
     "answer of a child that ends at once is not lost": """
@@ -36,8 +38,8 @@ PROGRAMS = {
                 time.sleep(0.2); os.write(sender, text)
             time.sleep(60)
         child = Child("c", body); child.start()
-        assert child.message(5) == b"half whole"
-        assert child.message(5) == b"next"
+        assert child.message(60) == b"half whole"
+        assert child.message(60) == b"next"
         assert child.message(0.1) is None
         assert child.alive()
         child.stop()
@@ -48,9 +50,8 @@ PROGRAMS = {
         first = child.pid
         assert not child.revive()
         os.kill(first, 9); os.waitpid(first, 0)
-        while child.alive(): time.sleep(0.01)
-        end = time.monotonic() + 10
-        while not child.revive() and time.monotonic() < end: time.sleep(0.05)
+        until(lambda: not child.alive())
+        until(child.revive)
         assert child.pid != first and child.alive()
         child.stop()
     """,
@@ -72,6 +73,8 @@ def test_child(name, patched):
     if patched:
         lines.append("from gevent import monkey; monkey.patch_all()")
     lines.append("from engine.server.children import Child, ChildError, in_child")
+    lines.append("from tests.support import until")
     body = [line[8:] for line in PROGRAMS[name].splitlines()]
-    done = subprocess.run([sys.executable, "-c", "\n".join(lines + body)], cwd=ROOT, capture_output=True, timeout=30)
+    command = [sys.executable, "-c", "\n".join(lines + body)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr.decode()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
 from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
-from tests.support import Gateway
+from tests.support import Gateway, until
 
 
 @pytest.fixture(params=[0o022, 0o000])
@@ -39,12 +38,7 @@ def test_after_traffic_no_file_is_open_to_others(tmp_path, loose) -> None:
         ], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}  # fmt: skip
         upstream.script = lambda say: say.whole(body)
         asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-        for _ in range(100):
-            if gateway.post("/v1/chat/completions", asked).status_code == 200:
-                break
-            time.sleep(0.1)
-        else:
-            raise AssertionError(gateway.output)
+        until(lambda: gateway.post("/v1/chat/completions", asked).ok, words=lambda: gateway.output)
         assert (data / "secret-hosts.json").is_file()
     finally:
         gateway.stop()

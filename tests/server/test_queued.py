@@ -8,8 +8,7 @@ import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from tests.server.test_reload import until
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway, until
 
 COUNT, WORKERS = 20, 2
 
@@ -25,26 +24,26 @@ def told_to_stop(pid: str) -> bool:
 
 
 def test_what_waits_in_the_queue_is_served_by_a_gateway_that_stops(tmp_path: Path) -> None:
-    gateway = Gateway(tmp_path, workers=WORKERS).ready(90)
+    gateway = Gateway(tmp_path, workers=WORKERS).ready()
     with ExitStack() as stack:
         children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
         for pid in children:
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGSTOP)
         links = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), 10)) for _ in range(COUNT)
+            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), PATIENCE)) for _ in range(COUNT)
         ]  # fmt: skip
         for link in links:
             link.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         gateway.process.send_signal(signal.SIGTERM)
-        assert until(lambda: sum(map(told_to_stop, children)) >= WORKERS, 30)
+        until(lambda: sum(map(told_to_stop, children)) >= WORKERS)
         for pid in children:
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGCONT)
         answers = []
         for link in links:
-            link.settimeout(30)
+            link.settimeout(PATIENCE)
             with link.makefile("rb") as answer:
                 answers.append(answer.readline())
     assert [answer.split()[1] for answer in answers] == [b"200"] * COUNT
-    assert gateway.stop(timeout=60) == 0
+    assert gateway.stop(timeout=PATIENCE) == 0

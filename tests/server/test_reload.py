@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import PATIENCE, until
+
 SITE = Path(__file__).with_name("gateway_site.py")
 POLICY = """apiVersion: gatewright/v1
 kind: Policy
@@ -28,14 +30,6 @@ STREAM = 60 if os.environ.get("GATEWRIGHT_NIGHTLY") else 3
 """Seconds that a stream lasts over which documents change three times."""
 
 pytestmark = pytest.mark.xdist_group("reload")
-
-
-def until(true: Callable[[], Any], seconds: float = 5.0) -> Any:
-    """Wait for something; how it came out."""
-    end = time.monotonic() + seconds
-    while not (found := true()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return found
 
 
 class Gateway:
@@ -53,7 +47,7 @@ class Gateway:
                 env={**os.environ, "CLOSED": str(data / "closed")},
             )
 
-    def get(self, path: str = "/", timeout: float = 5.0) -> Any:
+    def get(self, path: str = "/", timeout: float = PATIENCE) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as answer:
             return json.loads(answer.read())
 
@@ -73,7 +67,7 @@ class Gateway:
         """Change the release; seconds until every worker has it."""
         began = time.monotonic()
         self.write(times)
-        assert until(lambda: self.times() == {times})
+        until(lambda: self.times() == {times})
         return time.monotonic() - began
 
     def children(self) -> dict[int, str]:
@@ -104,7 +98,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], in
     (data / "specs").mkdir()
     (data / "specs" / "policy.yaml").write_text(POLICY.format(times=1))
     started = Gateway(data, free_port())
-    assert until(lambda: answers(started) and len(started.children()) == 4, 20), started.log.read_text()
+    until(lambda: answers(started) and len(started.children()) == 4, words=started.log.read_text)
     yield started
     started.stop()
 
@@ -130,13 +124,13 @@ def test_change_is_taken_up_by_all_workers_within_two_looks_and_replaces_none(ga
     assert set(gateway.children()) == before
 
 
-@pytest.mark.timeout(STREAM + 120)
+@pytest.mark.timeout(STREAM + 300)
 def test_open_stream_goes_on_with_its_program_over_three_changes(gateway):
     gateway.change(3)
     seen = []
 
     def read() -> None:
-        with urllib.request.urlopen(f"http://127.0.0.1:{gateway.port}/stream?{STREAM},6", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{gateway.port}/stream?{STREAM},6", timeout=PATIENCE) as answer:
             seen.append(answer.read())
 
     readers = [threading.Thread(target=read) for _ in range(4)]
@@ -166,9 +160,9 @@ def test_faulty_document_is_refused_with_its_line_and_the_running_release_stays(
     assert gateway.times() == {7}
     mark = len(gateway.log.read_text())
     (gateway.data / "specs" / "broken.yaml").unlink()
-    assert until(lambda: gateway.get("/status")["ok"])
+    until(lambda: gateway.get("/status")["ok"])
     runs_on = f"no faults any more; release {status['running'][:12]} runs on"
-    assert until(lambda: runs_on in gateway.log.read_text()[mark:])
+    until(lambda: runs_on in gateway.log.read_text()[mark:])
 
 
 def test_half_written_file_is_not_read_before_it_rests(gateway):
@@ -180,7 +174,7 @@ def test_half_written_file_is_not_read_before_it_rests(gateway):
             file.write(text[at : at + 10])
             file.flush()
             time.sleep(0.05)
-    assert until(lambda: gateway.times() == {9})
+    until(lambda: gateway.times() == {9})
     assert "faults" not in gateway.log.read_text()[mark:]
 
 
@@ -188,7 +182,7 @@ def test_hup_compiles_again_and_replaces_no_worker(gateway):
     before = set(gateway.children())
     mark = (gateway.data / "programs" / "status.json").stat().st_mtime_ns
     gateway.process.send_signal(signal.SIGHUP)
-    assert until(lambda: (gateway.data / "programs" / "status.json").stat().st_mtime_ns != mark)
+    until(lambda: (gateway.data / "programs" / "status.json").stat().st_mtime_ns != mark)
     assert set(gateway.children()) == before
 
 
@@ -198,7 +192,7 @@ def test_watcher_that_died_is_started_again(gateway):
     assert len(others) == 2, "the watcher and one process beside it"
     for pid in others:
         os.kill(pid, signal.SIGKILL)
-    assert until(lambda: len(set(gateway.children()) - others) == 4, 10)
+    until(lambda: len(set(gateway.children()) - others) == 4)
     gateway.change(11)
     assert "watcher had ended" in gateway.log.read_text()
 
@@ -207,14 +201,14 @@ def test_new_worker_begins_with_the_current_release(gateway):
     gateway.change(12)
     victim = gateway.get()["pid"]
     os.kill(victim, signal.SIGKILL)
-    assert until(lambda: victim not in gateway.children() and len(gateway.children()) == 4, 10)
+    until(lambda: victim not in gateway.children() and len(gateway.children()) == 4)
     assert gateway.times(30) == {12}
 
 
 def test_old_programs_are_pruned(gateway):
     for times in range(13, 21):
         gateway.write(times)
-        assert until(lambda wanted=times: gateway.times(1) == {wanted})
+        until(lambda wanted=times: gateway.times(1) == {wanted})
     assert len(list((gateway.data / "programs").glob("*.gwp"))) <= 9
 
 
@@ -222,15 +216,15 @@ def test_term_ends_streams_that_outlived_changes_in_time_and_leaves_no_process(t
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "policy.yaml").write_text(POLICY.format(times=1))
     gateway = Gateway(tmp_path, free_port(), 1)
-    assert until(lambda: answers(gateway), 20)
-    answer = urllib.request.urlopen(f"http://127.0.0.1:{gateway.port}/stream?60", timeout=20)
+    until(lambda: answers(gateway))
+    answer = urllib.request.urlopen(f"http://127.0.0.1:{gateway.port}/stream?60", timeout=PATIENCE)
     for times in (2, 3, 4):
         gateway.change(times)
-    idle = urllib.request.urlopen(f"http://127.0.0.1:{gateway.port}/", timeout=20)
+    idle = urllib.request.urlopen(f"http://127.0.0.1:{gateway.port}/", timeout=PATIENCE)
     children = set(gateway.children())
     assert len(children) == 3
     assert gateway.stop() < 8
-    assert until(lambda: not any(running(pid) for pid in children), 3)
+    until(lambda: not any(running(pid) for pid in children))
     assert (tmp_path / "closed").exists()
     answer.close()
     idle.close()
@@ -240,11 +234,11 @@ def test_start_with_faults_runs_the_last_good_release_and_says_so(tmp_path, free
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "policy.yaml").write_text(POLICY.format(times=5))
     gateway = Gateway(tmp_path, free_port(), 1)
-    assert until(lambda: answers(gateway), 20)
+    until(lambda: answers(gateway))
     gateway.stop()
     gateway.write("[")
     gateway = Gateway(tmp_path, free_port(), 1)
-    assert until(lambda: answers(gateway), 20)
+    until(lambda: answers(gateway))
     assert gateway.times() == {5}
     assert gateway.get("/status")["ok"] is False
     gateway.stop()
@@ -254,6 +248,6 @@ def test_first_start_with_faults_fails_with_the_line(tmp_path, free_port):
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "policy.yaml").write_text(POLICY.format(times="["))
     gateway = Gateway(tmp_path, free_port(), 1)
-    assert gateway.process.wait(20) == 1
+    assert gateway.process.wait(PATIENCE) == 1
     assert "policy.yaml:" in gateway.log.read_text()
     assert "no earlier release" in gateway.log.read_text()

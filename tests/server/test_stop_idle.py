@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway
 
 IDLE = 3.2
 """Seconds after which a connection that has had an answer is not spared for itself."""
@@ -20,14 +20,14 @@ IDLE = 3.2
 @pytest.mark.parametrize(("seconds", "answered"), [("30", True), ("0", False)])
 def test_what_is_asked_on_an_idle_connection_of_a_stopping_worker(tmp_path: Path, seconds: str, answered: bool) -> None:
     gateway = Gateway(tmp_path, env={"GATEWRIGHT_STOP_IDLE": seconds}).ready()
-    idle = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    idle = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE)
     try:
         idle.request("GET", "/healthz")
         idle.getresponse().read()
         time.sleep(IDLE)
         gateway.process.send_signal(signal.SIGTERM)
         if not answered:
-            assert gateway.process.wait(20) == 0
+            assert gateway.process.wait(PATIENCE) == 0
             return
         time.sleep(IDLE)
         sock = idle.sock
@@ -35,7 +35,7 @@ def test_what_is_asked_on_an_idle_connection_of_a_stopping_worker(tmp_path: Path
         answer = idle.getresponse()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert idle.sock is None or idle.sock is sock
-        assert gateway.process.wait(20) == 0  # well before the 30 s: nothing is open any more
+        assert gateway.process.wait(PATIENCE) == 0  # well before the 30 s: nothing is open any more
     finally:
         idle.close()
         gateway.stop()

@@ -152,7 +152,7 @@ def served() -> Iterator[Site]:
             for name in ("one", "two"):
                 machines.append(Gateway(place / name, env=env, specs={"house.yaml": provider(upstream.base)}))
                 if name == "one":
-                    machines[0].ready(180)  # it makes the tables
+                    machines[0].ready()  # it makes the tables
             machines[1].key = machines[0].key
             site = Site(machines, author, place / "one", settings.sql_dsn)
             _until_ready(machines[1])

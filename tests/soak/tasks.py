@@ -103,7 +103,7 @@ def soak(kind: str, count: int, seed: int, every: float) -> str:
         specs = {"own.yaml": documents(vendor.base, "{first: 1, most: 2}")}
         gateway = Gateway(data / "gateway", specs=specs, env=env, priced=True, workers=2, may_stall=True)
         stack.callback(gateway.stop)
-        gateway.ready(120)
+        gateway.ready()
         db = open_database(Settings(data=gateway.data, sql_dsn=dsn), migrate=False)
         stack.callback(db.close)
         chaos = Chaos(gateway, db, random.Random(seed), every)

@@ -8,6 +8,7 @@ import time
 from engine.storage.database import Database
 from engine.storage.rows import budgets
 from engine.storage.rows.budgets import Budget, Use
+from tests.support import PATIENCE
 
 
 def test_parallel_counts_add_up(db: Database) -> None:
@@ -29,7 +30,7 @@ def test_parallel_counts_add_up(db: Database) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert failures == []
     found = budgets.load(db)
     assert [budgets.used(db, found[holder, 1][0], now) for holder in ("key", "user")] == [120, 160]

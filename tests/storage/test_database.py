@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select, text
 
 from engine.settings import Settings
 from engine.storage.database import Database, StorageError, open_database
+from tests.support import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 COUNT = """
@@ -89,7 +90,7 @@ def test_a_deadlock_is_tried_again(db: Database) -> None:
                     text(f"UPDATE options SET value = concat(value, 'x') WHERE {quote('key')} = '{name}'")
                 )
                 if name == first and len(tries) <= 2:
-                    meet.wait(5)
+                    meet.wait(PATIENCE)
 
         db.write(work)
 
@@ -97,7 +98,7 @@ def test_a_deadlock_is_tried_again(db: Database) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     with db.read() as connection:
         assert [row[0] for row in connection.execute(text("SELECT value FROM options"))] == ["0xx", "0xx"]
     assert len(tries) == 3

@@ -20,7 +20,7 @@ from engine.storage.dsn import resolve
 from engine.storage.logdb import open_logs
 from tests.relay.scripted import Upstream
 from tests.storage.conftest import _ADMIN, server_database
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway, until
 
 SERVERS = pytest.mark.parametrize("kind", ["mysql", "postgresql"], indirect=True)
 
@@ -97,16 +97,14 @@ def test_idle_connections_are_kept_as_set_and_none_is_left_behind(empty: Setting
         def work() -> None:
             with db.read() as connection:
                 connection.execute(text("SELECT 1"))
-                gate.wait(20)
+                gate.wait(PATIENCE)
 
         threads = [threading.Thread(target=work) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        end = time.monotonic() + 10
-        while count(watcher) > 3 and time.monotonic() < end:
-            time.sleep(0.02)
+        until(lambda: count(watcher) <= 3)
         assert count(watcher) == 3
         for _ in range(3):
             with pytest.raises(StorageError):
@@ -230,14 +228,14 @@ def test_a_gateway_whose_workers_have_one_connection_each_books_every_call(bound
             most = max(most, ask(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'"))
         assert most <= 5
         reader = create_engine(make_url(_ADMIN["postgresql"]).set(database=settings.sql_dsn.rpartition("/")[2]))
-        end = time.monotonic() + 30
-        rows = 0
-        while rows < 40 and time.monotonic() < end:
+
+        def rows() -> int:
             with reader.connect() as connection:
-                rows = int(connection.execute(text("SELECT count(*) FROM logs WHERE type = 2")).scalar() or 0)
-            time.sleep(0.1)
+                return int(connection.execute(text("SELECT count(*) FROM logs WHERE type = 2")).scalar() or 0)
+
+        until(lambda: rows() >= 40, words=rows)
+        assert rows() == 40
         reader.dispose()
-        assert rows == 40
         assert "too many connections" not in gateway.output
     finally:
         gateway.stop()

@@ -16,6 +16,7 @@ from engine.transport.leg import Handle, Limits, Pool, Timeouts
 from engine.transport.patience import patience
 from engine.transport.proxied import Sender
 from engine.transport.watch import Watch
+from tests.support import PATIENCE, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -29,26 +30,18 @@ def pair() -> Any:
     theirs.close()
 
 
-def waited(seconds: float, condition: Any) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        gevent.sleep(0.005)
-    return False
-
-
 def test_calls_run_side_by_side(pool: Any, upstream: Any) -> None:
+    asked: list[Any] = []
+
     def script(peer: Any) -> None:
         while peer.request() is not None:
-            gevent.sleep(0.2)
+            asked.append(peer)
+            until(lambda: len(asked) == 20)  # none is answered before all are there
             peer.say(OK)
 
     server = upstream(script)
-    started = time.monotonic()
     jobs = [gevent.spawn(lambda: pool.send("GET", server.url, []).read()) for _ in range(20)]
     gevent.joinall(jobs, raise_error=True)
-    assert time.monotonic() - started < 1
     assert server.connections == 20
 
 
@@ -56,25 +49,25 @@ def test_a_long_wait_ends_by_the_shared_timer_and_the_timer_goes_with_it(pool: A
     def script(peer: Any) -> None:
         peer.request()
         peer.say(CHUNKED)
-        gevent.sleep(2.4)
+        gevent.sleep(3.2)
         peer.say(b"2\r\nok\r\n")
-        gevent.sleep(9)
+        gevent.sleep(30)
 
     server = upstream(script)
-    seconds = Timeouts(first_byte=2.0, idle=2.6)
+    seconds = Timeouts(first_byte=2.0, idle=3.6)
     with pool.send("GET", server.url, [], timeouts=seconds) as answer:
         started = time.monotonic()
         pieces = answer.pieces(2.0)
         assert next(pieces) == b""  # a tick takes nothing away
-        assert 2.0 <= time.monotonic() - started < 2.4
+        assert time.monotonic() - started >= 2.0
         assert next(pieces) == b"ok"
         with pytest.raises(TransportError) as caught:
             list(pieces)
         assert caught.value.kind == "idle_timeout"
-        assert 4.9 <= time.monotonic() - started < 5.8
+        assert 6.7 <= time.monotonic() - started < 30
     shared = patience()
     assert shared is not None
-    assert waited(1, lambda: shared._timer is None)
+    until(lambda: shared._timer is None, every=0.005)
 
 
 def test_a_connection_with_a_high_number_is_used_again(upstream: Any) -> None:
@@ -100,7 +93,7 @@ def test_a_call_that_is_ended_from_outside_closes_its_connection(pool: Any, upst
 
     def script(peer: Any) -> None:
         peer.request()
-        gone.append(peer.gone_within(3))
+        gone.append(peer.gone_within(PATIENCE))
 
     server = upstream(script)
     ends: list[BaseException] = []
@@ -119,8 +112,8 @@ def test_a_call_that_is_ended_from_outside_closes_its_connection(pool: Any, upst
         job.kill()
     elif way == "watch":
         pair[1].close()
-    job.join(2)
-    assert waited(1, lambda: gone == [True])
+    job.join(PATIENCE)
+    until(lambda: gone == [True], every=0.005)
     assert len(ends) == 1
     assert pool.idle() == 0
 
@@ -130,37 +123,35 @@ def test_a_call_through_a_proxy_can_be_ended_before_its_answer(upstream: Any, pa
 
     def script(peer: Any) -> None:
         peer.request()
-        gone.append(peer.gone_within(3))
+        gone.append(peer.gone_within(PATIENCE))
 
     server = upstream(script)
     sender = Sender(Guard(), f"http://127.0.0.1:{server.port}")
     handle = Handle()
     gevent.spawn_later(0.1, pair[1].close)
-    started = time.monotonic()
     with pytest.raises(TransportError) as caught, Watch(pair[0], handle.abort):
         sender.send("GET", "http://api.example.com/", [], handle=handle)
     assert caught.value.kind == "aborted"
-    assert time.monotonic() - started < 1
-    assert waited(1, lambda: gone == [True])
+    until(lambda: gone == [True], every=0.005)
     sender.close()
 
 
 def test_a_silent_resolver_is_given_up() -> None:
     def resolve(*_: Any, **__: Any) -> Any:
-        gevent.sleep(3)
+        gevent.sleep(60)
 
     started = time.monotonic()
     with pytest.raises(TransportError) as caught:
         Guard(resolve=resolve, seconds=0.1).check("name.test", 443)
     assert caught.value.kind == "dns"
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 30
 
 
 def test_abort_wakes_a_greenlet_that_waits_for_a_piece(pool: Any, upstream: Any) -> None:
     def script(peer: Any) -> None:
         peer.request()
         peer.say(CHUNKED)
-        peer.gone_within(3)
+        peer.gone_within(PATIENCE)
 
     handle = Handle()
     answer = pool.send("GET", upstream(script).url, [], handle=handle)
@@ -169,7 +160,7 @@ def test_abort_wakes_a_greenlet_that_waits_for_a_piece(pool: Any, upstream: Any)
     with pytest.raises(TransportError) as caught:
         list(answer.pieces())
     assert caught.value.kind == "aborted"
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 30
 
 
 def test_a_client_that_closes_is_noticed_once(pair: Any) -> None:
@@ -178,7 +169,7 @@ def test_a_client_that_closes_is_noticed_once(pair: Any) -> None:
     gevent.sleep(0.02)
     assert calls == []
     pair[1].close()
-    assert waited(0.5, lambda: calls)
+    until(lambda: calls, every=0.005)
     gevent.sleep(0.05)
     assert calls == [1]
     assert not watch.active
@@ -193,7 +184,7 @@ def test_a_reset_is_noticed() -> None:
         with Watch(server, lambda: calls.append(1)), server:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
             client.close()
-            assert waited(0.5, lambda: calls == [1])
+            until(lambda: calls == [1], every=0.005)
 
 
 def test_nothing_is_told_after_stop(pair: Any) -> None:
@@ -220,7 +211,7 @@ def test_unread_bytes_are_no_end_and_cost_no_spin() -> None:
             assert server.recv(4) == b"GET "
             # More is unread; the end behind it is noticed all the same, only later.
             client.close()
-            assert waited(1.5, lambda: calls == [1])
+            until(lambda: calls == [1], every=0.005)
 
 
 def test_a_closed_socket_is_gone_at_once() -> None:

@@ -18,14 +18,14 @@ PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sy
 
 
 def patched(*files: str, **env: str) -> None:
-    arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--timeout", "40", *files]
+    arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--timeout", "120", *files]
     run = subprocess.run(
         [sys.executable, "-c", PATCHED, *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTEST_ADDOPTS": "", **env},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=290,
     )
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
 

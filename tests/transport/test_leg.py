@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import socket
 import threading
 import time
@@ -14,6 +13,7 @@ from engine.transport import connection
 from engine.transport.egress import Guard
 from engine.transport.faults import TransportError
 from engine.transport.leg import Handle, Limits, Pool, Timeouts
+from tests.support import PATIENCE, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -133,12 +133,12 @@ def test_the_number_of_idle_connections_is_bounded(upstream: Any) -> None:
 
     def call() -> None:
         answer = pool.send("GET", server.url, [])
-        gate.wait(5)
+        gate.wait(PATIENCE)
         answer.read()
 
     # The barrier stands before the send too, so that all four are dialled at once.
     def both() -> None:
-        gate.wait(5)
+        gate.wait(PATIENCE)
         call()
 
     threads = [threading.Thread(target=both) for _ in range(4)]
@@ -238,7 +238,7 @@ def test_a_post_is_sent_again_when_the_connection_was_closed_before_it_could_be_
 
     server = upstream(script)
     pool.send("POST", server.url, [], b"1").read()
-    assert closed.wait(5)
+    assert closed.wait(PATIENCE)
     time.sleep(0.02)
     # The end is there already; it stands for one that is on its way when the connection is looked at.
     monkeypatch.setattr(connection.Connection, "alive", lambda _: True)
@@ -290,7 +290,7 @@ def test_no_retry_after_a_timeout(pool: Any, upstream: Any) -> None:
         peer.request()
         peer.say(OK)
         peer.request()
-        peer.gone_within(2)
+        peer.gone_within(PATIENCE)
 
     server = upstream(script)
     pool.send("POST", server.url, [], b"1").read()
@@ -300,21 +300,19 @@ def test_no_retry_after_a_timeout(pool: Any, upstream: Any) -> None:
 
 
 def test_pieces_arrive_one_per_packet_as_they_come(pool: Any, upstream: Any) -> None:
+    got: list[bytes] = []
+
     def script(peer: Any) -> None:
         peer.request()
-        peer.say(CHUNKED, 0.05)
+        peer.say(CHUNKED)
         for number in range(4):
-            peer.say(b"5\r\npart%d\r\n" % number, 0.05)
+            until(lambda number=number: len(got) == number)  # none is held back for the one after it
+            peer.say(b"5\r\npart%d\r\n" % number)
         peer.say(b"0\r\n\r\n")
 
-    started = time.monotonic()
-    at = []
-    got = []
     for piece in pool.send("GET", upstream(script).url, []).pieces():
-        at.append(time.monotonic() - started)
         got.append(piece)
     assert got == [b"part0", b"part1", b"part2", b"part3"]
-    assert all(later - earlier > 0.03 for earlier, later in itertools.pairwise(at))
 
 
 @pytest.mark.parametrize("size", [1, 3, 7])
@@ -456,7 +454,7 @@ def test_an_early_answer_while_sending_is_given(pool: Any, upstream: Any) -> Non
     def script(peer: Any) -> None:
         peer.sock.recv(1000)
         peer.say(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
-        peer.gone_within(2)
+        peer.gone_within(PATIENCE)
 
     answer = pool.send("POST", upstream(script).url, [], b"x" * 3_000_000, Timeouts(first_byte=5))
     assert (answer.status, answer.read()) == (413, b"big")
@@ -466,30 +464,26 @@ def test_silence_before_the_head_and_in_the_body_have_their_own_limits(pool: Any
     def script(peer: Any) -> None:
         peer.request()
         peer.say(CHUNKED + b"2\r\nok\r\n")
-        peer.gone_within(2)
+        peer.gone_within(PATIENCE)
 
     server = upstream(script)
-    limits = Timeouts(first_byte=0.5, idle=0.1)
+    limits = Timeouts(first_byte=60, idle=0.1)
     started = time.monotonic()
     answer = pool.send("GET", server.url, [], b"", limits)
     assert kind_of(answer.read) == "idle_timeout"
-    assert time.monotonic() - started < 0.4
+    assert time.monotonic() - started < 30
 
 
 def test_a_head_that_drips_is_bounded_by_the_first_byte_limit(pool: Any, upstream: Any) -> None:
     server = upstream(once(*([b"HTTP/1.1 200 OK\r\n"] + [b"X: 1\r\n"] * 40), pause=0.05))
-    started = time.monotonic()
     limits = Timeouts(first_byte=0.3)
     assert kind_of(lambda: pool.send("GET", server.url, [], b"", limits)) == "first_byte_timeout"
-    assert time.monotonic() - started < 1
 
 
 def test_the_total_limit_ends_a_stream_that_is_never_silent(pool: Any, upstream: Any) -> None:
     server = upstream(once(CHUNKED, *([b"1\r\nx\r\n"] * 100), pause=0.02))
-    started = time.monotonic()
     answer = pool.send("GET", server.url, [], b"", Timeouts(total=0.3))
     assert kind_of(answer.read) == "total_timeout"
-    assert time.monotonic() - started < 1
 
 
 def test_a_port_without_a_server_is_a_connect_fault(pool: Any, upstream: Any) -> None:
@@ -523,16 +517,13 @@ def test_abort_ends_the_wait_for_the_head(pool: Any, upstream: Any) -> None:
 
     def script(peer: Any) -> None:
         peer.request()
-        gone.append(peer.gone_within(3))
+        gone.append(peer.gone_within(PATIENCE))
 
     server = upstream(script)
     handle = Handle()
     threading.Timer(0.1, handle.abort).start()
-    started = time.monotonic()
     assert kind_of(lambda: pool.send("POST", server.url, [], b"x", handle=handle)) == "aborted"
-    assert time.monotonic() - started < 1
-    time.sleep(0.05)
-    assert gone == [True]
+    assert until(lambda: gone) == [True]
 
 
 @pytest.mark.parametrize("way", ["handle", "answer"])
@@ -542,7 +533,7 @@ def test_abort_ends_the_wait_for_the_body(pool: Any, upstream: Any, way: str) ->
     def script(peer: Any) -> None:
         peer.request()
         peer.say(CHUNKED + b"2\r\nok\r\n")
-        gone.append(peer.gone_within(3))
+        gone.append(peer.gone_within(PATIENCE))
 
     handle = Handle()
     answer = pool.send("GET", upstream(script).url, [], handle=handle)
@@ -550,8 +541,7 @@ def test_abort_ends_the_wait_for_the_body(pool: Any, upstream: Any, way: str) ->
     assert next(pieces) == b"ok"
     threading.Timer(0.1, handle.abort if way == "handle" else answer.abort).start()
     assert kind_of(lambda: next(pieces)) == "aborted"
-    time.sleep(0.05)
-    assert gone == [True]
+    assert until(lambda: gone) == [True]
     assert pool.idle() == 0
 
 
@@ -581,7 +571,7 @@ def test_leaving_a_body_unread_closes_the_connection(pool: Any, upstream: Any, w
     def script(peer: Any) -> None:
         peer.request()
         peer.say(CHUNKED + b"2\r\nok\r\n")
-        gone.append(peer.gone_within(3))
+        gone.append(peer.gone_within(PATIENCE))
 
     answer = pool.send("GET", upstream(script).url, [])
     if way == "with":
@@ -591,24 +581,27 @@ def test_leaving_a_body_unread_closes_the_connection(pool: Any, upstream: Any, w
         pieces = answer.pieces()
         next(pieces)
         pieces.close()
-    time.sleep(0.1)
-    assert gone == [True]
+    assert until(lambda: gone) == [True]
     assert pool.idle() == 0
 
 
 def test_silence_is_told_by_empty_pieces_up_to_the_idle_limit(pool: Any, upstream: Any) -> None:
+    ticked = threading.Event()
+
     def script(peer: Any) -> None:
         peer.request()
-        peer.say(CHUNKED, 0.12)
+        peer.say(CHUNKED)
+        ticked.wait(PATIENCE)
         peer.say(b"2\r\nok\r\n")
-        peer.gone_within(2)
+        peer.gone_within(PATIENCE)
 
-    pieces = pool.send("GET", upstream(script).url, [], b"", Timeouts(idle=0.3)).pieces(0.05)
+    pieces = pool.send("GET", upstream(script).url, [], b"", Timeouts(idle=2)).pieces(0.05)
+    assert next(pieces) == b""
+    ticked.set()
+    assert next(filter(None, pieces)) == b"ok"
     started = time.monotonic()
-    got = [next(pieces) for _ in range(3)]
-    assert (got[0], got.count(b"ok")) == (b"", 1)
     assert kind_of(lambda: list(pieces)) == "idle_timeout"
-    assert 0.35 < time.monotonic() - started < 0.8
+    assert 1.5 < time.monotonic() - started < 30
 
 
 def test_nothing_is_read_ahead_of_the_caller(pool: Any, upstream: Any) -> None:

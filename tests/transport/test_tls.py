@@ -20,6 +20,7 @@ from engine.transport.faults import TransportError
 from engine.transport.leg import Limits, Pool, Timeouts, default_tls
 from engine.transport.limits import DEFAULT_TIMEOUTS
 from engine.transport.proxied import Sender
+from tests.support import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -171,23 +172,23 @@ def test_a_server_without_tls_is_a_tls_fault(call: Any, upstream: Any) -> None:
 
 
 def test_a_silent_handshake_ends_in_time(call: Any, upstream: Any) -> None:
-    server = upstream(lambda peer: peer.gone_within(3))
+    server = upstream(lambda peer: peer.gone_within(PATIENCE))
     started = time.monotonic()
     assert fault(lambda: call(server, timeouts=Timeouts(connect=0.2))).kind == "connect_timeout"
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 30
 
 
 def test_a_handshake_that_trickles_is_bounded_as_a_whole(call: Any, upstream: Any) -> None:
     def script(peer: Any) -> None:
         peer.sock.recv(65536)
         peer.say(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc", 0.1)
-        for _ in range(100):
+        for _ in range(600):
             peer.say(b"\x03", 0.1)
 
     server = upstream(script)
     started = time.monotonic()
     assert fault(lambda: call(server, timeouts=Timeouts(connect=0.5))).kind == "connect_timeout"
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 def test_an_unknown_authority_is_taken_where_nothing_is_checked(tmp_path: Path, upstream: Any) -> None:

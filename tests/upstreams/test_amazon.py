@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from tests.relay.scripted import Upstream
 from tests.relay.test_metering import Row
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving
 from tests.upstreams import amazon
 from tests.upstreams.strict import channel, route
 
@@ -219,4 +219,4 @@ def test_the_service_refuses_a_body(sdk: Any, case: str) -> None:
 
 
 def test_an_unsigned_call_is_refused(upstream: Upstream) -> None:
-    assert requests.post(f"{upstream.base}{CLAUDE_PATH}/invoke", json=BODY, timeout=10).status_code == 403
+    assert requests.post(f"{upstream.base}{CLAUDE_PATH}/invoke", json=BODY, timeout=PATIENCE).status_code == 403

@@ -16,7 +16,7 @@ from engine.storage.database import open_database
 from engine.storage.tables import core
 from engine.storage.vault import CHANNEL_KEY, PREFIX
 from tests.relay.test_metering import Row
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving
 from tests.upstreams import codex
 
 # A token in is a unit, one out four; half for what comes from a cache. A search is a cent: 5,000 units.
@@ -119,14 +119,14 @@ def test_a_limit_of_the_subscription_has_its_meaning(gateway: Gateway) -> None:
 def test_the_models_stand_below_gemini_s_path_in_openai_s_words(gateway: Gateway, how: str) -> None:
     url = f"{gateway.base}/v1beta/openai/models"
     if how == "query":
-        answer = requests.get(f"{url}?key={gateway.key}", timeout=10)
+        answer = requests.get(f"{url}?key={gateway.key}", timeout=PATIENCE)
     else:
         told = {"authorization": f"Bearer {gateway.key}"} if how == "bearer" else {how: gateway.key}
-        answer = requests.get(url, headers=told, timeout=10)
+        answer = requests.get(url, headers=told, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
     assert answer.json()["object"] == "list"
     assert {one["id"] for one in answer.json()["data"]} >= {"gpt-5-codex"}
-    wrong = requests.get(f"{url}?key=sk-wrong", timeout=10)
+    wrong = requests.get(f"{url}?key=sk-wrong", timeout=PATIENCE)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
@@ -167,7 +167,7 @@ def test_the_service_refuses() -> None:
         }
         usual["content-type"] = "application/json"
         text = body if isinstance(body, str) else json.dumps(body).replace("NOW", one.refresh)
-        answer = requests.post(one.upstream.base + path, data=text, headers={**usual, **headers}, timeout=10)
+        answer = requests.post(one.upstream.base + path, data=text, headers={**usual, **headers}, timeout=PATIENCE)
         assert answer.status_code == status, case
     assert one.lost
     one.upstream.close()

@@ -16,7 +16,7 @@ from google.auth.transport.requests import Request
 from google.oauth2 import service_account
 
 from tests.relay.scripted import Upstream
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving
 from tests.upstreams import google
 from tests.upstreams.strict import channel, route
 
@@ -192,7 +192,9 @@ def test_the_service_refuses(vertex: google.Vertex, case: str) -> None:
             else authorised(vertex).token
         )
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    assert requests.post(vertex.upstream.base + path, json=body, headers=headers, timeout=10).status_code == status
+    assert (
+        requests.post(vertex.upstream.base + path, json=body, headers=headers, timeout=PATIENCE).status_code == status
+    )
 
 
 WRONG: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
@@ -207,7 +209,7 @@ def test_a_wrong_assertion_gets_no_token(
     vertex: google.Vertex, change: Callable[[Any], Any], upstream_form: Any
 ) -> None:
     form = change(upstream_form)
-    assert requests.post(f"{vertex.upstream.base}/token", data=form, timeout=10).status_code == 400
+    assert requests.post(f"{vertex.upstream.base}/token", data=form, timeout=PATIENCE).status_code == 400
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import requests
 
 from tests.relay.scripted import Upstream
 from tests.relay.test_metering import Row
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving
 from tests.upstreams import baidu, voyage
 from tests.upstreams.strict import channel, route
 
@@ -143,7 +143,7 @@ def test_wenxin_refuses(wenxin: baidu.Wenxin, case: str) -> None:
     wenxin.tokens.append("24.mine")
     data = {"data": body} if isinstance(body, str) else {"json": body}
     url = wenxin.upstream.base + path.replace("TOKEN", "24.mine")
-    answer = requests.post(url, timeout=10, **data)
+    answer = requests.post(url, timeout=PATIENCE, **data)
     assert (answer.status_code, answer.json()["error_code"]) == (200, code)
 
 
@@ -168,4 +168,4 @@ def test_voyage_refuses(vectors: Upstream, case: str) -> None:
     path, body, status = VOYAGE[case]
     headers = {} if body is None else {"authorization": f"Bearer {voyage.KEY}"}
     data = {"data": body} if isinstance(body, str) else {"json": body}
-    assert requests.post(vectors.base + path, headers=headers, timeout=10, **data).status_code == status
+    assert requests.post(vectors.base + path, headers=headers, timeout=PATIENCE, **data).status_code == status

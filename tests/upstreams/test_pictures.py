@@ -17,7 +17,7 @@ from google import genai
 
 from tests.relay.scripted import Upstream
 from tests.relay.test_metering import Row
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving
 from tests.upstreams import pictures
 from tests.upstreams.pictures import KEY, PNG
 from tests.upstreams.strict import channel, route
@@ -286,4 +286,4 @@ def test_the_services_refuse(drawn: Upstream, case: str) -> None:
     path, body, status = REFUSED[case]
     headers = {} if body is None else {"authorization": f"Bearer {KEY}", "x-goog-api-key": KEY}
     data = {"data": body} if isinstance(body, str) else {"json": body}
-    assert requests.post(drawn.base + path, headers=headers, timeout=10, **data).status_code == status
+    assert requests.post(drawn.base + path, headers=headers, timeout=PATIENCE, **data).status_code == status

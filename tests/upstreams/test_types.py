@@ -20,7 +20,7 @@ from engine.storage.database import open_database
 from engine.storage.rows import channels
 from engine.storage.tables import core
 from tests.relay.scripted import Say, Upstream
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving
 from tests.upstreams import xunfei
 
 KEYS = {
@@ -270,4 +270,4 @@ def test_spark_refuses(spark: Upstream, case: str) -> None:
     path, body, status = REFUSED[case]
     headers = {} if body is None else {"authorization": f"Bearer {xunfei.PASSWORD}"}
     data = {"data": body} if isinstance(body, str) else {"json": body}
-    assert requests.post(spark.base + path, headers=headers, timeout=10, **data).status_code == status
+    assert requests.post(spark.base + path, headers=headers, timeout=PATIENCE, **data).status_code == status

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from tests.kinds.task.site import Site
+from tests.support import PATIENCE
 from tests.upstreams import azure
 from tests.upstreams.tasks import Vendor
 
@@ -94,4 +95,4 @@ def test_the_service_refuses(resource: azure.Azure, case: str) -> None:
     resource.lines = [{"custom_id": "a", "url": "/chat/completions"}]
     headers = {} if body is None else {"api-key": azure.KEY}
     data = {"data": body} if isinstance(body, str) else {"json": body}
-    assert requests.post(resource.upstream.base + path, headers=headers, timeout=10, **data).status_code == status
+    assert requests.post(resource.upstream.base + path, headers=headers, timeout=PATIENCE, **data).status_code == status

@@ -14,7 +14,7 @@ from engine.storage.database import open_database
 from tests.kinds.kept.test_batches import chat
 from tests.kinds.kept.test_kept import line, sdk
 from tests.kinds.task.test_killed import job_process
-from tests.support import Gateway
+from tests.support import Gateway, until
 from tests.upstreams.stores import OpenAIStore
 from tests.upstreams.tasks import Answered, Asked, Vendor
 
@@ -76,19 +76,20 @@ def test_batches_end_and_are_paid_once_however_often_their_follower_dies(tmp_pat
                     input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
                 )  # fmt: skip
         db = open_database(settings, migrate=False)
-        end = time.monotonic() + 150
-        while time.monotonic() < end:
+
+        def ended() -> bool:
+            """Whether all have; kills the process for jobs twice meanwhile."""
             with db.read() as connection:
                 sql = "SELECT COUNT(*) FROM tasks WHERE status NOT IN ('SUCCESS', 'CANCELLED')"
                 left = connection.exec_driver_sql(sql).scalar()
-            if not left:
-                break
             pid = job_process(gateway)
-            if pid is not None and pid not in killed and len(killed) < 2:
+            if left and pid is not None and pid not in killed and len(killed) < 2:
                 time.sleep(chance.uniform(0.1, 0.6))
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
-            time.sleep(0.3)
+            return not left
+
+        until(ended, 240, 0.3)
         assert killed, "nobody was killed"
         with db.read() as connection:
             ended = connection.exec_driver_sql("SELECT status, quota FROM tasks").fetchall()

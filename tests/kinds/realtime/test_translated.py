@@ -7,7 +7,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import time
 import wave
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,7 +24,7 @@ from engine.accounts.keys import create_key
 from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
-from tests.support import Gateway, awaited, missing, serving
+from tests.support import PATIENCE, Gateway, awaited, missing, serving, until
 from tests.upstreams.live import TONE, WORDS, GeminiLive, GlmLive, Live, OpenAILive, QwenLive, XaiLive
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -140,12 +139,8 @@ class Booked:
 
     def row(self) -> Any:
         """The one row; waits for it."""
-        end = time.monotonic() + 20
-        while not (rows := self._rows()):
-            assert time.monotonic() < end, "no log row of the session"
-            time.sleep(0.05)
-        assert len(rows) == 1
-        return rows[0]
+        (row,) = until(self._rows)
+        return row
 
     def losses(self) -> set[str]:
         """The paths that its row says were lost."""
@@ -185,6 +180,11 @@ def until_closed(talk: Any) -> list[Any]:
     return events
 
 
+def hears(ear: Any, samples: int) -> None:
+    """It answers before it has heard the quiet at the end."""
+    until(lambda: abs(ear.samples - samples) < 100, words=lambda: f"{ear.samples} of {samples} samples")
+
+
 def types_of(events: list[Any]) -> list[str]:
     return [event.type for event in events]
 
@@ -222,7 +222,7 @@ def test_a_spoken_turn_goes_to_the_other_vendor(talk: Any, gemini: GeminiLive, b
     assert (done.status, done.usage.input_token_details.audio_tokens, done.usage.total_tokens) == ("completed", 80, 300)
     assert done.output[0].content[0].transcript == WORDS
     ear = gemini.ears[-1]
-    assert abs(ear.samples - len(sound) // 2 * 16_000 // 24_000) < 100
+    hears(ear, len(sound) // 2 * 16_000 // 24_000)
     assert ear.loudest > 3_000
     setup = next(message["setup"] for message in reversed(gemini.got) if "setup" in message)
     assert setup["model"] == "models/voice-g"
@@ -301,7 +301,7 @@ def test_telephones_speak_their_own_sound(gateway: Gateway, gemini: GeminiLive) 
         ws.send(json.dumps({"type": "input_audio_buffer.commit"}))
         ws.send(json.dumps({"type": "response.create"}))
         sound = b""
-        while (event := json.loads(ws.recv(timeout=20)))["type"] != "response.done":
+        while (event := json.loads(ws.recv(timeout=PATIENCE)))["type"] != "response.done":
             if event["type"] == "response.audio.delta":
                 sound += base64.b64decode(event["delta"])
     assert abs(len(sound) - 2 * 800) < 20
@@ -336,12 +336,8 @@ def test_a_dialect_of_its_own_hears_and_answers(
             talk.input_audio_buffer.append(audio=base64.b64encode(sound[start : start + 4_800]).decode())
         done = kinds_until(talk, "response.done")[-1].response
         assert done.output[0].content[0].transcript == WORDS
-    vendor: Any = others[name]
-    wanted = len(sound) // 2 * vendor.RATE // 24_000
-    end = time.monotonic() + 20
-    while abs(vendor.ears[-1].samples - wanted) >= 100:  # it answers before it has heard the quiet at the end
-        assert time.monotonic() < end, vendor.ears[-1].samples
-        time.sleep(0.02)
+        vendor: Any = others[name]
+        hears(vendor.ears[-1], len(sound) // 2 * vendor.RATE // 24_000)
     session = next(event["session"] for event in vendor.got if event["type"] == "session.update")
     assert session["instructions"] == "be short"
     assert session.get("model") == ("voice-zhipu" if name == "zhipu" else None)
@@ -408,7 +404,7 @@ def test_googles_sdk_talks_to_its_own_and_to_the_other_vendor(
     assert session["instructions"] == "be short"
     assert session["tools"][0]["parameters"] == CITY
     ear = talker.ears[-1]
-    assert abs(ear.samples - len(sound) // 2 * 24_000 // 16_000) < 100
+    hears(ear, len(sound) // 2 * 24_000 // 16_000)
     outputs = [event["item"] for event in talker.got if event.get("item", {}).get("type") == "function_call_output"]
     assert outputs[-1] == {"type": "function_call_output", "call_id": "c1", "output": '{"sky":"clear"}'}
 
@@ -437,7 +433,7 @@ def test_a_first_message_that_names_no_model_is_told_and_costs_nothing(gateway: 
         with connect(url) as ws:
             ws.send(first)
             with pytest.raises(ConnectionClosed) as closed:
-                ws.recv(timeout=20)
+                ws.recv(timeout=PATIENCE)
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, "set-up" in closed.value.rcvd.reason) == (1007, True), first
 

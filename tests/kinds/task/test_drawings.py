@@ -19,6 +19,7 @@ from engine.storage.rows import options
 from engine.storage.rows.work import tasks as rows
 from engine.storage.tables import tasks as tables
 from tests.kinds.task.site import UNIT, Site
+from tests.support import PATIENCE
 from tests.upstreams.tasks import Answered, Asked, Vendor
 
 DOCUMENTS = """
@@ -181,9 +182,9 @@ def test_pictures_are_shown_by_addresses_that_nobody_can_guess(
     number, secret = address.removeprefix(f"{site.base}/mj/image/").split("-")
     assert len(secret) == 32
     assert secret not in json.dumps({**told, "imageUrl": ""})
-    whole = requests.get(address, timeout=10)
+    whole = requests.get(address, timeout=PATIENCE)
     assert (whole.content, whole.headers["content-type"]) == (b"PNG", "image/png")
-    part = requests.get(address, headers={"range": "bytes=1-1"}, timeout=10)
+    part = requests.get(address, headers={"range": "bytes=1-1"}, timeout=PATIENCE)
     assert (part.status_code, part.content) == (206, b"N")
     for wrong in (
         f"{number}-{'0' * 32}",
@@ -193,7 +194,7 @@ def test_pictures_are_shown_by_addresses_that_nobody_can_guess(
         "x",
         f"{'9' * 40}-{secret}",
     ):
-        assert requests.get(f"{site.base}/mj/image/{wrong}", timeout=10).status_code == 404, wrong
+        assert requests.get(f"{site.base}/mj/image/{wrong}", timeout=PATIENCE).status_code == 404, wrong
     option("MjForwardUrlEnabled", "false")
     assert site.call("GET", f"/mj/task/{name}/fetch").json()["imageUrl"] == theirs
 

@@ -16,7 +16,7 @@ from engine.settings import Settings
 from engine.storage.database import open_database
 from tests.kinds.task.videos_here import documents
 from tests.storage.conftest import server_database
-from tests.support import Gateway
+from tests.support import Gateway, until
 from tests.upstreams.tasks import Answered, Asked, Vendor
 
 _TASKS = 24
@@ -73,20 +73,20 @@ def test_tasks_end_and_are_paid_once_however_often_their_follower_dies(tmp_path:
         gateway.ready()
         names = [gateway.post("/v1/videos", {"model": "v", "prompt": "x"}).json()["id"] for _ in range(_TASKS)]
         db = open_database(settings, migrate=False)
-        end = time.monotonic() + 150
-        while time.monotonic() < end:
+
+        def ended() -> bool:
+            """Whether all have; kills the process for jobs twice meanwhile."""
             with db.read() as connection:
-                left = connection.exec_driver_sql(
-                    "SELECT COUNT(*) FROM tasks WHERE status NOT IN ('SUCCESS', 'FAILURE')"
-                ).scalar()
-            if not left:
-                break
+                sql = "SELECT COUNT(*) FROM tasks WHERE status NOT IN ('SUCCESS', 'FAILURE')"
+                left = connection.exec_driver_sql(sql).scalar()
             pid = job_process(gateway)
-            if pid is not None and pid not in killed and len(killed) < 2:
+            if left and pid is not None and pid not in killed and len(killed) < 2:
                 time.sleep(chance.uniform(0.1, 0.6))
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
-            time.sleep(0.3)
+            return not left
+
+        until(ended, 240, 0.3)
         assert killed, "nobody was killed"
         with db.read() as connection:
             ended = connection.exec_driver_sql("SELECT status, quota FROM tasks").fetchall()

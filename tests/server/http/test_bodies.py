@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.relay.conftest import provider
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway
 
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "words-of-the-caller"}]}'
 CHUNKS = {
@@ -80,7 +80,7 @@ def test_malformed_chunks_are_the_callers_fault_and_stay_out_of_the_log(gateway,
 
 
 def test_chunks_that_end_early_are_told_so(gateway):
-    with socket.create_connection(("127.0.0.1", gateway.port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", gateway.port), PATIENCE) as sock:
         sock.sendall(head(gateway, "Transfer-Encoding: chunked") + b"50\r\n" + BODY[:20])
         sock.shutdown(socket.SHUT_WR)
         assert sock.recv(65536).startswith(b"HTTP/1.1 400 ")
@@ -113,7 +113,7 @@ def test_a_chunked_body_behind_no_good_key_is_not_awaited(gateway):
 @pytest.mark.parametrize("framing", ["Content-Length: 200000", "Transfer-Encoding: chunked"])
 def test_a_body_that_trickles_has_an_end_time(gateway, framing):
     first = b"30000\r\n{" if "chunked" in framing else b"{"
-    with socket.create_connection(("127.0.0.1", gateway.port), 30) as sock:
+    with socket.create_connection(("127.0.0.1", gateway.port), PATIENCE) as sock:
         sock.sendall(head(gateway, framing) + first)
         sent = 0
         try:
@@ -123,12 +123,12 @@ def test_a_body_that_trickles_has_an_end_time(gateway, framing):
         except (BrokenPipeError, ConnectionResetError):
             pass
     assert sent < 40
-    assert requests.get(f"{gateway.base}/healthz", timeout=5).status_code == 200
+    assert requests.get(f"{gateway.base}/healthz", timeout=PATIENCE).status_code == 200
 
 
 def test_a_large_body_may_take_longer_if_it_comes_at_the_least_rate(gateway):
     body = BODY[:-2] + b" " * 400_000 + b"]}"
-    with socket.create_connection(("127.0.0.1", gateway.port), 30) as sock:
+    with socket.create_connection(("127.0.0.1", gateway.port), PATIENCE) as sock:
         sock.sendall(head(gateway, f"Content-Length: {len(body)}", "Connection: close"))
         for start in range(0, len(body), 40_000):
             sock.sendall(body[start : start + 40_000])
@@ -138,7 +138,7 @@ def test_a_large_body_may_take_longer_if_it_comes_at_the_least_rate(gateway):
 
 
 def test_one_address_has_its_share_of_connections_and_a_proxy_all(gateway):
-    held = [socket.create_connection(("127.0.0.1", gateway.port), 5, ("127.0.0.2", 0)) for _ in range(8)]
+    held = [socket.create_connection(("127.0.0.1", gateway.port), PATIENCE, ("127.0.0.2", 0)) for _ in range(8)]
     try:
         for sock in held:
             sock.sendall(b"GET /healthz HTTP/1.1\r\n")
@@ -146,11 +146,11 @@ def test_one_address_has_its_share_of_connections_and_a_proxy_all(gateway):
         answer, _ = ask(gateway, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", source="127.0.0.2")
         assert answer.startswith(b"HTTP/1.1 429 ")
         assert b"too many connections" in answer
-        assert requests.get(f"{gateway.base}/healthz", timeout=5).status_code == 200
+        assert requests.get(f"{gateway.base}/healthz", timeout=PATIENCE).status_code == 200
     finally:
         for sock in held:
             sock.close()
-    beside = [socket.create_connection(("127.0.0.1", gateway.port), 5) for _ in range(10)]
+    beside = [socket.create_connection(("127.0.0.1", gateway.port), PATIENCE) for _ in range(10)]
     answer, _ = ask(gateway, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 ")
     for sock in beside:
