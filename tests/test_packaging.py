@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine import __version__
-from tests.support import Running, free_port, missing
+from tests.support import PATIENCE, Running, free_port, missing
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKED = ("NOTICE", "cl100k_base.tiktoken.xz", "o200k_base.tiktoken.xz")
@@ -114,7 +114,7 @@ def test_from_a_wheel_the_gateway_runs_in_any_directory_and_its_lines_work_as_pa
         if shutil.which("curl") is None:
             missing("the lines to try need curl")
         for line in calls:
-            pasted = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=30, check=True)
+            pasted = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=PATIENCE, check=True)
             assert re.search(r"This is demo-\w+. You said: ..Hello from an? \w+ client", pasted.stdout), pasted.stdout
     finally:
         assert running.stop() == 0

@@ -21,7 +21,7 @@ from engine.storage.tables import core, own
 from tests.relay import plain
 from tests.relay.failing import example
 from tests.relay.scripted import Arrived, Say, Upstream
-from tests.support import Gateway, until
+from tests.support import PATIENCE, Gateway, until
 
 pytestmark = pytest.mark.xdist_group("channel work")
 ON, OFF, BY_ITSELF = 1, 2, 3
@@ -109,7 +109,9 @@ class Site:
             say.whole(plain.whole("openai.chat", "ok"))
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
-        return requests.request(method, self.gateway.base + path, json=body, headers=self.headers, timeout=60).json()
+        return requests.request(
+            method, self.gateway.base + path, json=body, headers=self.headers, timeout=PATIENCE
+        ).json()
 
     def done(self) -> dict[str, str]:
         """What jobs that were done once came to, by their names."""

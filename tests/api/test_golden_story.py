@@ -67,8 +67,8 @@ def test_new_apis_own_answers_to_one_story(gateway: Gateway) -> None:
 
 def root_of(gateway: Gateway) -> dict[str, str]:
     body = {"username": "root", "password": PASSWORD, "confirmPassword": PASSWORD}
-    requests.post(f"{gateway.base}/api/setup", json=body, timeout=30)  # where the story was not told
-    answer = requests.post(f"{gateway.base}/api/user/login", json=body, timeout=30).json()
+    requests.post(f"{gateway.base}/api/setup", json=body, timeout=PATIENCE)  # where the story was not told
+    answer = requests.post(f"{gateway.base}/api/user/login", json=body, timeout=PATIENCE).json()
     assert answer["success"], answer
     return {"authorization": f"Bearer {answer['data']['access_token']}"}
 
@@ -96,7 +96,7 @@ def test_texts_in_variables_of_paths_are_refused(gateway: Gateway) -> None:
     for route in (*newapi.ROUTES, *v2.ROUTES):
         if ":" in route.path and route.method == "GET":
             path = re.sub(r":\w+", "%00'%20OR%201", route.path)
-            answer = requests.get(gateway.base + path, headers=headers, timeout=30)
+            answer = requests.get(gateway.base + path, headers=headers, timeout=PATIENCE)
             assert answer.status_code < 500, (path, answer.text)
 
 
@@ -104,16 +104,16 @@ def test_the_log_is_exported_beside_the_workers_as_it_is_listed(gateway: Gateway
     headers = root_of(gateway)
     listed, place = [], ""
     while True:
-        page = requests.get(f"{gateway.base}/api/v2/logs?limit=200{place}", headers=headers, timeout=30).json()
+        page = requests.get(f"{gateway.base}/api/v2/logs?limit=200{place}", headers=headers, timeout=PATIENCE).json()
         listed += page["items"]
         if page["next"] is None:
             break
         place = f"&cursor={page['next']}"
     export = f"{gateway.base}/api/v2/logs/export"
-    lines = requests.get(f"{export}?format=jsonl", headers=headers, timeout=60).text.splitlines()
+    lines = requests.get(f"{export}?format=jsonl", headers=headers, timeout=PATIENCE).text.splitlines()
     # the login of this very test may be among the newest
     assert [json.loads(line)["id"] for line in lines][-len(listed) :] == [row["id"] for row in listed]
-    told = requests.get(f"{export}?format=csv&type=call", headers=headers, timeout=60)
+    told = requests.get(f"{export}?format=csv&type=call", headers=headers, timeout=PATIENCE)
     assert told.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(told.text)))
     calls = [row for row in listed if row["type"] == "call"]
@@ -122,17 +122,17 @@ def test_the_log_is_exported_beside_the_workers_as_it_is_listed(gateway: Gateway
     key = requests.post(f"{gateway.base}/api/v2/keys", json=body, headers=headers, timeout=PATIENCE).json()["key"]
     served = requests.get(f"{gateway.base}/readyz", headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE).json()
     assert served["large"]["served"] >= 2, served
-    refused = requests.get(f"{export}?format=xml", headers=headers, timeout=30)
+    refused = requests.get(f"{export}?format=xml", headers=headers, timeout=PATIENCE)
     assert (refused.status_code, refused.json()["field"]) == (400, "format")
-    assert requests.get(export, timeout=30).status_code == 401
+    assert requests.get(export, timeout=PATIENCE).status_code == 401
 
 
 def test_sums_of_calls_are_those_of_the_log(gateway: Gateway) -> None:
     headers = root_of(gateway)
     hours = f"{gateway.base}/api/v2/reports/hours"
-    told = requests.get(hours, headers=headers, timeout=30).json()["items"]
-    data = requests.get(f"{gateway.base}/api/data/", headers=headers, timeout=30).json()["data"]
-    by_model = requests.get(f"{hours}?dimension=model", headers=headers, timeout=30).json()["items"]
+    told = requests.get(hours, headers=headers, timeout=PATIENCE).json()["items"]
+    data = requests.get(f"{gateway.base}/api/data/", headers=headers, timeout=PATIENCE).json()["data"]
+    by_model = requests.get(f"{hours}?dimension=model", headers=headers, timeout=PATIENCE).json()["items"]
     for name, other in (("calls", "count"), ("quota", "quota")):
         assert sum(row[name] for row in told) == sum(row[name] for row in by_model) == sum(row[other] for row in data)
 

@@ -12,7 +12,7 @@ import requests
 from engine.catalogue import options
 from engine.errors import Invalid
 from engine.net import network_rules
-from tests.support import Gateway, until
+from tests.support import PATIENCE, Gateway, until
 
 PASSWORD = "rootroot1"
 HERE, ELSEWHERE = "127.0.0.1", "203.0.113.7"
@@ -69,7 +69,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     try:
         one.ready()
         body = {"username": "root", "password": PASSWORD, "confirmPassword": PASSWORD}
-        assert requests.post(f"http://{HERE}:{one.port}/api/setup", json=body, timeout=30).json()["success"]
+        assert requests.post(f"http://{HERE}:{one.port}/api/setup", json=body, timeout=PATIENCE).json()["success"]
         yield one
     finally:
         one.stop()
@@ -77,15 +77,19 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 def test_each_area_has_its_own_networks_and_nobody_shuts_itself_out(gateway: Gateway) -> None:
     url = f"http://{HERE}:{gateway.port}"
-    login = requests.post(f"{url}/api/user/login", json={"username": "root", "password": PASSWORD}, timeout=30).json()
+    login = requests.post(
+        f"{url}/api/user/login", json={"username": "root", "password": PASSWORD}, timeout=PATIENCE
+    ).json()
     root = {"authorization": f"Bearer {login['data']['access_token']}"}
-    made = requests.post(f"{url}/api/v2/keys", json={"name": "k", "unlimited": True}, headers=root, timeout=30).json()
+    made = requests.post(
+        f"{url}/api/v2/keys", json={"name": "k", "unlimited": True}, headers=root, timeout=PATIENCE
+    ).json()
     key = {"authorization": f"Bearer {made['key']}"}
 
     def put(entries: list[Any]) -> requests.Response:
         body = {"value": orjson.dumps(entries).decode()}
         place = f"{url}/api/v2/options/NetworkRules"
-        return requests.put(place, json=body, headers={**root, "if-match": "*"}, timeout=30)
+        return requests.put(place, json=body, headers={**root, "if-match": "*"}, timeout=PATIENCE)
 
     def seen(ip: str) -> list[int]:
         via = {"x-forwarded-for": ip}
@@ -95,7 +99,7 @@ def test_each_area_has_its_own_networks_and_nobody_shuts_itself_out(gateway: Gat
             ("/api/usage/token/", {**key, **via}),
             ("/console/login", via),
         )
-        return [requests.get(url + path, headers=headers, timeout=30).status_code for path, headers in calls]
+        return [requests.get(url + path, headers=headers, timeout=PATIENCE).status_code for path, headers in calls]
 
     def settled(ip: str, expected: list[int]) -> None:
         until(lambda: [seen(ip) for _ in range(4)] == [expected] * 4, words=lambda: seen(ip))  # read every second
@@ -108,14 +112,14 @@ def test_each_area_has_its_own_networks_and_nobody_shuts_itself_out(gateway: Gat
     settled(ELSEWHERE, [200, 403, 403, 403])
     assert seen("198.51.100.1") == [200, 403, 403, 200]
     assert seen(HERE) == [200, 200, 200, 200]
-    told = requests.get(f"{url}/api/v2/me", headers={**root, "x-forwarded-for": ELSEWHERE}, timeout=30).json()
+    told = requests.get(f"{url}/api/v2/me", headers={**root, "x-forwarded-for": ELSEWHERE}, timeout=PATIENCE).json()
     assert ELSEWHERE in told["detail"]
     for area in ("management", "console"):
         refused = put([entry("allow", "10.0.0.0/8", area=area)])
         assert refused.status_code == 400, refused.text
         assert "shut you out" in refused.json()["detail"]
     older = {"key": "NetworkRules", "value": [entry("deny", HERE, area="management")]}
-    answer = requests.put(f"{url}/api/option/", json=older, headers=root, timeout=30).json()
+    answer = requests.put(f"{url}/api/option/", json=older, headers=root, timeout=PATIENCE).json()
     assert answer["success"] is False
     assert put([]).ok
     settled(ELSEWHERE, [200, 200, 200, 200])

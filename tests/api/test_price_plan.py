@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from engine.catalogue.price_plan import FREE, KIND, RISE, planned
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway
 
 PASSWORD = "rootroot1"
 OWN = {"ModelRatio": {"a": 1.0, "b": 2.0, "c": 3.0}, "ModelPrice": {"drawn": 0.5}, "CompletionRatio": {"a": 4.0}}
@@ -90,22 +90,22 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 def test_only_what_is_ready_or_agreed_to_is_taken_up(gateway: Gateway, shop: str) -> None:
     url = f"http://127.0.0.1:{gateway.port}"
     body: dict[str, Any] = {"username": "root", "password": PASSWORD, "confirmPassword": PASSWORD}
-    assert requests.post(f"{url}/api/setup", json=body, timeout=30).json()["success"]
-    login = requests.post(f"{url}/api/user/login", json=body, timeout=30).json()
+    assert requests.post(f"{url}/api/setup", json=body, timeout=PATIENCE).json()["success"]
+    login = requests.post(f"{url}/api/user/login", json=body, timeout=PATIENCE).json()
     root = {"authorization": f"Bearer {login['data']['access_token']}"}
 
     def ask(path: str, body: Any, status: int = 200) -> Any:
-        answer = requests.post(f"{url}/api/v2{path}", json=body, headers=root, timeout=60)
+        answer = requests.post(f"{url}/api/v2{path}", json=body, headers=root, timeout=PATIENCE)
         assert answer.status_code == status, answer.text
         return answer.json()
 
     def own(name: str) -> Any:
-        value = requests.get(f"{url}/api/v2/options/{name}", headers=root, timeout=30).json()["value"]
+        value = requests.get(f"{url}/api/v2/options/{name}", headers=root, timeout=PATIENCE).json()["value"]
         return orjson.loads(value)
 
     for name, text in VALUES.items():
         place = f"{url}/api/v2/options/{name}"
-        assert requests.put(place, json={"value": text}, headers={**root, "if-match": "*"}, timeout=30).ok
+        assert requests.put(place, json={"value": text}, headers={**root, "if-match": "*"}, timeout=PATIENCE).ok
     Shop.prices = {"model_ratio": {"a": 0.5, "b": 9.0, "c": 0, "new": 1.5}, "model_price": {"drawn": 0.4}}
     asked = {"url": shop, "rise": 0.2}
     plan = ask("/prices/plan", asked)

@@ -53,7 +53,7 @@ def serving(env: dict[str, str]) -> Iterator[Member]:
 def ask(member: Member, key: str) -> int:
     body = {"model": "acme-1", "messages": [{"role": "user", "content": "hi"}]}
     url = f"http://127.0.0.1:{member.port}/v1/chat/completions"
-    return requests.post(url, json=body, headers={"authorization": f"Bearer {key}"}, timeout=60).status_code
+    return requests.post(url, json=body, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE).status_code
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from tests.clients.drivers import PICTURE, PLACE, TOOLS, Turn
+from tests.support import PATIENCE
 
 FINISH = {"COMPLETE": "stop", "TOOL_CALL": "tools", "MAX_TOKENS": "length"}
 
@@ -58,7 +59,7 @@ class Cohere:
             asked["thinking"] = {"type": "enabled", "token_budget": 2048}
         if limit:
             asked["max_tokens"] = limit
-        answer = self.client.post(self.url, json=asked, stream=stream, timeout=60)
+        answer = self.client.post(self.url, json=asked, stream=stream, timeout=PATIENCE)
         if answer.status_code != 200:
             told = answer.json()
             assert set(told) == {"id", "message"}, told

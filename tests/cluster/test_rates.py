@@ -16,7 +16,7 @@ import pytest
 from engine.cluster.rates import Ask, Rates
 from engine.cluster.redis import Redis, RedisError, address
 from engine.cluster.shared_rates import SharedRates
-from tests.support import free_port, missing, until
+from tests.support import PATIENCE, free_port, missing, until
 
 
 class Clock:
@@ -110,7 +110,7 @@ def test_several_processes_together_take_the_most_and_no_more(tmp_path: Path) ->
     processes = [context.Process(target=_asks, args=(tmp_path / "rates", results)) for _ in range(3)]
     for process in processes:
         process.start()
-    taken = [results.get(timeout=60) for _ in processes]
+    taken = [results.get(timeout=PATIENCE) for _ in processes]
     for process in processes:
         process.join()
     results.close()

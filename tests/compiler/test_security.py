@@ -146,12 +146,12 @@ BOMBS: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("text", "body"), BOMBS, ids=[text[:40] for text, _ in BOMBS])
 def test_bomb_ends_soon_with_a_bounded_result(text: str, body: Any) -> None:
     function = Bench().expression(text)
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         found = function([], body)
     except MappingError:
         found = None
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert len(str(found)) < 20_000_000
 
 
@@ -194,11 +194,11 @@ def test_fragment_that_uses_itself_is_stopped_at_a_depth() -> None:
 
 def test_fragment_that_uses_itself_twice_is_stopped_by_its_steps() -> None:
     twice = {"$use": "tree", "$with": {"x": "{{ x }}"}}
-    started = time.perf_counter()
+    started = time.process_time()
     fragments = {"tree": {"args": ["x"], "do": [twice, twice]}}
     with pytest.raises((CallError, MappingError)):
         run({"$use": "tree", "$with": {"x": "{{ body }}"}}, 1, fragments=fragments)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_fragments_that_use_others_hundreds_of_times_are_a_fault() -> None:

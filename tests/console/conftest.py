@@ -82,7 +82,7 @@ def signed_page(
 ) -> Page:
     """A page of a context of its own that has signed in, or nobody's where there is no name. ``heed`` listens to it."""
     context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **more})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE * 1000)
     if view:
         context.add_cookies([{"name": "console_view", "value": view, "domain": "127.0.0.1", "path": "/console"}])
     page = context.new_page()

@@ -6,6 +6,7 @@ import requests
 from playwright.sync_api import Browser, expect
 
 from tests.console.conftest import PASSWORD, Site, _bad
+from tests.support import PATIENCE
 
 WIDGET = """const box = document.querySelector('.cf-turnstile'), frame = document.createElement('iframe');
 frame.src = 'https://challenges.cloudflare.com/frame'; box.append(frame);
@@ -23,7 +24,7 @@ def test_the_widget_of_a_captcha_shows_while_it_is_on(site: Site, chromium: Brow
         ]
 
     context = chromium.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE * 1000)
     page, said = context.new_page(), []
     page.on("console", lambda message: said.append(message.text) if _bad(message) else None)
     page.on("pageerror", lambda error: said.append(str(error)))

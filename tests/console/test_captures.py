@@ -18,6 +18,7 @@ from engine.storage.releases import documents, drafts
 from engine.storage.releases.documents import Author, StoredDocument
 from engine.storage.rows import channel_edits
 from tests.console.conftest import Site
+from tests.support import PATIENCE
 
 Open = Callable[..., Page]
 SAID = "Wilhelmina lives in Zanzibar"
@@ -45,7 +46,7 @@ def test_a_key_is_watched_and_what_it_said_is_read_and_tried(site: Site, opened:
     page.wait_for_timeout(2500)  # each worker looks once a second
     body = {"model": "demo-openai", "messages": [{"role": "user", "content": SAID}]}
     headers = {"authorization": f"Bearer {key}"}
-    answer = requests.post(f"{site.url}/v1/chat/completions", json=body, headers=headers, timeout=30)
+    answer = requests.post(f"{site.url}/v1/chat/completions", json=body, headers=headers, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
     page.wait_for_timeout(1500)
     page.reload()

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from tests.accounts.test_sessions import digits
 from tests.console.conftest import PASSWORD, Site, _bad
+from tests.support import PATIENCE
 
 
 def _option(site: Site, name: str, value: str) -> None:
@@ -35,7 +36,7 @@ def test_a_passkey_from_its_making_to_its_end(site: Site, chromium: Browser) -> 
     _option(site, "passkey.enabled", "true")
     _make(site)
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE * 1000)
     page, said = context.new_page(), []
     page.on("console", lambda message: said.append(message.text) if _bad(message) else None)
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -75,7 +76,7 @@ def _leave(page: Page) -> None:
 
 def _story(page: Page, home: str, verified: Callable[[bool], Any]) -> None:
     _password(page, home)
-    page.wait_for_url("**/console")
+    page.wait_for_url(f"{home}/console")
     page.goto(f"{home}/console/profile")
     page.fill("#passkeys [name=name]", "Laptop")
     page.get_by_role("button", name="Add a passkey").click()
@@ -96,7 +97,7 @@ def _story(page: Page, home: str, verified: Callable[[bool], Any]) -> None:
     _leave(page)
     page.goto(f"{home}/console/login?next=/console/profile")
     page.get_by_role("button", name="Use a passkey").click()
-    page.wait_for_url("**/console/profile")
+    page.wait_for_url(f"{home}/console/profile")  # whole: the address of the form ends in it, too
     _leave(page)
     verified(False)
     page.goto(f"{home}/console/login")
@@ -107,12 +108,12 @@ def _story(page: Page, home: str, verified: Callable[[bool], Any]) -> None:
     _password(page, home)
     expect(page.get_by_label("Second factor")).to_be_visible()
     page.get_by_role("button", name="Use a passkey").click()
-    page.wait_for_url("**/console")
+    page.wait_for_url(f"{home}/console")
     _leave(page)
     _password(page, home)
     page.get_by_label("Second factor").fill(backup[0])
     page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/console")
+    page.wait_for_url(f"{home}/console")
 
     page.goto(f"{home}/console/profile")
     page.locator("#passkeys").get_by_role("button", name="Take away").click()
@@ -122,7 +123,7 @@ def _story(page: Page, home: str, verified: Callable[[bool], Any]) -> None:
     expect(page.locator("#passkeys tbody")).to_have_count(0)
     _leave(page)
     _password(page, home)
-    page.wait_for_url("**/console")
+    page.wait_for_url(f"{home}/console")
 
 
 def test_a_session_that_ended_asks_for_the_second_factor_in_place_too(site: Site) -> None:

@@ -18,7 +18,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.support import ROOT
+from tests.support import PATIENCE, ROOT
 
 DEPLOY = ROOT / "deploy"
 CHECKS = Path(os.environ.get("GATEWRIGHT_CHECKS", ROOT / "build" / "checks"))
@@ -46,7 +46,7 @@ def there(name: str) -> str:
 
 
 def run(*command: str, **more: object) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **more)  # type: ignore[call-overload]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, **more)  # type: ignore[call-overload]
     assert done.returncode == 0, done.stdout + done.stderr
     return str(done.stdout + done.stderr)
 

@@ -135,7 +135,7 @@ class Load:
     def _ask(self, stream: bool) -> str:
         body = {"model": "acme-1", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
         try:
-            with requests.post(self.url, json=body, headers=self.headers, timeout=60, stream=stream) as answer:
+            with requests.post(self.url, json=body, headers=self.headers, timeout=PATIENCE, stream=stream) as answer:
                 text = answer.text
             if answer.status_code != 200:
                 return f"{answer.status_code}: {text[:200]}"

@@ -57,7 +57,7 @@ class Installation:
             for key in keys or ((self.settings.data / "first.key").read_text().strip(),):
                 body = {"model": "acme-1", "messages": [{"role": "user", "content": "hi"}]}
                 url, headers = f"http://127.0.0.1:{member.port}", {"authorization": f"Bearer {key}"}
-                reply = requests.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=60)
+                reply = requests.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=PATIENCE)
                 assert reply.status_code == 200, reply.text
                 self.calls += 1
         finally:

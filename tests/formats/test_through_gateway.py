@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support import ROOT, Gateway, Running, free_port, missing
+from tests.support import PATIENCE, ROOT, Gateway, Running, free_port, missing
 
 RECORDED = Path(os.environ.get("GATEWRIGHT_RECORDED") or ROOT.parent / "shared" / "fixtures" / "recorded")
 REPLAY = RECORDED.parent / "replay_upstream.py"
@@ -70,7 +70,7 @@ def send(gateway, fmt, model, body, stream):
         if stream:
             body["stream"] = True
     raw = json.dumps(body).encode()
-    return raw, requests.post(gateway.base + path, data=raw, headers=headers, timeout=60)
+    return raw, requests.post(gateway.base + path, data=raw, headers=headers, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 
 from admin import bundle
 from tests.identity.conftest import Browser, Site, says
-from tests.support import missing
+from tests.support import PATIENCE, missing
 
 
 @pytest.fixture
@@ -24,6 +24,7 @@ def page(site: Site, chromium: Chromium) -> Iterator[Page]:
     site.set(ServerAddress=home, **{"oidc.authorization_endpoint": f"{away}/sso.corp/auth"})
     complaints: list[str] = []
     context = chromium.new_context(locale="en-GB")
+    context.set_default_timeout(PATIENCE * 1000)
     one = context.new_page()
     one.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     one.on("pageerror", lambda error: complaints.append(str(error)))
@@ -40,21 +41,21 @@ def test_sign_in_by_a_button_bind_and_unbind(site: Site, page: Page) -> None:
     page.goto(f"{site.gateway.base}/console/login?next=/console/keys")
     assert page.get_by_role("button", name="Sign in by Telegram").count() == 0
     page.get_by_role("button", name="Sign in by OIDC").click()
-    page.wait_for_url(f"{site.gateway.base}/console", timeout=60_000)
+    page.wait_for_url(f"{site.gateway.base}/console")
     page.goto(f"{site.gateway.base}/console/profile")
     ways = page.get_by_role("region", name="Ways to sign in")
     row = ways.get_by_role("row", name=re.compile("OIDC"))
     assert "s-71" in row.inner_text()
     row.get_by_role("button", name="Unbind").click()
-    page.get_by_text("set a password first").wait_for(timeout=60_000)
+    page.get_by_text("set a password first").wait_for()
     page.get_by_label("New password").fill("a first one")
     page.get_by_role("button", name="Change the password").click()
-    page.get_by_label("Password now").wait_for(timeout=60_000)
+    page.get_by_label("Password now").wait_for()
     ways.get_by_role("row", name=re.compile("OIDC")).get_by_role("button", name="Unbind").click()
     bind = ways.get_by_role("row", name=re.compile("OIDC")).get_by_role("button", name="Bind", exact=True)
-    bind.wait_for(timeout=60_000)
+    bind.wait_for()
     bind.click()
-    page.wait_for_url(f"{site.gateway.base}/console/profile", timeout=60_000)
+    page.wait_for_url(f"{site.gateway.base}/console/profile")
     assert "s-71" in ways.get_by_role("row", name=re.compile("OIDC")).inner_text()
 
 
@@ -63,10 +64,10 @@ def test_who_is_refused_reads_why(site: Site, page: Page) -> None:
     site.identities.claims["aud"] = "somebody"
     page.goto(f"{site.gateway.base}/console/login")
     page.get_by_role("button", name="Sign in by OIDC").click()
-    page.get_by_text("the id token is not taken: it is meant for somebody else").wait_for(timeout=60_000)
+    page.get_by_text("the id token is not taken: it is meant for somebody else").wait_for()
     page.context.clear_cookies()
     page.goto(f"{site.gateway.base}/oauth/oidc?code=x&state=y")
-    page.get_by_text("State parameter is empty or mismatched").wait_for(timeout=60_000)
+    page.get_by_text("State parameter is empty or mismatched").wait_for()
 
 
 def test_pages_without_a_script(site: Site, browser: Browser) -> None:

@@ -10,7 +10,7 @@ import requests
 
 from engine.compiler.documents.schema import shape_of
 from engine.kinds import KINDS
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway
 
 OWN = """
 apiVersion: gatewright/v1
@@ -39,7 +39,7 @@ def test_what_no_kind_does_is_told(tmp_path: Path, kind: str, operation: str, st
         gateway.ready()
         headers = {"authorization": f"Bearer {gateway.key}"}
         method = "GET" if operation == "get_stored" else "POST"
-        told = requests.request(method, f"{gateway.base}/v1/own", json={}, headers=headers, timeout=30)
+        told = requests.request(method, f"{gateway.base}/v1/own", json={}, headers=headers, timeout=PATIENCE)
         assert told.status_code == status
         assert told.json()["error"]["message"]
     finally:

@@ -20,7 +20,7 @@ from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.faults import DatabaseAway
 from tests.ledger.conftest import Books
-from tests.support import until
+from tests.support import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -349,7 +349,7 @@ def test_under_gevent_calls_are_booked_and_the_loop_goes_on(opened, books):
         str(books.user),
         str(books.token),
     ]
-    done = subprocess.run(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert books.state()[1:3] == (1000, 1000)
 

@@ -14,6 +14,7 @@ from engine.accounts import redemptions, users
 from engine.accounts.keys import create_key, revoke_key
 from engine.storage.database import open_database
 from tests.soak.site import Seen, Site
+from tests.support import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("ledger-crash")
 CALLS = 200
@@ -46,7 +47,7 @@ def test_parallel_calls_and_changes_of_one_user_all_succeed(crowds: Callable[[st
             other.start()
         with ThreadPoolExecutor(CALLS) as pool:
             sent = [pool.submit(site.send, number, "whole", seen) for number in range(1, CALLS + 1)]
-            told = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+            told = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
             for one in sent:
                 one.result()
         over.set()

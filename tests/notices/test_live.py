@@ -32,7 +32,7 @@ class Site:
 
     def call(self, method: str, path: str, body: Any = None, who: dict[str, str] | None = None, **more: str) -> Any:
         headers = {**(who or {}), **{name.replace("_", "-"): value for name, value in more.items()}}
-        return requests.request(method, self.gateway.base + path, json=body, headers=headers, timeout=30)
+        return requests.request(method, self.gateway.base + path, json=body, headers=headers, timeout=PATIENCE)
 
     def login(self, name: str, password: str, ip: str = "192.0.2.1") -> dict[str, str]:
         body = {"username": name, "password": password}

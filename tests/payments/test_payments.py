@@ -263,5 +263,5 @@ def test_an_order_is_completed_by_hand_once_and_the_books_agree(shop: Shop) -> N
     assert not shop.services.refused
     command = [sys.executable, "-m", "engine.cli", "ledger", "verify"]
     env = {"GATEWRIGHT_DATA": str(shop.gateway.data), "PATH": "/usr/bin:/bin"}
-    verdict = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    verdict = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert verdict.returncode == 0, verdict.stdout + verdict.stderr

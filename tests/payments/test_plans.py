@@ -267,6 +267,6 @@ def test_calls_are_paid_by_the_plan_and_the_books_agree(shop: Shop) -> None:
     assert owned(shop)["billing_preference"] == "wallet_only"
     command = [sys.executable, "-m", "engine.cli", "ledger", "verify"]
     env = {"GATEWRIGHT_DATA": str(shop.gateway.data), "PATH": "/usr/bin:/bin"}
-    verdict = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    verdict = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert verdict.returncode == 0, verdict.stdout + verdict.stderr
     assert "1 plans compared" in verdict.stdout

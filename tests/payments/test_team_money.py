@@ -94,6 +94,6 @@ def test_a_team_pays_in_buys_a_plan_and_pays_its_members_calls(shop: Shop) -> No
     assert mias == "bob"
     command = [sys.executable, "-m", "engine.cli", "ledger", "verify"]
     env = {"GATEWRIGHT_DATA": str(shop.gateway.data), "PATH": "/usr/bin:/bin"}
-    verdict = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    verdict = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert verdict.returncode == 0, verdict.stdout + verdict.stderr
     assert requests.get(shop.gateway.base + place, headers=bob, timeout=PATIENCE).json()["quota"] == 0

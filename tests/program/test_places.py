@@ -67,7 +67,7 @@ def test_a_body_of_any_size_and_shape_takes_a_moment() -> None:
     lines = [("messages.parts.cache", WHY)] * 50
     odd = {"messages": {"content": {"cache_control": [[[]]]}}}
     wide = {"messages": [{"content": [{"cache_control": None}] * 50}] * 20_000}
-    before = time.perf_counter()
+    before = time.process_time()
     Places(READS).named(lines, odd, odd)
     Places(READS).named(lines, wide, wide)
-    assert time.perf_counter() - before < 1
+    assert time.process_time() - before < 1

@@ -25,7 +25,7 @@ from engine.storage.tables import core
 from tests.relay import plain
 from tests.relay.failing import example
 from tests.relay.scripted import Say, Upstream
-from tests.support import ROOT, Gateway, until
+from tests.support import PATIENCE, ROOT, Gateway, until
 
 pytestmark = pytest.mark.xdist_group("aside")
 BREAKER = """
@@ -74,7 +74,7 @@ class Rows:
         """What ``gatewright channel`` says."""
         done = subprocess.run(
             [sys.executable, "-m", "engine.cli", "channel", *words, "--json"],
-            capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
+            capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE, check=False,
             env={**os.environ, "GATEWRIGHT_DATA": str(self.gateway.data)},
         )  # fmt: skip
         return json.loads(done.stdout)

@@ -20,7 +20,7 @@ import requests
 
 from tests.relay import mutations, rich
 from tests.relay.conftest import FORMATS, provider
-from tests.support import ROOT, Gateway, Running, free_port, missing
+from tests.support import PATIENCE, ROOT, Gateway, Running, free_port, missing
 
 DIALECTS = {
     "openai.chat": "chat",
@@ -96,7 +96,7 @@ def send(gateway, fmt, model, body):
         else json.dumps(body if "model" in body or fmt not in PATHS else {"model": model, **body}).encode()
     )
     headers = {"authorization": f"Bearer {gateway.key}", "content-type": "application/json"}
-    return _HELD.session.post(gateway.base + path, data=raw, headers=headers, timeout=60)
+    return _HELD.session.post(gateway.base + path, data=raw, headers=headers, timeout=PATIENCE)
 
 
 def message_of(fmt, answer):
@@ -411,7 +411,7 @@ def _knock(gateway, statuses, done):
         while not done.is_set():
             body = {"model": "own-openai.chat", "messages": [{"role": "user", "content": "hi"}]}
             headers = {"authorization": f"Bearer {gateway.key}"}
-            answer = session.post(gateway.base + "/v1/chat/completions", json=body, headers=headers, timeout=60)
+            answer = session.post(gateway.base + "/v1/chat/completions", json=body, headers=headers, timeout=PATIENCE)
             statuses.append(answer.status_code)
             done.wait(0.05)
 

@@ -129,7 +129,7 @@ def test_a_silent_stream_costs_a_caller_seconds(gateway: Gateway, upstream: Upst
     upstream.script = script
     reply = ask(gateway, "m", stream=True, **OPERATOR)
     assert "River" in reply.text
-    assert reply.elapsed.total_seconds() < 15
+    assert reply.elapsed.total_seconds() < 60
     told = json.loads(reply.headers["x-gatewright-debug"])
     assert [attempt.get("failed") for attempt in told["tried"]] == ["timeout", None]
 

@@ -263,7 +263,7 @@ def test_of_a_stream_that_is_left_the_running_count_is_charged(running, one):
     one.script = answers
     path = f"{running.base}/v1beta/models/gemini-3-m:streamGenerateContent?alt=sse"
     body = {"contents": [{"role": "user", "parts": [{"text": "x"}]}]}
-    with requests.post(path, json=body, headers=bearer(running.key), stream=True, timeout=30) as got:
+    with requests.post(path, json=body, headers=bearer(running.key), stream=True, timeout=PATIENCE) as got:
         for piece in got.iter_content(None):
             if b'"candidatesTokenCount": 12' in piece or b'"candidatesTokenCount":12' in piece:
                 break
@@ -346,7 +346,7 @@ def test_media_at_addresses_are_held_as_media(running, one, poor, address):
     one.got.clear()
     part = {"type": "video_url", "video_url": {"url": "ADDRESS"}}
     text = json.dumps(chat("chat-m", [part, {"type": "text", "text": "x"}])).replace("ADDRESS", address)
-    got = requests.post(f"{running.base}/v1/chat/completions", data=text, headers=bearer(poor(4_000)), timeout=30)
+    got = requests.post(f"{running.base}/v1/chat/completions", data=text, headers=bearer(poor(4_000)), timeout=PATIENCE)
     assert got.status_code == 402, got.text
     assert one.got == []
 

@@ -73,7 +73,7 @@ def chat(content, model="chat-model", **more):
 
 def post(gateway, data, path=CHAT, **headers):
     known = {"authorization": f"Bearer {gateway.key}", "content-type": "application/json"}
-    return requests.post(gateway.base + path, data=data, headers={**known, **headers}, timeout=60, stream=True)
+    return requests.post(gateway.base + path, data=data, headers={**known, **headers}, timeout=PATIENCE, stream=True)
 
 
 def large(gateway):

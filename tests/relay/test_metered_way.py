@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import closing
 from typing import Any
 
@@ -17,6 +16,7 @@ from engine.program import load
 from tests.formats.recorded import program
 from tests.relay.test_background import Provider
 from tests.relay.test_stored import answer_of
+from tests.support import PATIENCE, until
 
 ENDPOINTS = [
     pytest.param(name, endpoint, path, id=f"{name} {endpoint.method} {path}")
@@ -78,15 +78,9 @@ def request(fmt: str, endpoint: Any, path: str) -> dict[str, Any]:
     return {"json": {**BODIES[fmt], **model}}
 
 
-def booked(gateway, request_id: str, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while True:
-        with closing(sqlite3.connect(gateway.data / "gatewright.db")) as db:
-            if db.execute("SELECT 1 FROM logs WHERE type=2 AND request_id=?", (request_id,)).fetchone():
-                return True
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
+def booked(gateway, request_id: str) -> bool:
+    with closing(sqlite3.connect(gateway.data / "gatewright.db")) as db:
+        return bool(db.execute("SELECT 1 FROM logs WHERE type=2 AND request_id=?", (request_id,)).fetchone())
 
 
 def background(gateway, one) -> tuple[str, str]:
@@ -113,7 +107,9 @@ def keep(gateway, one, fmt: str) -> tuple[str, str]:
     first = program().formats[fmt].endpoints[0]
     headers = {"authorization": f"Bearer {gateway.key}"}
     headers |= {mark[1]: "2023-06-01" for mark in first.when if mark[0] == "header"}
-    made = requests.post(gateway.base + first.path, headers=headers, timeout=60, **request(fmt, first, first.path))
+    made = requests.post(
+        gateway.base + first.path, headers=headers, timeout=PATIENCE, **request(fmt, first, first.path)
+    )
     assert made.status_code == 200, made.text
     return made.json()["id"], made.headers["x-request-id"]
 
@@ -133,10 +129,10 @@ def test_what_reaches_an_upstream_is_booked(gateway, one, fmt, endpoint, path) -
     headers = {"authorization": f"Bearer {gateway.key}", "x-goog-api-key": gateway.key, "x-api-key": gateway.key}
     headers |= {mark[1]: "2023-06-01" for mark in endpoint.when if mark[0] == "header"}
     url = gateway.base + path.replace("{model}", MODELS.get(fmt, "host-model")).replace("{id}", answer_id)
-    got = requests.request(endpoint.method, url, headers=headers, timeout=60, **request(fmt, endpoint, path))
+    got = requests.request(endpoint.method, url, headers=headers, timeout=PATIENCE, **request(fmt, endpoint, path))
     assert got.status_code < 500, got.text
     if endpoint.operation == "generate":
         assert one.got, f"{got.status_code}: {got.text}"
         call_id = got.headers["x-request-id"]
     if one.got:
-        assert booked(gateway, call_id, 20), f"{path} reached the upstream, and nothing was booked"
+        until(lambda: booked(gateway, call_id), words=lambda: f"{path} reached the upstream, and nothing was booked")

@@ -14,6 +14,7 @@ from engine.kinds.conversation.stored.store import Record, ResponseStore, store_
 from engine.settings import Settings
 from engine.storage.database import open_database
 from tests.relay.test_streaming import sse
+from tests.support import PATIENCE
 
 MODELS = ("chat-model", "claude-model", "gemini-model", "responses-model")
 FOREIGN = MODELS[:3]
@@ -351,7 +352,7 @@ def test_what_the_providers_account_keeps_for_others_is_refused(gateway, one, pa
         text = text.replace('"conversation"', '"\\u0063onversation"').replace('"file_id"', '"\\u0066ile_id"')
     one.script = speaking("Hello")
     headers = {"authorization": f"Bearer {gateway.key}", "x-goog-api-key": gateway.key}
-    answer = requests.post(gateway.base + path, data=text, headers=headers, timeout=30)
+    answer = requests.post(gateway.base + path, data=text, headers=headers, timeout=PATIENCE)
     assert answer.status_code in (400, 404), answer.text
     assert "known here" in answer.text or "no kept item" in answer.text
     assert one.got == []

@@ -99,11 +99,11 @@ def test_a_dead_account_sees_three_calls_and_one_probe_in_a_cool_down_of_two_mac
     machines, arrived = cluster.machines, cluster.arrived
     statuses = [ask(machines[number % 2], "m").status_code for number in range(3)]
     until(lambda: all(aside(machine) == 1 for machine in machines))
-    ends = time.monotonic() + 6
+    ends = time.monotonic() + PATIENCE
 
     def call(number: int) -> list[int]:
         codes = []
-        while time.monotonic() < ends:
+        while len(arrived) < 5 and time.monotonic() < ends:
             codes.append(ask(machines[number % 2], "m").status_code)
             time.sleep(0.2)
         return codes
@@ -112,7 +112,7 @@ def test_a_dead_account_sees_three_calls_and_one_probe_in_a_cool_down_of_two_mac
         statuses += [code for codes in pool.map(call, range(4)) for code in codes]
     assert set(statuses) == {200}, "another account answers"
     gaps = [later - earlier for earlier, later in pairwise(arrived[2:])]
-    assert 2 <= len(gaps) <= 4, "one probe after a second, and one each two seconds from then on"
+    assert len(gaps) >= 2, "one probe after a second, and one each two seconds from then on"
     assert min(gaps) > _SHORTEST, gaps
     assert min(gaps[1:]) > 2 * _SHORTEST, gaps
 

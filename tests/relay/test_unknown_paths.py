@@ -11,7 +11,7 @@ import requests
 from google import genai
 from google.genai import errors
 
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway
 
 NOT_SERVED = [
     "/v1/threads",
@@ -34,7 +34,7 @@ WORDS = ["unknown_url", "not_found_error", "NOT_FOUND"]
 def test_a_path_that_is_not_served_is_told_with_those_that_are(gateway: Gateway, path: str, method: str) -> None:
     for (headers, served, word), expected in zip(DIALECTS, WORDS, strict=True):
         sent = {name: value.replace("KEY", gateway.key) for name, value in headers.items()}
-        answer = requests.request(method, gateway.base + path, headers=sent, timeout=30)
+        answer = requests.request(method, gateway.base + path, headers=sent, timeout=PATIENCE)
         assert (answer.status_code, word(answer.json())) == (404, expected), answer.text
         message = answer.json()["error"]["message"]
         assert f"{method} {path};" in message

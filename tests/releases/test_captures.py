@@ -24,7 +24,7 @@ from engine.storage.releases import captures
 from engine.storage.vault import Vault
 from tests.relay.scripted import Say, Upstream
 from tests.releases.conftest import ROUTE
-from tests.support import Gateway, until
+from tests.support import PATIENCE, Gateway, until
 
 pytestmark = [pytest.mark.xdist_group("captures"), pytest.mark.timeout(600)]
 
@@ -96,7 +96,7 @@ class Watching:
         """A call that is answered; its id."""
         headers = {"authorization": f"Bearer {self.keys[key]}", "cookie": "session=secret-cookie"}
         body = {"model": "a-model", "messages": [{"role": "user", "content": SAID}], **more}
-        answer = requests.post(self.gateway.base + path, json=body, headers=headers, timeout=60)
+        answer = requests.post(self.gateway.base + path, json=body, headers=headers, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         assert answer.text  # to its last byte
         return answer.headers["x-request-id"]
@@ -110,7 +110,7 @@ class Watching:
 
     def token(self, username: str, password: str) -> dict[str, str]:
         body = {"username": username, "password": password}
-        told = requests.post(self.gateway.base + "/api/user/login", json=body, timeout=30).json()
+        told = requests.post(self.gateway.base + "/api/user/login", json=body, timeout=PATIENCE).json()
         return {"authorization": f"Bearer {told['data']['access_token']}"}
 
     @property
@@ -150,7 +150,7 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
         headers = {"authorization": f"Bearer {site.keys['other']}"}
         body = {"model": "a-model", "messages": [{"role": "user", "content": "x"}]}
         address = gateway.base + "/v1/chat/completions"
-        until(lambda: requests.post(address, json=body, headers=headers, timeout=30).status_code == 200)
+        until(lambda: requests.post(address, json=body, headers=headers, timeout=PATIENCE).status_code == 200)
         yield site
     finally:
         if db is not None:
@@ -222,7 +222,7 @@ def test_a_rule_crosses_texts_out_and_keeps_so_many(watching: Watching) -> None:
 
 def test_its_holder_sees_that_a_key_is_watched_and_others_may_not_look(watching: Watching) -> None:
     base = watching.gateway.base + "/api/v2"
-    items = requests.get(f"{base}/keys?limit=100", headers=watching.root, timeout=30).json()["items"]
+    items = requests.get(f"{base}/keys?limit=100", headers=watching.root, timeout=PATIENCE).json()["items"]
     until_ = {row["name"]: row["captured_until"] for row in items}
     assert until_["watched"] > time.time()
     assert until_["other"] == 0
@@ -237,19 +237,19 @@ def test_its_holder_sees_that_a_key_is_watched_and_others_may_not_look(watching:
         ("PUT", f"/captures/keys/{watching.ids['other']}"),
         ("DELETE", f"/captures/keys/{watching.ids['watched']}"),
     ):
-        assert requests.request(method, base + path, json={}, headers=adam, timeout=30).status_code == 403, path
+        assert requests.request(method, base + path, json={}, headers=adam, timeout=PATIENCE).status_code == 403, path
     plan = {"files": {"b.yaml": PRICE.format(usd=5)}, "owner": "console"}
-    assert not requests.post(f"{base}/releases/plan", json=plan, headers=adam, timeout=60).json()["replays"]
-    assert requests.post(f"{base}/releases/plan", json=plan, headers=watching.root, timeout=60).json()["replays"]
-    looked = requests.get(f"{base}/captures/{which}", headers=watching.root, timeout=30)
+    assert not requests.post(f"{base}/releases/plan", json=plan, headers=adam, timeout=PATIENCE).json()["replays"]
+    assert requests.post(f"{base}/releases/plan", json=plan, headers=watching.root, timeout=PATIENCE).json()["replays"]
+    looked = requests.get(f"{base}/captures/{which}", headers=watching.root, timeout=PATIENCE)
     assert (looked.status_code, looked.json()["id"]) == (200, which)
-    trail = requests.get(f"{base}/audit?limit=20", headers=watching.root, timeout=30).text
+    trail = requests.get(f"{base}/audit?limit=20", headers=watching.root, timeout=PATIENCE).text
     assert "GET /api/v2/captures/:id" in trail
     for path, body in (("0", {}), (watching.ids["other"], {"hours": 9999}), (watching.ids["other"], {"share": 2})):
-        answer = requests.put(f"{base}/captures/keys/{path}", json=body, headers=watching.root, timeout=30)
+        answer = requests.put(f"{base}/captures/keys/{path}", json=body, headers=watching.root, timeout=PATIENCE)
         assert answer.status_code in (400, 404), answer.text
-    assert requests.delete(f"{base}/captures/{which}", headers=watching.root, timeout=30).status_code == 204
-    assert requests.get(f"{base}/captures/{which}", headers=watching.root, timeout=30).status_code == 404
+    assert requests.delete(f"{base}/captures/{which}", headers=watching.root, timeout=PATIENCE).status_code == 204
+    assert requests.get(f"{base}/captures/{which}", headers=watching.root, timeout=PATIENCE).status_code == 404
 
 
 def test_a_plan_replays_kept_exchanges_under_both_releases(watching: Watching) -> None:

@@ -90,7 +90,7 @@ class Tried:
             **({"x-gatewright-release": release} if release else {}),
         }
         body = {"model": model, "messages": [{"role": "user", "content": "hi"}], **more}
-        return requests.post(self.gateway.base + "/v1/chat/completions", json=body, headers=headers, timeout=60)
+        return requests.post(self.gateway.base + "/v1/chat/completions", json=body, headers=headers, timeout=PATIENCE)
 
     def begun(self, draft: str) -> None:
         """The draft is on trial, and both workers know it."""

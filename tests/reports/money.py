@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.reports.expectations import CHECKS
 from tests.reports.stage import Came, Stage, ask, known, stage
+from tests.support import PATIENCE
 
 _CASE = {
     "case", "about", "source", "specs", "settings", "dotenv", "balance", "database", "upstream", "upstream_tls",
@@ -48,7 +49,7 @@ def _steps(stage: Stage) -> Came:
         words = [told.replace("KEY", stage.site.gateway.key) for told in words]
         env = {**os.environ, **stage.site.env, "GATEWRIGHT_DATA": str(stage.site.directory / "data")}
         done = subprocess.run(
-            [sys.executable, "-m", "engine.cli", *words], capture_output=True, text=True, timeout=60, env=env,
+            [sys.executable, "-m", "engine.cli", *words], capture_output=True, text=True, timeout=PATIENCE, env=env,
             cwd=stage.site.directory, check=False,
         )  # fmt: skip
         said.append(done.stdout + done.stderr)

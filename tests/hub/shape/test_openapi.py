@@ -82,6 +82,6 @@ def test_number_that_is_none_stays_for_the_target_to_refuse(key: str, value: str
 
 def test_large_schemas_take_a_moment() -> None:
     schema = {"type": "OBJECT", "properties": {f"p{n}": {"type": "STRING", "minLength": "1"} for n in range(20_000)}}
-    before = time.perf_counter()
+    before = time.process_time()
     made(schema)
-    assert time.perf_counter() - before < 2
+    assert time.process_time() - before < 2

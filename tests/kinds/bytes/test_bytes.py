@@ -21,6 +21,7 @@ from engine.settings import Settings
 from engine.storage.database import open_database
 from tests.kinds.bytes.kind import Bytes
 from tests.relay.scripted import Upstream
+from tests.support import PATIENCE
 
 SPEC = """
 apiVersion: gatewright/v1
@@ -95,7 +96,7 @@ class Site:
     def post(self, body: bytes, **headers: str) -> requests.Response:
         """Send bytes with the first key."""
         sent = {"authorization": f"Bearer {self.key}", "content-type": "image/png", "x-model": "m", **headers}
-        return requests.post(f"{self.base}/v1/bytes", data=body, headers=sent, timeout=30)
+        return requests.post(f"{self.base}/v1/bytes", data=body, headers=sent, timeout=PATIENCE)
 
     def close(self) -> None:
         """End it."""

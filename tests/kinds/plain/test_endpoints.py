@@ -19,7 +19,7 @@ from google import genai
 
 from tests.relay.scripted import Say, Upstream
 from tests.relay.test_metering import Row
-from tests.support import Gateway, serving
+from tests.support import PATIENCE, Gateway, serving
 
 SOUND = b"RIFF\x00\xff" * 2000
 PIXEL = b"\x89PNG\r\n\x1a\n--cut\r\n\x00"
@@ -182,7 +182,7 @@ def test_another_name_up_there_changes_one_part_of_a_form_alone(gateway: Gateway
     files = {"image": ("cat.png", PIXEL, "image/png"), "mask": ("m.png", PIXEL, "image/png")}
     headers = {"authorization": f"Bearer {gateway.key}"}
     form = {"model": "asked-name", "prompt": "hat"}
-    answer = requests.post(f"{gateway.base}/v1/images/edits", data=form, files=files, headers=headers, timeout=30)
+    answer = requests.post(f"{gateway.base}/v1/images/edits", data=form, files=files, headers=headers, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
     body = upstream.got[0].body
     assert body.count(PIXEL) == 2
@@ -228,7 +228,7 @@ def test_a_stream_that_breaks_off_is_told_so_and_its_input_is_paid(gateway: Gate
     upstream.script = cut
     headers = {"authorization": f"Bearer {gateway.key}"}
     body = {**PROMPT, "stream": True}
-    answer = requests.post(f"{gateway.base}/v1/completions", json=body, headers=headers, timeout=30)
+    answer = requests.post(f"{gateway.base}/v1/completions", json=body, headers=headers, timeout=PATIENCE)
     events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
     assert events[0]["choices"][0]["text"] == "up"
     assert events[-1]["error"]["message"]
@@ -306,7 +306,7 @@ FORMS = [
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_no_form_is_refused(gateway: Gateway, upstream: Upstream, form: bytes) -> None:
     headers = {"authorization": f"Bearer {gateway.key}", "content-type": "multipart/form-data; boundary=cut"}
-    refused = requests.post(f"{gateway.base}/v1/audio/transcriptions", data=form, headers=headers, timeout=30)
+    refused = requests.post(f"{gateway.base}/v1/audio/transcriptions", data=form, headers=headers, timeout=PATIENCE)
     assert refused.status_code == 400, refused.text
     assert refused.json()["error"]["message"]
     assert not upstream.got
@@ -325,7 +325,7 @@ def test_what_is_no_form_is_refused(gateway: Gateway, upstream: Upstream, form: 
     ],
 )
 def test_strangers_are_refused(gateway: Gateway, path: str) -> None:
-    assert requests.post(f"{gateway.base}/v1/{path}", json={"model": "m-tokens"}, timeout=30).status_code == 401
+    assert requests.post(f"{gateway.base}/v1/{path}", json={"model": "m-tokens"}, timeout=PATIENCE).status_code == 401
     assert (
         requests.post(
             f"{gateway.base}/v1/{path}", json={}, headers={"authorization": "Bearer sk-x"}, timeout=30
@@ -401,7 +401,7 @@ def test_tokens_of_one_text_are_no_list_of_texts(gateway: Gateway, upstream: Ups
 
 def gemini(gateway: Gateway, verb: str, body: Any, model: str = "m-tokens") -> requests.Response:
     headers = {"x-goog-api-key": gateway.key}
-    return requests.post(f"{gateway.base}/v1beta/models/{model}:{verb}", json=body, headers=headers, timeout=30)
+    return requests.post(f"{gateway.base}/v1beta/models/{model}:{verb}", json=body, headers=headers, timeout=PATIENCE)
 
 
 def content(*texts: str) -> Any:

@@ -12,7 +12,7 @@ import requests
 from tests.relay import plain
 from tests.relay.scripted import Say, Upstream
 from tests.relay.test_metering import Row
-from tests.support import Gateway, deaf_port
+from tests.support import PATIENCE, Gateway, deaf_port
 
 VECTOR = [0.25, -0.5]
 DOCUMENTS = """
@@ -134,7 +134,7 @@ def test_the_sdk_gets_vectors_and_pays_for_what_was_told(gateway: Gateway, upstr
 def test_bytes_pass_as_they_came(gateway: Gateway, upstreams: Any) -> None:
     body = b'{"input":  "\\u00e9", "model":"embed-model" , "dimensions": 2, "new_field": {"kept": 1.0}}'
     headers = {"authorization": f"Bearer {gateway.key}", "content-type": "application/json"}
-    answer = requests.post(f"{gateway.base}/v1/embeddings", data=body, headers=headers, timeout=30)
+    answer = requests.post(f"{gateway.base}/v1/embeddings", data=body, headers=headers, timeout=PATIENCE)
     assert answer.status_code == 200
     assert upstreams[0].got[0].body == body
 
@@ -239,5 +239,7 @@ def test_what_is_no_answer_is_the_providers_failure(gateway: Gateway, upstreams:
 
 
 def test_strangers_are_refused(gateway: Gateway) -> None:
-    refused = requests.post(f"{gateway.base}/v1/embeddings", json={"model": "embed-model", "input": "x"}, timeout=30)
+    refused = requests.post(
+        f"{gateway.base}/v1/embeddings", json={"model": "embed-model", "input": "x"}, timeout=PATIENCE
+    )
     assert refused.status_code == 401

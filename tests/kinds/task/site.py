@@ -20,6 +20,7 @@ from engine.server import building
 from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.rows.work import leases, tasks
+from tests.support import PATIENCE
 from tests.upstreams.tasks import Vendor
 
 UNIT = 500_000
@@ -63,7 +64,7 @@ class Site:
     def call(self, method: str, path: str, key: str | None = None, **more: Any) -> requests.Response:
         """Make a call with the second user's key, who has no rights."""
         headers = {"authorization": f"Bearer {key or self.other}", **more.pop("headers", {})}
-        return requests.request(method, self.base + path, headers=headers, timeout=30, **more)
+        return requests.request(method, self.base + path, headers=headers, timeout=PATIENCE, **more)
 
     def follow(self) -> None:
         """Ask for every unfinished task, once."""
