@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,6 +102,7 @@ def test_silence_is_told_by_empty_pieces(through: Any, upstream: Any) -> None:
 @pytest.mark.parametrize("end", ["cut", "left"])
 def test_a_ticking_body_ends_as_any_other(through: Any, upstream: Any, end: str) -> None:
     gone: list[bool] = []
+    said = threading.Event()
 
     def script(peer: Any) -> None:
         peer.request()
@@ -110,6 +110,7 @@ def test_a_ticking_body_ends_as_any_other(through: Any, upstream: Any, end: str)
         if end == "left":
             for _ in range(5):
                 peer.say(b"2\r\nok\r\n", 0.01)
+            said.set()
             gone.append(peer.gone_within(PATIENCE))
 
     pieces = through(upstream(script)).send("GET", URL, []).pieces(0.05)
@@ -117,7 +118,7 @@ def test_a_ticking_body_ends_as_any_other(through: Any, upstream: Any, end: str)
     if end == "cut":
         assert kind_of(lambda: list(pieces)) == "cut"
         return
-    time.sleep(0.1)
+    assert said.wait(PATIENCE)
     pieces.close()
     assert until(lambda: gone) == [True]
 
