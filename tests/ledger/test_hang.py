@@ -108,7 +108,7 @@ def test_a_commit_that_hangs_counts_as_away(light) -> None:
             assert go.wait(PATIENCE)
             return real(work, **more)
 
-    ledger = light.ledger(Hanging(), hangs_after=0.3)
+    ledger = light.ledger(Hanging(), hangs_after=2)
     ledger.start()
     ledger.put(light.entry(1, 5))
     time.sleep(0.1)
