@@ -18,7 +18,7 @@ PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sy
 
 
 def patched(*files: str, **env: str) -> None:
-    arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--timeout", "200", *files]
+    arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--timeout", "270", *files]
     run = subprocess.run(
         [sys.executable, "-c", PATCHED, *arguments],
         cwd=ROOT,
