@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.care.test_backup import place
 from tests.deploy.test_rolling import PRICE, Member, upstream
+from tests.storage.conftest import empty_database
 from tests.support import PATIENCE, ROOT, compiled, free_port, until
 
 SECRET = "what the operator keeps elsewhere"
@@ -83,7 +83,11 @@ def callers(member: Member, key: str) -> Iterator[list[int]]:
 def test_kept_under_load_restored_elsewhere_and_the_next_call_is_served(
     source: str, target: str, tmp_path: Path
 ) -> None:
-    with upstream() as base, place(source, tmp_path / "old") as old, place(target, tmp_path / "new") as new:
+    with (
+        upstream() as base,
+        empty_database(source, tmp_path / "old") as old,
+        empty_database(target, tmp_path / "new") as new,
+    ):
         env, kept = {"CRYPTO_SECRET": SECRET}, str(tmp_path / "kept")
         here = {**env, "SQL_DSN": old.sql_dsn, "GATEWRIGHT_DATA": str(old.data)}
         there = {**env, "SQL_DSN": new.sql_dsn, "GATEWRIGHT_DATA": str(new.data)}
