@@ -8,6 +8,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -40,6 +41,8 @@ class Provider:
         self.status = "queued"
         self.usage: dict[str, Any] | None = USED
         self.known = True
+        self.late: threading.Event | None = None
+        """What questions that are told `queued` wait for before they are."""
 
     def answer(self, answer_id: str) -> dict[str, Any]:
         over = self.status not in ("queued", "in_progress")
@@ -66,7 +69,10 @@ class Provider:
         if not self.known:
             say.whole({"error": {"message": "no such response", "code": "not_found"}}, 404)
             return
-        say.whole(self.answer(arrived.path.split("/")[3]))
+        answer = self.answer(arrived.path.split("/")[3])
+        if self.late is not None and answer["status"] == "queued":
+            assert self.late.wait(PATIENCE)
+        say.whole(answer)
 
     def asked(self, method: str = "GET") -> int:
         return sum(one.method == method and "/responses/" in one.path for one in self.upstream.got)
@@ -151,6 +157,22 @@ def test_who_asks_for_the_end_is_told_and_it_is_charged_once(start, site):
     env = {**os.environ, "GATEWRIGHT_DATA": str(gateway.data)}
     proof = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=env)
     assert proof.returncode == 0, proof.stdout + proof.stderr
+
+
+def test_who_was_told_late_that_it_is_queued_does_not_undo_its_end(start, site):
+    gateway = start()
+    answer_id = ask(gateway)["id"]
+    site.late = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(fetch, gateway, answer_id)
+        until(site.asked)
+        site.status = "completed"
+        assert fetch(gateway, answer_id).json()["status"] == "completed"
+        site.late.set()
+        assert first.result().json()["status"] == "completed"
+    asked = site.asked()
+    assert fetch(gateway, answer_id).json()["status"] == "completed"
+    assert site.asked() == asked  # it is kept as it ended
 
 
 def test_nobody_asks_and_it_is_charged_all_the_same(start, site):

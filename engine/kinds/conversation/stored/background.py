@@ -301,9 +301,11 @@ def shown(
 ) -> None:
     """Keep an answer anew, under the model's name that its caller knows, where it is kept."""
     record = services.answers.find(token_id, answer_id)
-    if record is not None:
-        model_fields = {path[0]: record.answer[path[0]] for path in speaker.model_at if path[0] in record.answer}
-        services.answers.keep(token_id, replace(record, answer={**answer, **model_fields}), [], terms)
+    pending = speaker.stored.pending if speaker.stored is not None else None
+    if record is None or (pending is not None and pending([], answer) and not pending([], record.answer)):
+        return  # what was asked before its end may be answered after it
+    model_fields = {path[0]: record.answer[path[0]] for path in speaker.model_at if path[0] in record.answer}
+    services.answers.keep(token_id, replace(record, answer={**answer, **model_fields}), [], terms)
 
 
 def _used(snapshot: Snapshot, note: Note, answer: dict[str, Any], attempt: Attempt) -> tuple[dict[str, Any], str]:
