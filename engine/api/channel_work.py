@@ -216,7 +216,7 @@ class ChannelWork:
             jobs.append(Job("channels.test", max(minutes * _MINUTE, _SHORTEST), self.test))
         if settings.channel_update_frequency:
             jobs.append(Job("channels.balance", settings.channel_update_frequency * _MINUTE, self.balances))
-        jobs.append(Job("channels.paid", _MINUTE, DeclaredBalances(self._worker).count))
+        jobs.append(Job("channels.paid", _MINUTE, self.paid))
         if settings.model_update:
             jobs.append(Job("channels.models", settings.model_update_minutes * _MINUTE, self.models))
         return jobs
@@ -248,6 +248,10 @@ class ChannelWork:
         due = [row for row in self._enabled() if upstreams.tells_balance(program, row)]
         results = _each(lease, due, self._balance)
         return _words(f"{len(results)} of {len(due)} balances asked for", results)
+
+    def paid(self, lease: Lease) -> str:
+        """Count down what operators said was paid in."""
+        return DeclaredBalances(self._worker).count(lease)
 
     def _balance(self, row: Row) -> str:
         """What is wrong with one; nothing where there is money left."""
