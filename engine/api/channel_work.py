@@ -23,13 +23,12 @@ from engine.catalogue.channel_tests import Outcome
 from engine.errors import GatewrightError
 from engine.jobs import Job, Lease
 from engine.reports.spending import Spent, spent
-from engine.routing.paid import NANO, PaidIn
-from engine.routing.rows import paid_in
 from engine.storage.rows import channel_edits, people
 from engine.storage.rows import channels as channel_rows
 from engine.storage.rows.channels import ChannelRow
 from engine.storage.rows.crud import Row
 from engine.storage.rows.work import spent as levels
+from engine.storage.rows.work.paid import NANO, PaidIn
 from engine.storage.rows.work.spent import ASIDE, EMPTY, LOW, WELL
 from engine.storage.values import AUTO_DISABLED, ENABLED
 
@@ -136,9 +135,10 @@ class DeclaredBalances:
         names = {mark: channel.name for mark, channel in declared.items()}
         for mark in before.keys() - paid.keys():
             row = next(iter(channel_rows.load(self._db, int(mark))), None) if mark.isdigit() else None
+            said = row.settings.get("balance") if row is not None else None
             try:
-                rest = paid_in(row.settings.get("balance")) if row is not None else None
-            except LookupError:
+                rest = PaidIn.of(said) if said else None
+            except ValueError:  # the log says so
                 rest = None
             if row is not None:
                 names[mark] = row.name

@@ -220,7 +220,7 @@ class Channel:
     cost_factor: float = data(read=layout.otherwise(1.0))
     hours: str = data(read=layout.otherwise(""))
     balance: dict[str, Any] | None = data(default=None)
-    """{paid, since, warnBelow, setAside}: what was paid in at its account; see ``engine.routing.paid``."""
+    """{paid, since, warnBelow, setAside}: what was paid in at its account; see ``engine.storage.rows.work.paid``."""
     parameters: dict[str, str] = data(read=layout.mapping, default_factory=dict)
 
 

@@ -15,11 +15,11 @@ from engine.routing.overrides.compiled import Overrides
 
 if TYPE_CHECKING:
     from engine.program import Format, Provider
-    from engine.routing.paid import PaidIn
     from engine.routing.profile import UpstreamProfile
     from engine.routing.spoken.declared import DeclaredRoute
     from engine.routing.spoken.speech import SpeechRule
     from engine.routing.when import Hours
+    from engine.storage.rows.work.paid import PaidIn
 
 _KEPT_IN_PATHS = "/?=&:@,-._~"
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.routing import rows
 from engine.routing.channel import LiveChannel
-from engine.routing.paid import PaidIn
 from engine.routing.spoken.speech import Speech, speech
 from engine.routing.table import Table
 from engine.routing.upstream_profile import NEVER_UP
 from engine.routing.when import Hours
+from engine.storage.rows.work.paid import PaidIn
 from engine.storage.values import ENABLED
 from engine.transport import auth, proxied
 from engine.transport.faults import TransportError

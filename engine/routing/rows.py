@@ -17,10 +17,10 @@ from engine.filters.patterns import pattern
 from engine.hub import thoughts
 from engine.routing.channel import LiveChannel, circle
 from engine.routing.overrides.compiled import Overrides, overrides_of
-from engine.routing.paid import PaidIn
 from engine.routing.spoken.declared import declared
 from engine.routing.upstream_profile import NEVER_UP
 from engine.routing.when import Hours
+from engine.storage.rows.work.paid import PaidIn
 from engine.transport import auth
 from engine.transport.wire import header_name
 

@@ -13,10 +13,10 @@ import pytest
 import requests
 from sqlalchemy import insert, select, update
 
-from engine.routing.paid import PaidIn
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
 from engine.storage.rows.work import spent
+from engine.storage.rows.work.paid import PaidIn
 from engine.storage.tables import core, own
 from tests.relay import plain
 from tests.relay.scripted import Say, Upstream

@@ -13,7 +13,7 @@ from admin.view import ADMIN, ROOT, Moved, Page, Result, Shown, View
 from admin.words import gettext
 from engine.catalogue import groups
 from engine.errors import Conflict, Forbidden, Invalid
-from engine.routing.paid import PaidIn
+from engine.storage.rows.work.paid import PaidIn
 
 _FAULTS = (Invalid, Conflict, Forbidden)
 _TEXTS = ("name", "base_url", "other", "openai_organization", "test_model", "tag", "remark")
