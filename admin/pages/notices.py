@@ -17,6 +17,7 @@ _WORDS = {
     "payment.in": noted("Payment received"),
     "login.new_place": noted("Sign-in from a new place"),
     "channel.aside": noted("Channel set aside"),
+    "channel.low": noted("Little left at a channel"),
     "channel.back": noted("Channel back"),
     "documents.refused": noted("Documents refused"),
     "canary.ended": noted("Canary ended"),

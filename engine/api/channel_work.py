@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from engine.accounts import console_account
 from engine.api.route import ROOT, Worker
@@ -22,10 +22,14 @@ from engine.catalogue import channel_tests, options, updates, upstreams
 from engine.catalogue.channel_tests import Outcome
 from engine.errors import GatewrightError
 from engine.jobs import Job, Lease
+from engine.reports.spending import Spent, spent
 from engine.storage.rows import channel_edits, people
 from engine.storage.rows import channels as channel_rows
 from engine.storage.rows.channels import ChannelRow
 from engine.storage.rows.crud import Row
+from engine.storage.rows.work import spent as levels
+from engine.storage.rows.work.paid import NANO, PaidIn
+from engine.storage.rows.work.spent import ASIDE, EMPTY, LOW, WELL
 from engine.storage.values import AUTO_DISABLED, ENABLED
 
 log = logging.getLogger(__name__)
@@ -79,6 +83,7 @@ class ChannelTests:
     def __init__(self, worker: Worker, user: Row, *, passive: bool) -> None:
         value = partial(options.value_of, worker.options)
         self._worker, self._user, self._passive = worker, user, passive
+        self._spent = {mark for mark, level in levels.levels(worker.db).items() if level == ASIDE}
         self._longest = float(value("ChannelDisableThreshold") or 0)
         self._disables = bool(value("AutomaticDisableChannelEnabled"))
         self._enables = bool(value("AutomaticEnableChannelEnabled"))
@@ -88,7 +93,7 @@ class ChannelTests:
         keys: list[str | None] = []
         if row.status == ENABLED and not self._passive:
             keys.append(channel_tests.switched_on(row))
-        if self._enables and row.status in (ENABLED, AUTO_DISABLED):
+        if self._enables and row.status in (ENABLED, AUTO_DISABLED) and str(row.id) not in self._spent:
             keys += channel_tests.switched_off(row, _KEYS)
         return [(row, key) for key in keys] if channel_tests.model_of(row) else []
 
@@ -113,6 +118,90 @@ class ChannelTests:
         return "answered", ""
 
 
+class DeclaredBalances:
+    """What was paid in, as operators declare it, counted down by the ledger's cost of calls; and what follows.
+
+    The sum is read from the ledger each time, so that nothing is lost or counted twice whatever is started again.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker, self._db = worker, worker.db
+
+    def count(self, lease: Lease) -> str:
+        """Look at all of them. Raises nothing of a channel's."""
+        before, now = levels.levels(self._db), int(time.time())
+        declared = {channel.mark: channel for channel in self._worker.snapshot.table.channels if channel.paid}
+        paid = {mark: channel.paid for mark, channel in declared.items() if channel.paid is not None}
+        names = {mark: channel.name for mark, channel in declared.items()}
+        for mark in before.keys() - paid.keys():
+            row = next(iter(channel_rows.load(self._db, int(mark))), None) if mark.isdigit() else None
+            said = row.settings.get("balance") if row is not None else None
+            try:
+                rest = PaidIn.of(said) if said else None
+            except ValueError:  # the log says so
+                rest = None
+            if row is not None:
+                names[mark] = row.name
+            if rest is not None:
+                paid[mark] = rest
+        costs = self._costs(paid, now)
+        faults = [self._look(mark, names[mark], paid[mark], costs[mark], before.get(mark, WELL), now) for mark in costs]
+        for mark in before.keys() - paid.keys():
+            self._back(mark, names.get(mark, mark), before[mark], WELL)
+        if len(costs) < len(paid):
+            faults.append("much of the log is not summed yet, so some wait for the next time")
+        return _words(f"{len(costs)} of {len(paid)} declared balances counted down", faults)
+
+    def _costs(self, paid: dict[str, PaidIn], now: int) -> dict[str, Spent]:
+        costs: dict[str, Spent] = {}
+        for since in sorted({rule.since for rule in paid.values()}):
+            marks = {mark.removeprefix("/"): mark for mark, rule in paid.items() if rule.since == since}
+            sums = spent(self._db, self._worker.log_db, marks, since, now)
+            costs |= {marks[value]: cost for value, cost in (sums or {}).items()}
+        return costs
+
+    def _look(self, mark: str, name: str, rule: PaidIn, cost: Spent, before: int, now: int) -> str:
+        """Note what one has left, tell it and set the channel aside; what an operator should know of it."""
+        left = rule.paid - cost.cost
+        if mark.isdigit():
+            values = {"balance": left / NANO, "balance_updated_time": now}
+            channel_edits.change(self._db, {int(mark): values}, quiet=True)
+        level = (ASIDE if rule.set_aside else EMPTY) if left <= 0 else LOW if left < rule.low else WELL
+        if level != before:
+            self._changed(mark, name, rule, left, before, level)
+        dollars = f"${left / NANO:.2f} of ${rule.paid / NANO:.2f}"
+        words = [f"channel {name} has {dollars} left"] if level != WELL else []
+        if cost.unknown:
+            words.append(f"channel {name}: {cost.unknown} calls are not counted, as no Price document says their cost")
+        return "; ".join(words)
+
+    def _changed(self, mark: str, name: str, rule: PaidIn, left: int, before: int, level: int) -> None:
+        values: dict[str, Any] = {"channel": int(mark) if mark.isdigit() else 0, "name": name}
+        if before == ASIDE:
+            self._back(mark, name, before, level)
+        elif level == ASIDE:
+            reason = f"what was paid in is used up (${rule.paid / NANO:.2f}, ${left / NANO:.2f} left)"
+            if mark.isdigit():
+                channel_rows.disable(self._db, int(mark), None, reason)
+                levels.put(self._db, mark, level)
+            else:
+                levels.put(self._db, mark, level, "channel.aside", {**values, "reason": reason})
+            log.warning("channel %s is set aside: %s", name, reason)
+        else:
+            told = {**values, "left": round(left / NANO, 2), "paid": round(rule.paid / NANO, 2)}
+            levels.put(self._db, mark, level, "channel.low" if level > before else "", told)
+
+    def _back(self, mark: str, name: str, before: int, level: int) -> None:
+        """It is asked again, if it was not for want of money."""
+        if before != ASIDE or mark.isdigit():
+            if before == ASIDE and channel_rows.enable(self._db, int(mark), None):
+                log.warning("channel %s has money again and is enabled", name)
+            levels.put(self._db, mark, level)
+            return
+        log.warning("channel %s has money again and is asked", name)
+        levels.put(self._db, mark, level, "channel.back", {"channel": 0, "name": name.removeprefix("/")})
+
+
 class ChannelWork:
     """See the module."""
 
@@ -127,6 +216,7 @@ class ChannelWork:
             jobs.append(Job("channels.test", max(minutes * _MINUTE, _SHORTEST), self.test))
         if settings.channel_update_frequency:
             jobs.append(Job("channels.balance", settings.channel_update_frequency * _MINUTE, self.balances))
+        jobs.append(Job("channels.paid", _MINUTE, self.paid))
         if settings.model_update:
             jobs.append(Job("channels.models", settings.model_update_minutes * _MINUTE, self.models))
         return jobs
@@ -158,6 +248,10 @@ class ChannelWork:
         due = [row for row in self._enabled() if upstreams.tells_balance(program, row)]
         results = _each(lease, due, self._balance)
         return _words(f"{len(results)} of {len(due)} balances asked for", results)
+
+    def paid(self, lease: Lease) -> str:
+        """Count down what operators said was paid in."""
+        return DeclaredBalances(self._worker).count(lease)
 
     def _balance(self, row: Row) -> str:
         """What is wrong with one; nothing where there is money left."""

@@ -87,7 +87,7 @@ def explain(
     speaks = next(kind.call.speaks for kind in KINDS if kind.name == caller.kind)
     served = [
         (channel, spoken)
-        for channel in table.candidates(group, model, reading.name)
+        for channel in table.candidates(group, model, *reading.names)
         if channel.name not in left_out
         and (spoken := format_for(program, channel, caller, speaks, channel.mapped(reading.name))) is not None
     ]
@@ -105,7 +105,7 @@ def explain(
         "candidates": candidates,
         "leftOut": {
             channel.name: left_out[channel.name]
-            for channel in table.candidates(group, model, reading.name)
+            for channel in table.candidates(group, model, *reading.names)
             if channel.name in left_out
         },
         "why": _why(table, candidates, model, group, caller.name),

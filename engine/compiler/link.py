@@ -19,6 +19,7 @@ from engine.compiler.checks import (
     logins,
     models,
     notices,
+    options,
     parameters,
     payments,
     references,
@@ -79,6 +80,8 @@ def link(definitions: Definitions, shared: Fragments) -> Linked:
         "tasks": layout.tasks(),
         "prices": prices.layout(definitions, layout.named, linked.faults),
     }
+    linked.data["options"], unknown = options.read(definitions, linked.compiled)
+    linked.faults += unknown
     layout.check_endpoints()
     linked.faults += payments.check(definitions) + logins.check(definitions) + notices.check(definitions)
     linked.faults += captchas.check(definitions) + settings.check(definitions) + teams.check(definitions)

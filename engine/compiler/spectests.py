@@ -7,6 +7,7 @@ fields of a test mean; the mapping, the way through the hub and the comparison a
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -192,14 +193,22 @@ class _Runner:
             raise TestError(f"{name} has no variable {', '.join(strange)}; it takes {takes}")
         values = {"request": self.test.get("request"), "ctx": self.test.get("ctx", {})} | inputs
         values["ctx"] = self._described(values["ctx"])
+        values.setdefault("options", self.options)
         values.setdefault("traits", self.program.models.traits(str(values.get("model") or "")))
         arguments = [values.get(variable) for variable in item.variables]
         return self.program.functions[item.name](self.report, *arguments)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The console's, of which none is set."""
+        return self.program.told({})
+
     def _described(self, ctx: Any) -> Any:
-        """``ctx`` with the traits of its model, as calls have it."""
+        """``ctx`` with the traits of its model and the options, as calls have it."""
         return (
-            {"traits": self.program.models.traits(str(ctx.get("model") or "")), **ctx} if isinstance(ctx, dict) else ctx
+            {"traits": self.program.models.traits(str(ctx.get("model") or "")), "options": self.options, **ctx}
+            if isinstance(ctx, dict)
+            else ctx
         )
 
     def _translated(self, how: dict[str, Any]) -> Any:
@@ -243,11 +252,14 @@ class _Runner:
         return self.program.formats[self.definition.name]
 
     def _alias(self, model: str) -> Any:
-        alias = next(item for item in self.program.aliases if item.name == self.definition.name)
+        plain = next(item for item in self.program.aliases if item.name == self.definition.name)
+        alias = dataclasses.replace(plain, options=self.options)
         groups = alias.match(model)
         if groups is None:
             return {"matches": False}
         outcome: dict[str, Any] = {"model": alias.model(groups)}
+        if alias.listed_function is not None:
+            outcome["listed"] = alias.listed(groups)
         hub = alias.hub(self.report, groups, self.test.get("request", {}))
         if hub is not None:
             outcome["hub"] = hub

@@ -31,6 +31,8 @@ class Translation:
     report: Report = field(default_factory=list)
     models: Models = field(default_factory=Models)
     """What is known of models."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The console's, of which none is set."""
 
     @property
     def result(self) -> Any:
@@ -60,7 +62,7 @@ class WireMessage:
 
 def translate(program: Program, source: str, target: str, what: str, message: WireMessage) -> Translation:
     """Carry a message from one format to another."""
-    out = Translation(models=program.models)
+    out = Translation(models=program.models, options=program.told({}))
     here, there = program.formats[source], program.formats[target]
     out.step(f"{source} {what}", message.wire)
     if what == "request":
@@ -72,7 +74,7 @@ def translate(program: Program, source: str, target: str, what: str, message: Wi
     return out
 
 
-def context(here: Format, there: Format, message: WireMessage, models: Models, *, answer: bool) -> dict[str, Any]:
+def context(here: Format, there: Format, message: WireMessage, out: Translation, *, answer: bool) -> dict[str, Any]:
     """ctx as the relay would give it; for an answer the caller speaks the target format."""
     caller, provider = (there, here) if answer else (here, there)
     model = message.request.get("model") if answer else _model(message)
@@ -86,7 +88,7 @@ def context(here: Format, there: Format, message: WireMessage, models: Models, *
         "provider": "test",
     }
     ctx = {**base, **message.ctx}
-    return {"traits": models.traits(str(ctx["model"] or "")), **ctx}
+    return {"traits": out.models.traits(str(ctx["model"] or "")), "options": out.options, **ctx}
 
 
 def _model(message: WireMessage) -> Any:
@@ -95,7 +97,7 @@ def _model(message: WireMessage) -> Any:
 
 
 def _request(out: Translation, here: Format, there: Format, message: WireMessage) -> None:
-    ctx = context(here, there, message, out.models, answer=False)
+    ctx = context(here, there, message, out, answer=False)
     if here.decode_request is None or there.encode_request is None:
         raise CallError("bad_request", f"{here.name} has no request.decode, or {there.name} no request.encode")
     body = fold_keys(message.wire, here.keys) if here.keys else message.wire
@@ -141,7 +143,7 @@ def _leftovers(out: Translation, here: Format, body: Any) -> None:
 
 def _response(out: Translation, here: Format, there: Format, message: WireMessage) -> None:
 
-    ctx = context(here, there, message, out.models, answer=True)
+    ctx = context(here, there, message, out, answer=True)
     if here.decode_response is None or there.encode_response is None:
         raise CallError("bad_request", f"{here.name} has no response.decode, or {there.name} no response.encode")
     body = fold_keys(message.wire, here.keys) if here.keys else message.wire
@@ -171,7 +173,7 @@ def _refusal(out: Translation, here: Format, there: Format, error: dict[str, Any
 
 def assemble(program: Program, source: str, message: WireMessage) -> Translation:
     """A stream as far as the hub: the answer that its events come to."""
-    out = Translation(models=program.models)
+    out = Translation(models=program.models, options=program.told({}))
     here = program.formats[source]
     _decoded(out, here, here, None, message)
     return out
@@ -187,7 +189,7 @@ def _decoded(out: Translation, here: Format, there: Format, target: Stream | Non
     """The steps as far as the hub; gives the target's wire events."""
     if here.stream is None or here.stream.decode is None:
         raise CallError("bad_request", f"{here.name} has no stream.decode")
-    ctx = context(here, there, message, out.models, answer=True)
+    ctx = context(here, there, message, out, answer=True)
     line = assembler.Assembler(
         here.stream,
         target,

@@ -25,7 +25,7 @@ from engine.program.parts import Alias, Channel, Program, Provider, RouteRules
 from engine.program.prices import Prices
 from engine.program.task import TaskRules
 
-VERSION = 11
+VERSION = 12
 PYTHON = importlib.util.MAGIC_NUMBER
 
 
@@ -98,5 +98,6 @@ def build(digest: str, functions: dict[str, Function], data: dict[str, Any]) -> 
         logins=tuple(make(Login, item, functions) for item in data.get("logins", ())),
         captchas=tuple(make(Captcha, item, functions) for item in data.get("captchas", ())),
         teams=tuple(make(TeamTerms, item, functions) for item in data.get("teams", ())),
+        options={name: (kind, default) for name, (kind, default) in data.get("options", {}).items()},
         tasks={item["format"]: make(TaskRules, item, functions) for item in data.get("tasks", ())},
     )

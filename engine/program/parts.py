@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from engine.filters.patterns import pattern
-from engine.program import layout
+from engine.program import layout, options
 from engine.program.format import Endpoint, Format
 from engine.program.layout import WHOLE, Function, Functions, data, make
 from engine.program.models import Models
@@ -71,6 +71,8 @@ class Parameter:
     """What stands for whatever else is said, with ``{said}``; None: the default."""
     by_model: bool = data(read=layout.flag, default=False)
     """What is said may be a JSON object: what holds for each model, and for ``default``."""
+    option: str = data(read=layout.text, default="")
+    """The console's option that says it where the channel does not."""
 
     def value(self, said: str) -> str:
         """What stands in the text where a channel says this; empty: it says nothing."""
@@ -116,6 +118,8 @@ class Provider:
     """Why no channel of it can be called, and what to do instead."""
     bases: dict[str, str] = data(read=layout.mapping, default_factory=dict)
     """Base URLs of older programs' channels that mean another provider, and its name."""
+    model_headers: str = data(read=layout.text, default="")
+    """The console's option that holds headers by model, which follow those that go up anyway."""
     routed: dict[str, Any] = data(read=layout.mapping, default_factory=dict)
     """{rows, at, converters}: channels that say themselves what they speak; see ``engine.routing.spoken.declared``."""
 
@@ -139,7 +143,7 @@ def _wire(value: Any, functions: Functions) -> dict[str, tuple[Patch, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A pattern on the asked model name, the model it stands for, and what it changes."""
+    """A pattern on the asked model name, the model it stands for, and what it changes; ``options`` are their values."""
 
     name: str = data(needed=True)
     pattern: Any = data("match", _compiled, needed=True)
@@ -148,6 +152,11 @@ class Alias:
     hub_function: Function | None = data("hub", layout.function)
     wire: dict[str, tuple[Patch, ...]] = data(read=_wire)
     priority: int = data(read=layout.number)
+    when: Function | None = data(read=layout.function, default=None)
+    providers: frozenset[str] = data(read=layout.words, default=frozenset())
+    """Those at whose channels alone it reads the name that goes up."""
+    listed_function: Function | None = data("listed", layout.function, default=None)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def match(self, name: str) -> dict[str, str | None] | None:
         """The named groups if the whole name matches and no exception does."""
@@ -155,6 +164,15 @@ class Alias:
         if match is None or any(pattern.fullmatch(name) for pattern in self.exceptions):
             return None
         return cast("dict[str, str | None]", match.groupdict())
+
+    def holds(self, groups: Mapping[str, str | None]) -> bool:
+        """Whether it counts for a name that it matches."""
+        return self.when is None or bool(self.when([], groups, self.options))
+
+    def listed(self, groups: Mapping[str, str | None]) -> str:
+        """The name under which such names are listed, too; empty where it says none."""
+        function = self.listed_function
+        return "" if function is None else str(function([], groups) or "")
 
     def model(self, groups: Mapping[str, str | None]) -> str | None:
         """The model that is meant."""
@@ -164,15 +182,17 @@ class Alias:
     def hub(self, report: Report, groups: Mapping[str, str | None], request: Json) -> dict[str, Any] | None:
         """What to merge into the hub request."""
         function = self.hub_function
-        return None if function is None else cast("dict[str, Any] | None", function(report, groups, request))
+        return (
+            None if function is None else cast("dict[str, Any] | None", function(report, groups, request, self.options))
+        )
 
     def patch(
         self, report: Report, format_name: str, groups: Mapping[str, str | None], body: dict[str, Any]
     ) -> dict[str, Any]:
         """The wire body of a same-format hop, patched."""
         for patch in self.wire.get(format_name, ()):
-            if patch.applies(groups, body):
-                body = patch.apply(report, groups, body)
+            if patch.applies(groups, body, self.options):
+                body = patch.apply(report, groups, body, self.options)
         return body
 
 
@@ -199,6 +219,8 @@ class Channel:
     enabled: bool = data(read=layout.otherwise(True))
     cost_factor: float = data(read=layout.otherwise(1.0))
     hours: str = data(read=layout.otherwise(""))
+    balance: dict[str, Any] | None = data(default=None)
+    """{paid, since, warnBelow, setAside}: what was paid in at its account; see ``engine.storage.rows.work.paid``."""
     parameters: dict[str, str] = data(read=layout.mapping, default_factory=dict)
 
 
@@ -241,3 +263,9 @@ class Program:
     """Options that documents pin, each with its text and the place that does."""
     tasks: Mapping[str, TaskRules] = field(default_factory=dict)
     """How vendors' tasks are made and followed, by format."""
+    options: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Type and default text of the console's options that its documents read, by name."""
+
+    def told(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """The values of those options, where these texts are set."""
+        return options.values(self.options, texts)

@@ -38,7 +38,9 @@ class Patch:
     set: tuple[tuple[tuple[str, ...], Function], ...] = data(read=_put_in)
 
     def applies(self, subject: Json, body: dict[str, Any], *rest: Json) -> bool:
-        """Whether it holds; of a provider's: (model, body, format, traits, header), of an alias's: (groups, body)."""
+        """Whether it holds; of a provider's: (model, body, format, traits, header), of an alias's:
+        (groups, body, options).
+        """
         return self.when is None or bool(self.when([], subject, body, *rest))
 
     def apply(self, report: Report, subject: Json, body: dict[str, Any], *rest: Json) -> dict[str, Any]:

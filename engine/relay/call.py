@@ -127,6 +127,7 @@ class Call:
             "asked": self.asked,
             "model": model,
             "traits": self.program.models.traits(model),
+            "options": self.snapshot.values,
             "format": self.format.name,
             "target": attempt.format.name if attempt else self.format.name,
             "provider": attempt.channel.provider.name if attempt else None,

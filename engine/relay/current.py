@@ -43,6 +43,7 @@ from engine.routing.when import when
 from engine.storage.releases import captures as stored_captures
 from engine.storage.releases import rows, secrets
 from engine.storage.rows import channels, options
+from engine.storage.rows.work import spent as stored_spent
 from engine.storage.upgrade import upgrading
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Readings:
     """Keys whose exchanges are kept."""
     revision: int = 0
     """The newest revision of rows when they were read: they are no older than that."""
+    spent: frozenset[str] = frozenset()
+    """Documents' channels whose accounts have nothing left, by their names."""
 
 
 def read(db: Database) -> Readings:
@@ -80,7 +83,8 @@ def read(db: Database) -> Readings:
     revision = rows.newest(db)
     texts = options.stored(db)
     watched = tuple(stored_captures.watched(db))
-    return Readings(tuple(channels.load(db)), MappingProxyType(texts), secrets.load(db), watched, revision)
+    spent = stored_spent.documents(db)
+    return Readings(tuple(channels.load(db)), MappingProxyType(texts), secrets.load(db), watched, revision, spent)
 
 
 class CurrentSnapshot:
@@ -137,6 +141,8 @@ class CurrentSnapshot:
             before,
             table=table,
             options=texts,
+            values=before.program.told(texts),
+            aliases=AliasResolver(before.program, texts),
             networks=_networks(texts),
             groups=groups,
             captures=watching,
@@ -173,11 +179,12 @@ class CurrentSnapshot:
         return Snapshot(
             program=program,
             router=ProgramRouter(program, self._kinds),
-            aliases=AliasResolver(program),
+            aliases=AliasResolver(program, texts),
             names=MappingProxyType(names_of(program)),
             credentials=MappingProxyType(_credentials(program)),
             table=self._tabled(program, beside=beside),
             options=texts,
+            values=program.told(texts),
             networks=_networks(texts),
             groups=groups,
             book=_priced(program, texts),
@@ -219,6 +226,7 @@ class CurrentSnapshot:
             self._secrets,
             asks_usage=asks_usage,
             options=self._texts(program),
+            spent=readings.spent,
             fits=self._goes_there if beside else None,
         )
         if beside:

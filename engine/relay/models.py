@@ -34,7 +34,7 @@ def get_model(services: Services, call: Call, environ: dict[str, Any]) -> Reply:
         raise CallError("not_found", f"{speaker.name} shows no single models")
     name = ingress.asked_model(call, call.endpoint)
     visible = _visible(services, call)
-    if name not in visible and call.snapshot.aliases.read(name).name not in visible:
+    if name not in visible and set(visible).isdisjoint(call.snapshot.aliases.read(name).names):
         raise CallError(
             "not_found", f"the model {name!r} is not known to this key", param="model", code="model_not_found"
         )

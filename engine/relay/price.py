@@ -24,7 +24,9 @@ _HOW = (
 def price(call: Call, reading: ResolvedModel) -> None:
     """Give the call its book and its rule; the name asked for goes before the one that an alias says it means."""
     call.book = call.snapshot.book
-    call.rule = call.book.find(call.asked, reading.name, call.now)
+    call.rule = call.book.find(call.asked, reading.listed or reading.name, call.now)
+    if call.rule is None and reading.listed:
+        call.rule = call.book.find(reading.name, now=call.now)
     if call.rule is not None:
         failed = call.book.trial(call.rule, call.body, call.now, call.headers)
         if failed:

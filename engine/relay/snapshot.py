@@ -49,6 +49,8 @@ class Snapshot:
     """Where a caller of a format may put its key: the format's own places first, then any other's."""
     table: Table
     options: Mapping[str, str]
+    values: Mapping[str, Any]
+    """Those that documents read, of their types."""
     networks: Mapping[str, NetworkRules]
     """From where each area may be called, of those that have rules."""
     groups: GroupOptions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,12 +16,18 @@ Speaks = Callable[["Format", "Format"], bool]
 """Whether a call in the first format can go to a provider that is spoken to in the second."""
 
 
-def candidates(call: RoutedCall, program: Program, table: Table, group: str, model: str) -> Tier:
-    """Return the channels that serve the model asked for, or the one meant by it, to a group, and can take the call."""
-    spoken = call.format
-    known = table.known(group, call.asked, model, asked=spoken.name)
+def candidates(call: RoutedCall, program: Program, table: Table, group: str, names: Sequence[str]) -> Tier:
+    """Return the channels that serve the model asked for to a group, and can take the call.
+
+    ``names``: the model that is meant by it, and what else it may be listed under, which counts where nobody lists it.
+    """
+    spoken, model, asked = call.format, names[0], call.asked
+    if len(names) > 1:
+        own = table.lists(group, asked) or table.lists(group, model) or not table.lists(group, names[1])
+        asked, names = (asked, names[:1]) if own else (names[1], names[1:])
+    known = table.known(group, asked, *names, asked=spoken.name)
     return known or table.candidates(
-        group, call.asked, model, asked=spoken.name,
+        group, asked, *names, asked=spoken.name,
         takes=lambda channel: format_for(program, channel, spoken, call.speaks, channel.mapped(model)) is not None,
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.routing.spoken.declared import DeclaredRoute
     from engine.routing.spoken.speech import SpeechRule
     from engine.routing.when import Hours
+    from engine.storage.rows.work.paid import PaidIn
 
 _KEPT_IN_PATHS = "/?=&:@,-._~"
 
@@ -58,6 +59,8 @@ class LiveChannel:
     """What stands for the words in braces in the provider's paths and headers."""
     by_model: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Those parameters that differ by model: what stands for each model, and for ``default``."""
+    model_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Headers of calls for some models, by model: they follow what goes up under their names anyway."""
     proxy: str = ""
     secret_name: str = ""
     """The secret of the database that its credential is, where a document says so."""
@@ -76,6 +79,8 @@ class LiveChannel:
     """What a call costs the operator here, as a part of its list price."""
     auto_ban: bool = False
     """Whether the console's options may switch it off."""
+    paid: PaidIn | None = None
+    """What was paid in at its account, where an operator says so."""
     hours: Hours | None = None
     """When it may be asked, where not at any time."""
     aside_until: float = 0.0

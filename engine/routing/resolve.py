@@ -37,17 +37,17 @@ def resolve(
     if call.pinned is not None:
         return reading, tuple(groups[:1])
     limits = account.model_limits if account is not None else None
-    if limits is not None and asked not in limits and reading.name not in limits:
+    if limits is not None and asked not in limits and limits.isdisjoint(reading.names):
         raise CallError(
             "forbidden", f"this API key may not use the model {shown(asked)}", param="model", code="model_not_allowed"
         )
     serving = tuple(
-        [group for group in groups if candidates(call, aliases.program, table, group, reading.name).channels]
+        [group for group in groups if candidates(call, aliases.program, table, group, reading.names).channels]
     )
     if serving:
         aliases.keep(asked, reading)
         return reading, serving
-    if any(table.candidates(group, asked, reading.name) for group in groups):
+    if any(table.candidates(group, asked, *reading.names) for group in groups):
         raise CallError(
             "not_found",
             f"no channel that serves the model {shown(asked)} to this key takes {call.format.name} requests; ask for"

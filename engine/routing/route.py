@@ -72,7 +72,7 @@ def attempts(
     by_channel: dict[int, Attempt] = {}
     aside: list[tuple[float, LiveChannel, str]] = []
     for group in groups:
-        tier = candidates(call, aliases.program, choosing.table, group, reading.name)
+        tier = candidates(call, aliases.program, choosing.table, group, reading.names)
         choice.candidates[group] = tier.channels
         full = len(by_channel) + most if every_group else most
         for channel in order.channels(tier, scene) if len(by_channel) < full else ():
@@ -100,7 +100,7 @@ def attempts(
 
 def _shadow(choosing: Choosing, call: RoutedCall, order: Order, reading: ResolvedModel, group: str) -> Attempt | None:
     """What mirrors the call: of the first ``shadow`` that is for it, at a channel that can take it."""
-    names = frozenset((call.asked, reading.name))
+    names = frozenset((call.asked, *reading.names))
     for condition, shadow in order.shadows:
         channel = shadow.drawn(choosing.table.channels, names, _chance) if condition.holds(call) else None
         if channel is None or (choosing.back is not None and choosing.back(channel)):
@@ -125,12 +125,16 @@ def _pinned(table: Table, channel: int) -> LiveChannel:
 def _attempt(
     call: RoutedCall, aliases: AliasResolver, channel: LiveChannel, reading: ResolvedModel, group: str
 ) -> Attempt:
-    """A channel that lists the suffixed name itself maps it first; what comes out is read for aliases."""
-    if reading.alias is not None and call.asked in channel.models:
-        reading = aliases.read(channel.mapped(call.asked))
-        model = reading.name
-    else:
+    """A channel that lists the name that was asked for maps it first; what comes out is read for aliases."""
+    provider = channel.provider
+    if reading.alias is not None and channel.models.isdisjoint((call.asked, reading.listed)):
         model = channel.mapped(reading.name)
+    else:
+        model = channel.mapped(call.asked)
+        unmapped = model == call.asked
+        if not unmapped or reading.alias is not None or aliases.reads_above(provider.name):
+            reading = aliases.above(model, provider.name)
+            model = channel.mapped(reading.name) if unmapped else provider.model_names.get(reading.name, reading.name)
     spoken = format_for(aliases.program, channel, call.format, call.speaks, model)
     if spoken is None:  # only a channel that the key names was not asked for this before
         raise CallError(

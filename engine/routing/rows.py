@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from engine.filters.patterns import pattern
@@ -19,6 +20,7 @@ from engine.routing.overrides.compiled import Overrides, overrides_of
 from engine.routing.spoken.declared import declared
 from engine.routing.upstream_profile import NEVER_UP
 from engine.routing.when import Hours
+from engine.storage.rows.work.paid import PaidIn
 from engine.transport import auth
 from engine.transport.wire import header_name
 
@@ -46,8 +48,13 @@ _OWN_CONNECTION = frozenset(
 )
 
 
-def from_row(program: Program, row: ChannelRow, *, raw: bool = False) -> LiveChannel:
-    """See the module. ``raw``: bodies go up as the caller wrote them, whatever the row says."""
+def from_row(
+    program: Program, row: ChannelRow, *, raw: bool = False, values: Mapping[str, Any] = MappingProxyType({})
+) -> LiveChannel:
+    """See the module. ``raw``: bodies go up as the caller wrote them, whatever the row says.
+
+    ``values`` are the console's options that documents read.
+    """
     names = program.legacy.get((row.numbering, row.type))
     if names is None:
         raise LookupError(f"no provider document states channel type {row.type} in channelTypes.{row.numbering}")
@@ -67,7 +74,7 @@ def from_row(program: Program, row: ChannelRow, *, raw: bool = False) -> LiveCha
     if raw:
         provider = dataclasses.replace(provider, patches=())
     instruction, instructs = _instruction(program, provider, row)
-    parameters, by_model = _parameters(provider, row)
+    parameters, by_model = _parameters(provider, row, values)
     return LiveChannel(
         id=row.id,
         name=row.name,
@@ -97,6 +104,7 @@ def from_row(program: Program, row: ChannelRow, *, raw: bool = False) -> LiveCha
         asks_usage=not raw,
         tag=row.tag,
         hours=_hours(row),
+        paid=paid_in(row.settings.get("balance")),
         aside_until=row.aside_until,
         asked_again=row.asked_again,
         auto_ban=row.auto_ban,
@@ -174,6 +182,14 @@ def _hours(row: ChannelRow) -> Hours | None:
         raise LookupError(f"its settings.hours can't be read: {ex}") from None
 
 
+def paid_in(said: Any) -> PaidIn | None:
+    """What was paid in at the row's account: a member of ``settings`` that other programs do not know."""
+    try:
+        return PaidIn.of(said) if said else None
+    except ValueError as ex:
+        raise LookupError(f"its settings.balance can't be read: {ex}") from None
+
+
 def _instruction(program: Program, provider: Provider, row: ChannelRow) -> tuple[str, str]:
     """The row's text for the model, and how it meets a request's own; each program has its column and its way."""
     own, instructs = _text(row, "system_prompt"), "missing"
@@ -233,23 +249,35 @@ def _without(row: ChannelRow) -> tuple[tuple[str, ...], ...]:
     return (*paths, ("store",)) if row.settings.get("disable_store") is True else tuple(paths)
 
 
-def _parameters(provider: Provider, row: ChannelRow) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, str]]]:
+def _parameters(
+    provider: Provider, row: ChannelRow, options: Mapping[str, Any]
+) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, str]]]:
     """What stands for the provider's parameters, and of those that differ by model what stands for each."""
     values: dict[str, Any] = {}
     by_model: dict[str, Mapping[str, str]] = {}
     for name, parameter in provider.parameters.items():
         text = next(filter(None, (told(row, column) for column in parameter.rows.get(row.numbering, ()))), "")
         table = _by_model(text) if parameter.by_model else None
+        if not text and parameter.option:
+            table = by_option(options.get(parameter.option))
         words = {
             model: parameter.value(word) for model, word in {"default": "", **(table or {"default": text})}.items()
         }
         if not all(word.isprintable() and word.isascii() for word in words.values()):
-            raise LookupError(f"its {', '.join(parameter.rows[row.numbering])} holds a character that can't be sent")
+            said = parameter.rows.get(row.numbering) or (parameter.option,)
+            raise LookupError(f"its {', '.join(said)} holds a character that can't be sent")
         if table is None:
             values[name] = words["default"]
         else:
             by_model[name] = words
     return values, by_model
+
+
+def by_option(value: Any) -> dict[str, str] | None:
+    """What an option of the console says of each model, as a map or for all of them; nothing where it says nothing."""
+    if isinstance(value, Mapping):
+        return {str(model): word for model, word in value.items() if isinstance(word, str)} or None
+    return {"default": value} if isinstance(value, str) and value else None
 
 
 def _by_model(text: str) -> dict[str, str] | None:

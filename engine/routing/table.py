@@ -78,6 +78,10 @@ class Table:
         )
         return self._known.keep((group, asked, *models), tier) if tier else tier
 
+    def lists(self, group: str, model: str) -> bool:
+        """Whether a channel of a group names this model."""
+        return model in self._served.get(group, ())
+
     def faulty(self, groups: Iterable[str], model: str) -> bool:
         """Whether a channel would serve this model to one of these groups, were it not left out for a fault in it."""
         return bool(self._faulty) and any((group, model) in self._faulty for group in groups)

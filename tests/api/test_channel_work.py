@@ -239,13 +239,14 @@ def due(**settings: Any) -> dict[str, float]:
 
 
 def test_settings_say_how_often_and_go_before_options() -> None:
-    assert due() == {"channels.models": 1800}
-    assert due(model_update=False) == {}
-    assert due(model_update_minutes=5) == {"channels.models": 300}
-    assert due(model_update=False, channel_test_frequency=3) == {"channels.test": 180}
-    assert due(model_update=False, channel_test_enabled="true") == {"channels.test": 600}
-    assert due(model_update=False, channel_test_frequency=3, channel_test_enabled="false") == {}
-    assert due(model_update=False, channel_update_frequency=2) == {"channels.balance": 120}
+    paid = {"channels.paid": 60}
+    assert due() == {**paid, "channels.models": 1800}
+    assert due(model_update=False) == paid
+    assert due(model_update_minutes=5) == {**paid, "channels.models": 300}
+    assert due(model_update=False, channel_test_frequency=3) == {**paid, "channels.test": 180}
+    assert due(model_update=False, channel_test_enabled="true") == {**paid, "channels.test": 600}
+    assert due(model_update=False, channel_test_frequency=3, channel_test_enabled="false") == paid
+    assert due(model_update=False, channel_update_frequency=2) == {**paid, "channels.balance": 120}
 
 
 def test_a_channel_that_somebody_looked_at_is_left_alone_for_a_while() -> None:

@@ -6,6 +6,7 @@ fault: what the program had of each call, and what was charged for it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.faults.cells import Cell, Table, cells
 from tests.faults.table import FAULTS
+from tests.support import ROOT
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
 
@@ -30,3 +32,15 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Cell, str]]
 def test_what_callers_have_and_pay_when_an_upstream_fails(wrong: dict[Cell, str], fault: str) -> None:
     mine = [f"{cell}: {why}" for cell, why in wrong.items() if cell.fault == fault]
     assert not mine, "\n".join(mine)
+
+
+def test_the_page_names_faults_and_tests_that_there_are() -> None:
+    rows = [line for line in (ROOT / "docs" / "faults.md").read_text(encoding="utf-8").splitlines() if "| S" in line]
+    assert [row[2:5] for row in rows] == [f"S{number:02}" for number in range(1, 17)]
+    for row in rows:
+        shown = row.split(" | ")[2]
+        assert set(re.findall(r"fault `([^`]+)`", shown)) <= FAULTS.keys(), row
+        tests = re.findall(r"`(tests/[\w/]+\.py)` `(test_\w+)`", shown)
+        assert tests or "fault `" in shown, row
+        for path, name in tests:
+            assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), row

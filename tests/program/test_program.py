@@ -77,8 +77,8 @@ def test_patch_sets_a_real_null() -> None:
 def test_alias_matches_whole_names_with_exceptions_and_gives_the_model() -> None:
     found = functions(
         m_model=("name", "{{ base }}"),
-        m_hub=("name request", {"reasoning": {"effort": "{{ name.effort }}"}}),
-        m_set=("name body", "{{ name.effort }}"),
+        m_hub=("name request options", {"reasoning": {"effort": "{{ name.effort }}"}}),
+        m_set=("name body options", "{{ name.effort }}"),
     )
     data = {
         "name": "a",

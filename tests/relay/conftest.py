@@ -98,6 +98,14 @@ spec:
     - {name: told-chat, provider: p-chat, models: [told-chat], thinking: content}
     - {name: heard-chat, provider: p-chat, models: [heard-chat], thinking: fromContent}
     - {name: mapped, provider: p-second, models: [asked-model], modelMapping: {asked-model: sent-model}}
+    - {name: mapped-ending, provider: p-second, models: [plain-name], modelMapping: {plain-name: gpt-5-high}}
+    - {name: folded, provider: p-second, models: ["gpt-4-gizmo-*"]}
+""",
+        """
+apiVersion: gatewright/v1
+kind: Settings
+metadata: {name: endings}
+spec: {options: {gemini.thinking_adapter_enabled: true}}
 """,
     ]
     data = tmp_path_factory.mktemp("gateway")

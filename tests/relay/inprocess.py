@@ -32,7 +32,13 @@ def answered(made: Any, caller: str, provider: str) -> Exchange:
     speaker, upstream = made.formats[caller], made.formats[provider]
     endpoint: Any = next((one for one in speaker.endpoints if one.operation == "generate"), None)
     snapshot: Any = SimpleNamespace(
-        program=made, ping_every=15.0, stream_bytes=1 << 26, counter=None, kinds=KINDS, time_limits=None
+        program=made,
+        values=made.told({}),
+        ping_every=15.0,
+        stream_bytes=1 << 26,
+        counter=None,
+        kinds=KINDS,
+        time_limits=None,
     )
     call = ConversationCall("id", 0.0, 0, snapshot, speaker, endpoint, {}, {}, {}, "", asked="m", stream=True)
     call.framing = speaker.stream.framing

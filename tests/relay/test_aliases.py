@@ -70,3 +70,19 @@ def test_a_budget_reaches_a_gemini_provider(gateway, one, dialect, suffix, budge
 def test_a_word_that_is_no_suffix_of_this_family_stays_in_the_name(gateway):
     answer = gateway.post(*body_of("chat", "chat-model-high"))
     assert answer.status_code == 404
+
+
+def test_an_ending_is_read_in_what_a_mapping_gives(gateway, two):
+    two.script = lambda say: say.whole(CHAT_ANSWER)
+    answer = gateway.post(*body_of("chat", "plain-name"))
+    assert answer.status_code == 200, answer.text
+    sent = two.got[0].json
+    assert (sent["model"], sent["reasoning_effort"]) == ("gpt-5", "high")
+    assert shown_model("chat", answer) == "plain-name"
+
+
+def test_a_channel_may_list_all_names_of_a_form(gateway, two):
+    two.script = lambda say: say.whole(CHAT_ANSWER)
+    assert gateway.post(*body_of("chat", "gpt-4-gizmo-g-abc")).status_code == 200
+    assert two.got[0].json["model"] == "gpt-4-gizmo-g-abc"
+    assert gateway.post(*body_of("chat", "gpt-4o-gizmo-g-abc")).status_code == 404

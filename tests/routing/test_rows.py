@@ -358,12 +358,12 @@ BODIES: dict[str, list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], dic
     "gemini.generateContent": [
         (
             {"contents": []},
-            *[{"system_instruction": None, "systemInstruction": {"parts": [{"text": "P"}]}}] * 3,
+            *[{"systemInstruction": {"parts": [{"text": "P"}]}}] * 3,
         ),
         (
             {"system_instruction": {"parts": [{"text": "own"}]}},
             {},
-            {"system_instruction": None, "systemInstruction": {"parts": [{"text": "P"}, {"text": "own"}]}},
+            {"system_instruction": None, "systemInstruction": {"parts": [{"text": "P\nown"}]}},
             {"system_instruction": None, "systemInstruction": {"parts": [{"text": "P"}]}},
         ),
     ],

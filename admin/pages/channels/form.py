@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from admin.view import ADMIN, ROOT, Moved, Page, Result, Shown, View
 from admin.words import gettext
 from engine.catalogue import groups
 from engine.errors import Conflict, Forbidden, Invalid
+from engine.storage.rows.work.paid import PaidIn
 
 _FAULTS = (Invalid, Conflict, Forbidden)
 _TEXTS = ("name", "base_url", "other", "openai_organization", "test_model", "tag", "remark")
@@ -44,6 +46,7 @@ def typed(row: Mapping[str, Any]) -> dict[str, Any]:
         "auto_ban": row["auto_ban"] != 0,
         "key": "",
         **{name: also.get(name) is True for name in (*ALLOWED, *_ALSO)},
+        **_paid(also.get("balance")),
         "ignored": "\n".join(also.get(f"{_NEWS}ignored_models") or []),
     }
 
@@ -83,7 +86,37 @@ def _settings(form: Mapping[str, str], before: dict[str, Any]) -> str:
     """The members of ``settings`` that the form has, over those that it does not know."""
     fresh = {**before, **{name: name in form for name in (*ALLOWED, *_ALSO)}}
     fresh[f"{_NEWS}ignored_models"] = forms.words_of(form.get("ignored", ""))
+    if "paid" in form:
+        before = {name: value for name, value in before.items() if name != "balance"}
+        fresh["balance"] = _balance(form)
     return orjson.dumps({name: value for name, value in fresh.items() if value or name in before}).decode()
+
+
+def _paid(said: Any) -> dict[str, Any]:
+    """What was paid in, as the form has it."""
+    balance = said if isinstance(said, dict) else {}
+    share = balance.get("warnBelow") or 0
+    return {
+        "paid": balance.get("paid", ""),
+        "paid_since": balance.get("since", ""),
+        "paid_warn": f"{share * 100:g}" if isinstance(share, int | float) and share else "",
+        "paid_aside": balance.get("setAside") is True,
+    }
+
+
+def _balance(form: Mapping[str, str]) -> dict[str, Any]:
+    """The member ``balance`` of the form's fields; empty where nothing is declared."""
+    if not form["paid"].strip():
+        return {}
+    since = form.get("paid_since", "").strip() or str(datetime.datetime.now(datetime.UTC).date())
+    share = forms.decimal("paid_warn", form.get("paid_warn", "")) / 100
+    balance = {"paid": forms.decimal("paid", form["paid"]), "since": since, "warnBelow": round(share, 6)}
+    try:
+        PaidIn.of(balance)
+    except ValueError:
+        field = "paid_warn" if not 0 <= share <= 1 else "paid" if balance["paid"] < 0 else "paid_since"
+        raise Invalid(field, gettext("This can't be so")) from None
+    return {**balance, "setAside": "paid_aside" in form}
 
 
 def keys_of(text: str) -> str:

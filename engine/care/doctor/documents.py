@@ -65,7 +65,7 @@ def prices(site: Site) -> Iterator[Finding]:
     """Each model that is served has a price."""
     if site.program is None or site.channels is None:
         return
-    book, aliases = Book(site.program, site.options), AliasResolver(site.program)
+    book, aliases = Book(site.program, site.options), AliasResolver(site.program, site.options)
     for fault in book.faults:
         yield error("prices", fault, "correct the option in the console")
     if site.program.policy.get("unpriced") != "allow":

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
-from engine import paths
+from engine.compiler.checks.options import known
 from engine.compiler.diagnostics import Fault, describe, nearest
 from engine.compiler.documents.sets import Definition, Definitions
 
@@ -23,12 +22,6 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 }
 
 
-@cache
-def _known() -> dict[str, dict[str, Any]]:
-    table: dict[str, dict[str, Any]] = json.loads((paths.CATALOGUE / "options.json").read_bytes())
-    return table
-
-
 def check(definitions: Definitions) -> list[Fault]:
     """A fault for each option that can't be pinned so."""
     owners: dict[str, str] = {}
@@ -39,9 +32,9 @@ def check(definitions: Definitions) -> list[Fault]:
 
 def _faults(definition: Definition, name: str, value: Any, owners: dict[str, str]) -> Iterator[Fault]:
     path = ("spec", "options", name)
-    option = _known().get(name)
+    option = known().get(name)
     if option is None:
-        near = nearest(name, _known())
+        near = nearest(name, known())
         yield definition.fault("unknown-reference", f"there is no option {name!r}", path, key=True, nearest=near)
         return
     if option.get("secret"):

@@ -92,7 +92,7 @@ class Kept(Kind[KeptCall, Outbound]):
                 continue
             if snapshot.book.find(model) is None and not snapshot.unpriced:
                 continue
-            if any(candidates(call, call.program, snapshot.table, group, model) for group in groups):
+            if any(candidates(call, call.program, snapshot.table, group, (model,)) for group in groups):
                 return model
         raise CallError(
             "not_found",

@@ -249,6 +249,8 @@ def _signed(
             headers.update(case.set)
     if described:
         headers.update(described)
+    if channel.model_headers:
+        _followed(headers, channel.model_headers.get(call.asked) or channel.model_headers.get(attempt.model) or {})
     own = _own(call, attempt, secret) if channel.headers or channel.passed or attempt.headers else {}
     headers.update(own)
     signed = list(headers.items())
@@ -257,6 +259,13 @@ def _signed(
         credential = [pair for pair in signed[len(headers) :] if pair[0].lower() not in own]
         signed = [*signed[: len(headers)], *credential]
     return signed, url, body
+
+
+def _followed(headers: dict[str, str], more: Mapping[str, str]) -> None:
+    """Add headers of lists: what one holds already comes first, and nothing stands in it twice."""
+    for name, text in more.items():
+        items = dict.fromkeys(item.strip() for item in f"{headers.get(name, '')},{text}".split(","))
+        headers[name] = ",".join(item for item in items if item)
 
 
 def _own(call: Call, attempt: Attempt, secret: str | None) -> dict[str, str]:
