@@ -6,6 +6,7 @@ the same object, so that a caller can tell by identity which members to write an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +27,26 @@ def _put_in(value: Any, functions: Functions) -> tuple[tuple[tuple[str, ...], Fu
     return tuple((tuple(path.split(".")), functions[name]) for path, name in (value or {}).items())
 
 
+def _switched(value: Any, functions: Functions) -> tuple[tuple[str, bool], ...]:
+    return tuple((name, bool(on)) for name, on in (value or {}).items())
+
+
 @dataclass(frozen=True, slots=True)
 class Patch:
     """Changes to a wire body: drop, rename, default, set, in this order; keys may be dotted paths."""
 
     when: Function | None = data(read=layout.function)
     format: str | None = data()
+    options: tuple[tuple[str, bool], ...] = data(read=_switched)
+    """Options of the console that must be on or off."""
     drop: tuple[tuple[str, ...], ...] = data(read=layout.paths)
     rename: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = data(read=_renamed)
     default: tuple[tuple[tuple[str, ...], Function], ...] = data(read=_put_in)
     set: tuple[tuple[tuple[str, ...], Function], ...] = data(read=_put_in)
+
+    def switched(self, options: Mapping[str, str]) -> bool:
+        """Whether the console's options let it be applied; one that is not set is off."""
+        return all((options.get(name) == "true") is on for name, on in self.options)
 
     def applies(self, subject: Json, body: dict[str, Any], *rest: Json) -> bool:
         """Whether it holds; of a provider's: (model, body, format, traits, header), of an alias's: (groups, body)."""

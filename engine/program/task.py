@@ -116,6 +116,8 @@ class TaskContent:
 
     path: str = data(needed=True)
     query: tuple[str, ...] = data(read=layout.items)
+    usual: dict[str, str] = data(read=layout.mapping)
+    """What these parameters say where the result itself is meant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,7 @@ class CurrentSnapshot:
             fetch=fetch,
             captures=captures(policy, self._readings.watched),
             rows=self._readings.revision,
+            secret=self._secrets,
             kinds=MappingProxyType({name: kind.options(policy) for name, kind in self._kinds.items()}),
         )
 

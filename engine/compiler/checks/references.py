@@ -12,11 +12,14 @@ from typing import Any
 
 import re2
 
+from engine.compiler.checks import settings
 from engine.compiler.diagnostics import Fault, nearest
 from engine.compiler.documents.positions import Path
 from engine.compiler.documents.schema import SchemaField
 from engine.compiler.documents.sets import Definition, Definitions
 from engine.errors import MEANINGS
+
+_OFF = ("boolean", "false")
 
 
 def check(definition: Definition, fields: Iterable[SchemaField], definitions: Definitions) -> list[Fault]:
@@ -40,6 +43,8 @@ def _check(definition: Definition, field: SchemaField, definitions: Definitions)
             yield from _reference(definition, (*path, name), name, marks["x-reference-keys"], definitions, key=True)
         for name in value if marks.get("x-meaning-keys") else ():
             yield from _meaning(definition, (*path, name), name, key=True)
+        for name in value if marks.get("x-option-keys") else ():
+            yield from _option(definition, path, name)
 
 
 def _reference(
@@ -54,6 +59,17 @@ def _reference(
     else:
         message = f"there is no {kind} {name!r}"
     return [definition.fault("unknown-reference", message, path, key=key, found=name, nearest=nearest(name, usable))]
+
+
+def _option(definition: Definition, path: Path, name: str) -> Iterator[Fault]:
+    """A switch of the console, which is off where nobody has set it; read of patches of requests alone."""
+    switches = [option for option, row in settings.known().items() if (row["type"], row["default"]) == _OFF]
+    if name not in switches:
+        near = nearest(name, switches)
+        message = f"there is no option {name!r} that can be switched on"
+        yield definition.fault("unknown-reference", message, (*path, name), key=True, found=name, nearest=near)
+    if path[1] != "requestPatches":
+        yield definition.fault("wrong-value", "options are asked for in requestPatches alone", path, key=True)
 
 
 def _meaning(definition: Definition, path: Path, name: str, *, key: bool) -> list[Fault]:

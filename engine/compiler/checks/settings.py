@@ -24,7 +24,8 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 @cache
-def _known() -> dict[str, dict[str, Any]]:
+def known() -> dict[str, dict[str, Any]]:
+    """Every option of the console: its type and default."""
     table: dict[str, dict[str, Any]] = json.loads((paths.CATALOGUE / "options.json").read_bytes())
     return table
 
@@ -39,9 +40,9 @@ def check(definitions: Definitions) -> list[Fault]:
 
 def _faults(definition: Definition, name: str, value: Any, owners: dict[str, str]) -> Iterator[Fault]:
     path = ("spec", "options", name)
-    option = _known().get(name)
+    option = known().get(name)
     if option is None:
-        near = nearest(name, _known())
+        near = nearest(name, known())
         yield definition.fault("unknown-reference", f"there is no option {name!r}", path, key=True, nearest=near)
         return
     if option.get("secret"):

@@ -34,16 +34,19 @@ def patched(
     header: Mapping[str, str] = NOTHING,
     *,
     guarded: bool = True,
+    options: Mapping[str, str] = NOTHING,
 ) -> dict[str, Any]:
     """A body in the provider's format, as provider and channel want it; what they take away is reported.
 
     ``traits`` are those of the model, and ``header`` the caller's where its body means something up there: the
-    provider's conditions may ask for them. ``guarded``: its members mean what
-    they mean in conversations, and what a channel does not send up of those is left out.
+    provider's conditions may ask for them. ``guarded``: its members mean what they mean in conversations, and what a
+    channel does not send up of those is left out. ``options`` are the console's, which switch some patches.
     """
     channel, model, spoken = attempt.channel, attempt.model, attempt.format
     for patch in channel.provider.patches:
-        if patch.format not in (None, spoken.name, spoken.passthrough_as):
+        if patch.format not in (None, spoken.name, spoken.passthrough_as) or (
+            patch.options and not patch.switched(options)
+        ):
             continue
         if patch.applies(model, body, spoken.name, traits, header):
             gone = [path[0] for path in patch.drop if path[0] in body and path[0] not in _IN_ADDRESSES]

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, insert, select, update
 
 from engine.storage.rows import crud
 from engine.storage.rows.crud import Row
+from engine.storage.rows.work import results
 from engine.storage.tables import tasks as tables
 from engine.storage.tables.core import users
 
@@ -32,7 +33,9 @@ def born(connection: Connection, db: Database, entries: Iterable[Entry]) -> None
         if entry.born is not None:
             table = TABLES[entry.born["rows"]]
             values = {**entry.born["values"], "quota": entry.quota}
-            connection.execute(insert(table).values(crud.present(db, table, values)))
+            made = connection.execute(insert(table).values(crud.present(db, table, values)))
+            if wanted := entry.born.get("results"):
+                results.want(connection, entry.born["rows"], made.inserted_primary_key[0], wanted)
 
 
 def unfinished(db: Database, rows: str) -> list[tuple[int, int, int]]:
