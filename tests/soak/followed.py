@@ -1,8 +1,9 @@
 """What it costs to follow tasks that don't end: CPU of the gateway's processes while COUNT of them are unfinished.
 
 All are half an hour old, so each is asked for once a minute; their vendor, in a process of its own, says each time that
-they are at work. One vendor is asked task by task, another for 200 at once. Told are the seconds of CPU that all
-processes of the gateway took, without a task and with them, and what that is of one core.
+they are at work. One vendor is asked task by task, another for 200 at once. Told is what of one core the process that
+follows them takes (with its share of what the gateway does anyway), and all processes of the gateway, without a task
+and with them.
 
 python -m tests.soak.followed [--count 10000] [--seconds 120] [--kind sqlite --kind postgresql] [--ask one --ask many]
 """
@@ -29,7 +30,7 @@ from engine.storage.tables.tasks import tasks
 from tests.storage.conftest import server_database
 from tests.support import Gateway
 
-_AGE = 1_800
+_AGE, _SETTLED = 1_800, 60.0
 _MANY = """
   follow:
     method: POST
@@ -134,19 +135,19 @@ def followed(kind: str, ask: str, count: int, seconds: float) -> str:
         gateway.ready(300)
         db = open_database(Settings(data=gateway.data, sql_dsn=dsn), migrate=False)
         stack.callback(db.close)
-        time.sleep(10)
-        idle = _taken(gateway, seconds / 2)
+        time.sleep(_SETTLED)
+        idle, _ = _taken(gateway, 0, seconds / 2)
         _fill(gateway, db, count)
         _until_asked(gateway, vendor, count // (200 if ask == "many" else 1))
         asked = _asked(vendor)
-        busy = _taken(gateway, seconds)
+        busy, follower = _taken(gateway, _follower(db), seconds)
         questions = (_asked(vendor) - asked) / seconds
         with db.read() as connection:
             left = connection.exec_driver_sql("SELECT COUNT(*) FROM tasks WHERE status = 'IN_PROGRESS'").scalar_one()
         assert left == count, f"{left} of {count} are unfinished"
         return (
-            f"{kind}, asked {ask}: {count} tasks, {questions:.1f} questions a second; of one core {busy:.1%} with them"
-            f" and {idle:.1%} without: {busy - idle:.1%}"
+            f"{kind}, asked {ask}: {count} tasks, {questions:.1f} questions a second: {follower:.1%} of a core; all"
+            f" processes {busy:.1%}, and {idle:.1%} without tasks"
         )
 
 
@@ -190,11 +191,26 @@ def _until_asked(gateway: Gateway, vendor: Vendor, count: int) -> None:
     time.sleep(60)
 
 
-def _taken(gateway: Gateway, seconds: float) -> float:
-    """What its processes take of one core, for so many seconds."""
-    before, begun = gateway.cpu(), time.monotonic()
+def _follower(db: Database) -> int:
+    """The process that has the lease of the tasks."""
+    with db.read() as connection:
+        query = "SELECT holder FROM gatewright_jobs WHERE name LIKE 'tasks:%%'"
+        return int(connection.exec_driver_sql(query).scalar_one().split(":")[1])
+
+
+def _taken(gateway: Gateway, pid: int, seconds: float) -> tuple[float, float]:
+    """What all its processes take of one core for so many seconds, and what this one takes."""
+    whole, part, begun = gateway.cpu(), _of(pid), time.monotonic()
     time.sleep(seconds)
-    return (gateway.cpu() - before) / (time.monotonic() - begun)
+    passed = time.monotonic() - begun
+    return (gateway.cpu() - whole) / passed, (_of(pid) - part) / passed
+
+
+def _of(pid: int) -> float:
+    if not pid:
+        return 0.0
+    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:

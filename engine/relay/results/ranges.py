@@ -23,9 +23,11 @@ def whole_or_part(
     if match is None or match[0] == "bytes=-" or asked.get("if-range", tag) not in (tag, about[-1][1]):
         return 200, [*about, ("content-length", str(size))], 0, size
     first, last = match[1], match[2]
+    if first and last and int(last) < int(first):
+        return 200, [*about, ("content-length", str(size))], 0, size
     start = int(first) if first else max(0, size - int(last))
     end = min(int(last) + 1 if first and last else size, size)
-    if start >= size or (first and last and int(last) < start) or (not first and int(last) == 0):
+    if start >= size or (not first and int(last) == 0):
         return 416, [*about, ("content-range", f"bytes */{size}"), ("content-length", "0")], 0, 0
     part = [("content-range", f"bytes {start}-{end - 1}/{size}"), ("content-length", str(end - start))]
     return 206, [*about, *part], start, end

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 import requests
 
+from engine.accounts.users import create_user
 from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
+from engine.storage.rows import crud
+from engine.storage.tables.core import users
 from tests.kinds.task.test_killed import job_process
 from tests.kinds.task.videos_here import documents
 from tests.support import Gateway
@@ -72,7 +75,8 @@ class Place:
         (directory / "secrets").mkdir(parents=True)
         (directory / "secrets" / "store").write_text(f"{buckets.ID}|{buckets.SECRET}")
         ports = f"127.0.0.1:{self.vendor.port},127.0.0.1:{self.bucket.port}"
-        env = {"GATEWRIGHT_EGRESS_ALLOW": ports}
+        self.root = directory.parent / "films"
+        env = {"GATEWRIGHT_EGRESS_ALLOW": ports, "GATEWRIGHT_RESULT_DIR": str(self.root)}
         self.gateway = Gateway(directory, specs=specs, env=env, priced=True)
         self.gateway.env_dsn = ""  # type: ignore[attr-defined]
         self.gateway.ready(180)
@@ -94,6 +98,13 @@ class Place:
         authorized = {"authorization": f"Bearer {self.gateway.key}", **headers}
         return requests.get(f"{self.gateway.base}/v1/videos/{name}/content{query}", headers=authorized, timeout=30)
 
+    def signed_in(self, user: str, password: str) -> requests.Session:
+        """A session of the console."""
+        session = requests.Session()
+        form = {"username": user, "password": password}
+        assert session.post(f"{self.gateway.base}/console/login", data=form, timeout=30).status_code == 200
+        return session
+
     def until(self, query: str, value: Any, seconds: float = 60) -> None:
         """Wait for what the database says."""
         end, told = time.monotonic() + seconds, None
@@ -107,8 +118,7 @@ class Place:
 
     def files(self) -> list[bytes]:
         """What lies in its stores."""
-        root = self.gateway.data / "results"
-        there = [path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()]
+        there = [path.read_bytes() for path in sorted(self.root.rglob("*")) if path.is_file()]
         return there + [body for body, _ in self.bucket.objects.values()]
 
     def paid(self) -> None:
@@ -176,6 +186,24 @@ def test_a_film_is_fetched_once_and_given_in_parts_when_its_vendor_has_it_no_mor
     assert place.files() == before
 
 
+def test_the_console_gives_it_to_its_owner_and_to_who_may_see_all(place: Place) -> None:
+    name = place.made()
+    place.result(name, "state", "kept")
+    place.studio.gone = True
+    if crud.one(place.db, users, users.c.username == "other") is None:
+        create_user(place.db, "other", "a long password")
+    user, password = (place.gateway.data / "first.login").read_text().split()
+    root, other = place.signed_in(user, password), place.signed_in("other", "a long password")
+    address = f"/console/tasks/task/{name}?number=0"
+    assert address in root.get(f"{place.gateway.base}/console/tasks", timeout=30).text
+    film = root.get(place.gateway.base + address, timeout=30)
+    assert (film.status_code, film.headers["content-type"], film.content) == (200, "video/mp4", FILM)
+    assert film.headers["content-security-policy"].startswith("sandbox")
+    assert other.get(place.gateway.base + address, timeout=30).status_code == 404
+    assert other.get(f"{place.gateway.base}/console/tasks/mj/{name}", timeout=30).status_code == 404
+    assert requests.get(place.gateway.base + address, timeout=30, allow_redirects=False).status_code != 200
+
+
 def test_a_store_that_is_away_is_tried_again_and_the_vendor_serves_meanwhile(place: Place) -> None:
     if not place.bucket.objects and not place.bucket.asked:
         pytest.skip("a directory is never away")
@@ -220,6 +248,9 @@ def test_a_film_above_the_bound_is_not_kept_and_that_is_told(place: Place) -> No
     place.gateway.wait_for(f"is not kept: it is longer than {BOUND} bytes")
     assert place.files() == before
     assert place.content(name).content == FILM * 3
+    root = place.signed_in(*(place.gateway.data / "first.login").read_text().split())
+    told = root.get(f"{place.gateway.base}/console/tasks", params={"id": name}, timeout=30).text
+    assert f"The result is not kept: it is longer than {BOUND} bytes" in told
 
 
 def test_a_film_whose_time_is_over_is_gone(place: Place) -> None:
