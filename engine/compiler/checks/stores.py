@@ -18,8 +18,8 @@ def _faults(definitions: Definitions) -> Iterator[Fault]:
     policies = [(one, _map(one.spec.get("results"))) for one in definitions.of("Policy")]
     stores: dict[str, dict[str, Any]] = {}
     for _, results in policies:
-        for name, store in _map(results.get("stores")).items():
-            stores[name] = {**stores.get(name, {}), **_map(store)}
+        for store, declared in _map(results.get("stores")).items():
+            stores[store] = {**stores.get(store, {}), **_map(declared)}
     for definition, results in policies:
         name = results.get("keep")
         if not name:

@@ -281,7 +281,7 @@ def _digest(answer: Mapping[str, Any]) -> bytes:
 def _slim(task: TaskRecord) -> TaskRecord:
     """What asking for it again takes: neither its row nor what its vendor said."""
     own = {name: value for name, value in task.own.items() if name not in ("story", "results", "more")}
-    private = {name: task.private[name] for name in ("key", "upstream_task_id") if name in task.private}
+    private: dict[str, Any] = {key: task.private[key] for key in ("key", "upstream_task_id") if key in task.private}
     return replace(task, data=None, row={}, own=own, private=private)
 
 

@@ -121,11 +121,12 @@ def forget(db: Database, one: KeptResult) -> None:
 
 
 def _rows(db: Database, where: Sequence[Any], order: Sequence[Any], limit: int | None) -> list[KeptResult]:
-    names = KeptResult.__slots__
-    return [
-        KeptResult(**{name: row[name] if row[name] is not None else "" for name in names})
-        for row in crud.listed(db, table, where, order, limit=limit)
-    ]
+    return [_row(row) for row in crud.listed(db, table, where, order, limit=limit)]
+
+
+def _row(row: Mapping[str, Any]) -> KeptResult:
+    values: dict[str, Any] = {name: row[name] for name in KeptResult.__slots__}
+    return KeptResult(**{**values, "media_type": row["media_type"] or "", "note": row["note"] or ""})
 
 
 def _plain(note: str) -> str:

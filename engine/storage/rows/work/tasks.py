@@ -34,7 +34,7 @@ def born(connection: Connection, db: Database, entries: Iterable[Entry]) -> None
             table = TABLES[entry.born["rows"]]
             values = {**entry.born["values"], "quota": entry.quota}
             made = connection.execute(insert(table).values(crud.present(db, table, values)))
-            if wanted := entry.born.get("results"):
+            if (wanted := entry.born.get("results")) and made.inserted_primary_key is not None:
                 results.want(connection, entry.born["rows"], made.inserted_primary_key[0], wanted)
 
 
