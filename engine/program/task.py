@@ -97,7 +97,7 @@ class TaskQuestion:
     answer: Function | None = data(read=layout.function)
     many: int = data(read=layout.otherwise(1))
     first: float = data(read=layout.otherwise(5.0))
-    most: float = data(read=layout.otherwise(60.0))
+    most: float = data(read=layout.otherwise(120.0))
 
 
 @dataclass(frozen=True, slots=True)

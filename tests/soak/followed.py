@@ -1,9 +1,9 @@
 """What it costs to follow tasks that don't end: CPU of the gateway's processes while COUNT of them are unfinished.
 
-All are half an hour old, so each is asked for once a minute; their vendor, in a process of its own, says each time that
-they are at work. One vendor is asked task by task, another for 200 at once. Told is what of one core the process that
-follows them takes (with its share of what the gateway does anyway), and all processes of the gateway, without a task
-and with them.
+All are half an hour old, so each is asked for every 75 seconds; their vendor, in a process of its own, says each time
+that they are at work. One vendor is asked task by task, another for 200 at once. Told is what of one core the process
+that follows them takes (with its share of what the gateway does anyway), and all processes of the gateway, without a
+task and with them.
 
 python -m tests.soak.followed [--count 10000] [--seconds 120] [--kind sqlite --kind postgresql] [--ask one --ask many]
 """
@@ -188,7 +188,7 @@ def _until_asked(gateway: Gateway, vendor: Vendor, count: int) -> None:
     while _asked(vendor) < count:
         assert time.monotonic() < end, gateway.output
         time.sleep(1)
-    time.sleep(60)
+    time.sleep(_SETTLED)
 
 
 def _follower(db: Database) -> int:

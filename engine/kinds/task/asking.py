@@ -83,10 +83,13 @@ class Asker:
 
     def _ask(self, question: TaskQuestion, record: TaskRecord, ids: list[str], **words: str) -> Any:
         """What the answer says, as the question's mapping has it."""
-        task = {"id": record.vendor_id, "model": record.own.get("model"), "request": record.own.get("request") or {},
-                "words": record.own.get("words") or {}, "action": record.action}  # fmt: skip
-        subject = ids if question is self.rules.follow else record.vendor_id
-        body = question.body([], subject, task, self._ctx) if question.body is not None else None
+        body = None
+        if question.body is not None:
+            own = record.own
+            task = {"id": record.vendor_id, "model": own.get("model"), "request": own.get("request") or {},
+                    "words": own.get("words") or {}, "action": record.action}  # fmt: skip
+            subject = ids if question is self.rules.follow else record.vendor_id
+            body = question.body([], subject, task, self._ctx)
         described = {"content-type": "application/json", **question.headers}
         raw = b"" if body is None else dumps(body)
         answer = begin(

@@ -269,7 +269,7 @@ def _later(task: TaskRecord, rules: TaskRules | None) -> float:
     """When a task is asked for again."""
     now = time.time()
     age = max(0.0, now - task.submitted)
-    first, most = (rules.follow.first, rules.follow.most) if rules is not None else (15.0, 60.0)
+    first, most = (rules.follow.first, rules.follow.most) if rules is not None else (15.0, 120.0)
     interval = first if age < _YOUNG else max(first, min(most, age / _AGE))
     return now + interval * _jitter.uniform(0.85, 1.15)
 
