@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import CallError
+from engine.errors import CallError, Unavailable
 from engine.jobs import Job, Lease
 from engine.kinds.task import record as records
 from engine.kinds.task.asking import Asker, channel_of, key_of, spoken_of
@@ -109,7 +109,11 @@ class Keeping:
         rules, now = result_rules(snapshot.program.policy), int(time.time())
         try:
             size, media_type = self._carried(snapshot, lease, rules, row)
-        except _FAULTS as error:
+        except Unavailable:  # the database: what waits, waits on
+            raise
+        except Exception as error:
+            if not isinstance(error, _FAULTS):
+                log.exception("the result %s can't be kept", row.name)
             if row.tries + 1 >= _TRIES or getattr(error, "kind", "") == "too_large":
                 return self._given_up(row, str(error), now + rules.seconds)
             log.info("the result %s can't be kept now: %s", row.name, error)
