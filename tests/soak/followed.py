@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import requests
 from sqlalchemy import insert
 
 from engine.settings import Settings
@@ -28,7 +29,7 @@ from engine.storage.database import Database, open_database
 from engine.storage.rows import crud
 from engine.storage.tables.tasks import tasks
 from tests.storage.conftest import server_database
-from tests.support import Gateway
+from tests.support import Gateway, until
 
 _AGE, _SETTLED = 1_800, 60.0
 _MANY = """
@@ -132,7 +133,7 @@ def followed(kind: str, ask: str, count: int, seconds: float) -> str:
         documents = _DOCUMENTS.replace("BASE", vendor.base).replace("SPEC", _MANY if ask == "many" else "{}")
         gateway = Gateway(data / "gateway", specs={"own.yaml": documents}, env=env, priced=True, may_stall=True)
         stack.callback(gateway.stop)
-        gateway.ready(300)
+        gateway.ready()
         db = open_database(Settings(data=gateway.data, sql_dsn=dsn), migrate=False)
         stack.callback(db.close)
         time.sleep(_SETTLED)
@@ -177,17 +178,12 @@ def _copy(row: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def _asked(vendor: Vendor) -> int:
-    import requests
-
     return int(requests.get(f"{vendor.base}/asked", timeout=30).json()["asked"])
 
 
 def _until_asked(gateway: Gateway, vendor: Vendor, count: int) -> None:
     """All that were due at once have been asked for, and their next times lie apart."""
-    end = time.monotonic() + 600
-    while _asked(vendor) < count:
-        assert time.monotonic() < end, gateway.output
-        time.sleep(1)
+    until(lambda: _asked(vendor) >= count, seconds=900, every=1, words=lambda: gateway.output[-4_000:])
     time.sleep(_SETTLED)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from engine.storage.rows import crud
 from engine.storage.tables.core import users
 from tests.kinds.task.test_killed import job_process
 from tests.kinds.task.videos_here import documents
-from tests.support import Gateway
+from tests.support import PATIENCE, Gateway, until
 from tests.upstreams import buckets
 from tests.upstreams.buckets import Bucket
 from tests.upstreams.tasks import Answered, Asked, Vendor
@@ -79,7 +78,7 @@ class Place:
         env = {"GATEWRIGHT_EGRESS_ALLOW": ports, "GATEWRIGHT_RESULT_DIR": str(self.root)}
         self.gateway = Gateway(directory, specs=specs, env=env, priced=True)
         self.gateway.env_dsn = ""  # type: ignore[attr-defined]
-        self.gateway.ready(180)
+        self.gateway.ready()
         self.db: Database = open_database(Settings(data=directory), migrate=False)
 
     def made(self) -> str:
@@ -88,10 +87,10 @@ class Place:
         self.until(f"SELECT status FROM tasks WHERE task_id = '{name}'", "SUCCESS")
         return name
 
-    def result(self, name: str, column: str, value: Any, seconds: float = 90) -> None:
+    def result(self, name: str, column: str, value: Any) -> None:
         """Wait for what is noted of its film."""
         whose = f"(SELECT id FROM tasks WHERE task_id = '{name}')"
-        self.until(f"SELECT {column} FROM gatewright_results WHERE task_id = {whose}", value, seconds)
+        self.until(f"SELECT {column} FROM gatewright_results WHERE task_id = {whose}", value)
 
     def content(self, name: str, query: str = "", **headers: str) -> requests.Response:
         """Its film."""
@@ -105,16 +104,14 @@ class Place:
         assert session.post(f"{self.gateway.base}/console/login", data=form, timeout=30).status_code == 200
         return session
 
-    def until(self, query: str, value: Any, seconds: float = 60) -> None:
+    def until(self, query: str, value: Any) -> None:
         """Wait for what the database says."""
-        end, told = time.monotonic() + seconds, None
-        while time.monotonic() < end:
+
+        def said() -> bool:
             with self.db.read() as connection:
-                told = connection.exec_driver_sql(query).scalar()
-            if told == value:
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"{query}: {told!r}, not {value!r}\n{self.gateway.output}")
+                return bool(connection.exec_driver_sql(query).scalar() == value)
+
+        until(said, every=0.2, words=lambda: (query, self.gateway.output[-4_000:]))
 
     def files(self) -> list[bytes]:
         """What lies in its stores."""
@@ -222,18 +219,18 @@ def test_who_keeps_a_film_may_die_in_the_middle(place: Place) -> None:
 
     def halfway() -> None:
         reached.set()
-        go_on.wait(60)
+        go_on.wait(PATIENCE)
 
     place.studio.halfway = halfway
     name = place.made()
-    assert reached.wait(60)
+    assert reached.wait(PATIENCE)
     pid = job_process(place.gateway)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     place.studio.halfway = None
     go_on.set()
     assert place.files() == before
-    place.result(name, "state", "kept", 180)
+    place.result(name, "state", "kept")
     assert len(place.files()) == len(before) + 1
     assert len(place.studio.fetched) == 2
     place.studio.gone = True
