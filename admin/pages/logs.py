@@ -8,6 +8,7 @@ import io
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from admin import forms, story
 from admin.view import ROOT, USER, Page, Result, Sent, Shown, View
@@ -165,13 +166,27 @@ def _task(row: dict[str, Any], kind: str) -> dict[str, Any]:
     scale = 1000 if kind == "mj" else 1
     began, ended = ((row.get(name) or 0) // scale for name in ("submit_time", "finish_time"))
     address = str(row.get("image_url") or row.get("result_url") or "")
+    name = quote(str(row.get("mj_id" if kind == "mj" else "task_id") or ""), safe="")
+    kept = [one for one in row.get("results") or () if one["state"] == "kept"]
+    notes = [one["note"] for one in row.get("results") or () if one["note"]]
     return {
         **row,
         "began": began,
         "ended": ended,
         "took": ended - began if ended > began > 0 else 0,
-        "result": address if address.startswith(("http://", "https://")) else "",
+        "result": address if address.startswith(("http://", "https://")) and not kept else "",
+        "kept": [{**one, "address": f"/console/tasks/{kind}/{name}?number={one['number']}"} for one in kept],
+        "note": notes[0] if notes else "",
     }
+
+
+def result(view: View) -> Result:
+    """What is kept of a task, as the file that it is."""
+    own = "" if view.admin else "/self"
+    kind, name = view.path["kind"], view.path["id"]
+    answer = view.answer("GET", f"/api/results{own}/{kind}/{name}", number=view.query.get("number", "0"))
+    headers = dict(answer.headers)
+    return Sent(answer.stream, headers.pop("content-type", "application/octet-stream"), 200, headers)
 
 
 PAGES = (
@@ -180,4 +195,5 @@ PAGES = (
     Page("GET", "/console/logs/:id", USER, one),
     Page("POST", "/console/logs/clean", ROOT, clean),
     Page("GET", "/console/tasks", USER, tasks),
+    Page("GET", "/console/tasks/:kind/:id", USER, result),
 )

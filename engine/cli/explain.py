@@ -173,15 +173,15 @@ def _candidate(
     program: Program,
 ) -> dict[str, Any]:
     model = channel.mapped(reading.name)
-    traits = program.models.traits(model)
+    traits, options = program.models.traits(model), program.told({})
     through = spoken.passthrough_as == caller.passthrough_as
     sent = {**body, "model": model}
     patches = []
     for patch in channel.provider.patches:
         if patch.format in (None, spoken.name, spoken.passthrough_as) and patch.applies(
-            model, sent, spoken.name, traits, {}
+            model, sent, spoken.name, traits, {}, options
         ):
-            patched = patch.apply([], model, sent, spoken.name, traits, {})
+            patched = patch.apply([], model, sent, spoken.name, traits, {}, options)
             patches.append(_changes(sent, patched) if through else {"drop": [".".join(path) for path in patch.drop]})
             sent = patched
     return {

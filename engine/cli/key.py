@@ -158,7 +158,7 @@ def change(
 def hash_(yes: bool, json_: bool) -> None:
     """Keep keys as keyed hashes in place of clear text, those that are there and all that are made from now on.
 
-    There is no way back. New API, One API and versions of this program before schema 0021 know no key of such a
+    There is no way back. New API, One API and versions of this program before schema 0018 know no key of such a
     database, and a key is shown once, when it is made. CRYPTO_SECRET has to be set, the same for every process.
     """
     if not yes:

@@ -24,6 +24,7 @@ from engine.compiler.checks import (
     payments,
     references,
     settings,
+    stores,
     teams,
 )
 from engine.compiler.diagnostics import Fault
@@ -85,6 +86,7 @@ def link(definitions: Definitions, shared: Fragments) -> Linked:
     layout.check_endpoints()
     linked.faults += payments.check(definitions) + logins.check(definitions) + notices.check(definitions)
     linked.faults += captchas.check(definitions) + settings.check(definitions) + teams.check(definitions)
+    linked.faults += stores.check(definitions)
     linked.faults += models.shadowed(definitions) + models.unknown_traits(definitions, linked.compiled)
     return linked
 

@@ -38,8 +38,8 @@ class Patch:
     set: tuple[tuple[tuple[str, ...], Function], ...] = data(read=_put_in)
 
     def applies(self, subject: Json, body: dict[str, Any], *rest: Json) -> bool:
-        """Whether it holds; of a provider's: (model, body, format, traits, header), of an alias's:
-        (groups, body, options).
+        """Whether it holds; of a provider's: (model, body, format, traits, header, options), of an
+        alias's: (groups, body, options).
         """
         return self.when is None or bool(self.when([], subject, body, *rest))
 

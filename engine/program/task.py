@@ -97,7 +97,7 @@ class TaskQuestion:
     answer: Function | None = data(read=layout.function)
     many: int = data(read=layout.otherwise(1))
     first: float = data(read=layout.otherwise(5.0))
-    most: float = data(read=layout.otherwise(60.0))
+    most: float = data(read=layout.otherwise(120.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,8 @@ class TaskContent:
 
     path: str = data(needed=True)
     query: tuple[str, ...] = data(read=layout.items)
+    usual: dict[str, str] = data(read=layout.mapping)
+    """What these parameters say where the result itself is meant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,6 +207,7 @@ class CurrentSnapshot:
             tags=tag_rules(policy),
             captures=captures(policy, self._readings.watched),
             rows=self._readings.revision,
+            secret=self._secrets,
             kinds=MappingProxyType({name: kind.options(policy) for name, kind in self._kinds.items()}),
         )
 

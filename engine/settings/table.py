@@ -239,6 +239,13 @@ class Table:
         kinds.NAMES,
         "Models whose tasks keep the charge of their submission when they are done.",
     )
+    result_dir: Path | None = _DATA(  # noqa: RUF009 - makes a field
+        "GATEWRIGHT_RESULT_DIR",
+        None,
+        kinds.PATH,
+        "Directory below which a Policy may have results of tasks kept; empty = `results` in the data directory. All "
+        "machines must see the same one.",
+    )
 
     channel_test_frequency: int = _DATA(
         "CHANNEL_TEST_FREQUENCY",

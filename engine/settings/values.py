@@ -58,6 +58,11 @@ class Settings(Table):
         return self.secret_dir or self.data / "secrets"
 
     @property
+    def result_directory(self) -> Path:
+        """Below which a Policy may have results of tasks kept."""
+        return self.result_dir or self.data / "results"
+
+    @property
     def database_path(self) -> str:
         """The SQLite file, as given or in the data directory."""
         return self.sqlite_path or str(self.data / "gatewright.db")

@@ -154,9 +154,9 @@ def test_calls_and_later_of_usage_stand_among_the_counts(program: Program) -> No
 def test_provider_patches_apply_where_their_condition_holds(program: Program) -> None:
     (patch,) = program.providers["acme"].patches
     body = {"temperature": 1, "max_tokens": 5, "x": 2}
-    assert not patch.applies("other", body, "test.chat", {}, {})
-    assert patch.applies("acme-r1", body, "test.chat", {}, {})
-    assert patch.apply([], "acme-r1", body, "test.chat", {}, {}) == {"most": 5, "x": 2, "m": "acme-r1"}
+    assert not patch.applies("other", body, "test.chat", {}, {}, {})
+    assert patch.applies("acme-r1", body, "test.chat", {}, {}, {})
+    assert patch.apply([], "acme-r1", body, "test.chat", {}, {}, {}) == {"most": 5, "x": 2, "m": "acme-r1"}
 
 
 def test_a_provider_with_models_and_credential_is_a_channel_itself(program: Program) -> None:
@@ -236,7 +236,7 @@ spec:
     provider = compiled(FORMAT, base, sample).program().providers["acme"]
     (patch,) = provider.patches
     assert provider.formats["test.chat"].path == "/chat/completions"
-    assert patch.apply([], "acme-r1", {"top_p": 1, "max_tokens": 5}, "f", {}, {}) == {"max_completion_tokens": 5}
+    assert patch.apply([], "acme-r1", {"top_p": 1, "max_tokens": 5}, "f", {}, {}, {}) == {"max_completion_tokens": 5}
 
 
 def test_a_child_replaces_a_fragment_whole_and_single_rows_of_tables() -> None:

@@ -17,8 +17,8 @@ def program():
 def patched(program, provider, model, body, fmt="openai.chat"):
     traits = program.models.traits(model)
     for patch in program.providers[provider].patches:
-        if patch.format in (None, fmt) and patch.applies(model, body, fmt, traits, {}):
-            body = patch.apply([], model, body, fmt, traits, {})
+        if patch.format in (None, fmt) and patch.applies(model, body, fmt, traits, {}, {}):
+            body = patch.apply([], model, body, fmt, traits, {}, {})
     return body
 
 

@@ -9,6 +9,8 @@ EFFECTS: dict[str, str] = {
     "NOTIFY_LIMIT_COUNT": "notices/test_live.py::test_nobody_is_told_more_often_than_the_settings_say",
     "NOTIFICATION_LIMIT_DURATION_MINUTE": "notices/test_live.py::test_nobody_is_told_more_often_than_the_settings_say",
     "UPDATE_TASK": f"{_TASKS}::test_a_server_that_follows_no_tasks_has_no_process_for_it",
+    "GATEWRIGHT_RESULT_DIR": "kinds/task/test_results.py"
+    "::test_a_film_is_fetched_once_and_given_in_parts_when_its_vendor_has_it_no_more",
     "TASK_QUERY_LIMIT": f"{_TASKS}::test_no_more_tasks_are_asked_for_in_one_go_than_the_limit",
     "TASK_TIMEOUT_MINUTES": f"{_TASKS}::test_a_task_that_takes_too_long_is_a_failure",
     "TASK_PRICE_PATCH": f"{_TASKS}::test_a_model_may_keep_the_charge_of_its_submission",

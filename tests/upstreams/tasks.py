@@ -38,6 +38,8 @@ class Answered:
     status: int = 200
     kind: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    halfway: Callable[[], None] | None = None
+    """Called when the first half has been sent."""
 
     @property
     def raw(self) -> bytes:
@@ -72,7 +74,11 @@ class Vendor:
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(raw)))
                 self.end_headers()
-                self.wfile.write(raw)
+                half = len(raw) // 2 if answered.halfway is not None else len(raw)
+                self.wfile.write(raw[:half])
+                if answered.halfway is not None:
+                    answered.halfway()
+                    self.wfile.write(raw[half:])
 
             do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the library's names
 

@@ -110,11 +110,12 @@ def _balance(form: Mapping[str, str]) -> dict[str, Any]:
         return {}
     since = form.get("paid_since", "").strip() or str(datetime.datetime.now(datetime.UTC).date())
     share = forms.decimal("paid_warn", form.get("paid_warn", "")) / 100
-    balance = {"paid": forms.decimal("paid", form["paid"]), "since": since, "warnBelow": round(share, 6)}
+    paid = forms.decimal("paid", form["paid"])
+    balance: dict[str, Any] = {"paid": paid, "since": since, "warnBelow": round(share, 6)}
     try:
         PaidIn.of(balance)
     except ValueError:
-        field = "paid_warn" if not 0 <= share <= 1 else "paid" if balance["paid"] < 0 else "paid_since"
+        field = "paid_warn" if not 0 <= share <= 1 else "paid" if paid < 0 else "paid_since"
         raise Invalid(field, gettext("This can't be so")) from None
     return {**balance, "setAside": "paid_aside" in form}
 

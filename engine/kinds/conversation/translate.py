@@ -61,7 +61,8 @@ def _through(call: ConversationCall, attempt: Attempt) -> Converted:
             body = {**body, **(foreign.clean(out.report, body, traits) or {})}
     body = named(call, attempt, body, out.report)
     body = _without_refused(attempt, body, traits, out.report)
-    body = _closed(attempt, patched(attempt, body, out.report, traits, call.headers), out.report)
+    body = patched(attempt, body, out.report, traits, call.headers, options=call.snapshot.values)
+    body = _closed(attempt, body, out.report)
     wanted = _usage_path(call, attempt) if call.stream else None
     if wanted and not _held(body, wanted):
         body = _put(body, wanted, True)
@@ -164,7 +165,8 @@ def _across(call: ConversationCall, attempt: Attempt, hub: dict[str, Any], fetch
     wanted = _usage_path(call, attempt)
     if wanted:
         body = _put(body, wanted, True)
-    body = _closed(attempt, patched(attempt, body, out.report, ctx["traits"]), out.report)
+    body = patched(attempt, body, out.report, ctx["traits"], options=call.snapshot.values)
+    body = _closed(attempt, body, out.report)
     out.body = dumps(body)
     if out.report:
         read = call.read if call.read is not None else _spelled(call, call.body)

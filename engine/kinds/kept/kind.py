@@ -108,11 +108,11 @@ class Kept(Kind[KeptCall, Outbound]):
     def encode(self, call: KeptCall, attempt: Attempt) -> Outbound:
         out = Outbound(b"", True)
         if call.form is None:
-            body = patched(attempt, call.body, out.report, guarded=False)
+            body = patched(attempt, call.body, out.report, guarded=False, options=call.snapshot.values)
             out.body = splice(call.raw, call.body, body)
             return out
         rules = _rules(call).requests
-        body = patched(attempt, call.body, out.report, guarded=False)
+        body = patched(attempt, call.body, out.report, guarded=False, options=call.snapshot.values)
         out.headers = {"content-type": call.form.media_type, "accept": "*/*"}
         out.body = call.form.changed(call.body, body)
         without = attempt.channel.provider.formats[attempt.format.name].paths_without

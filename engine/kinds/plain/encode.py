@@ -39,7 +39,7 @@ def encode_part(call: PlainCall, attempt: Attempt, hub: dict[str, Any]) -> Plain
         reads = {path.partition(".")[0] for path in target.hub_reads}
         out.report += [(name, _WHY) for name in body if name not in reads and name not in ("model", "user")]
         body = target.encode_request(out.report, body, call.ctx(attempt))
-    out.body = dumps(patched(attempt, body, out.report, guarded=False))
+    out.body = dumps(patched(attempt, body, out.report, guarded=False, options=call.snapshot.values))
     return out
 
 
@@ -50,7 +50,7 @@ def _same(call: PlainCall, attempt: Attempt) -> PlainOutbound:
         gone = [name for name in body if name not in known]
         out.report += [(name, _WHY) for name in gone]
         body = {name: value for name, value in body.items() if name in known} if gone else body
-    body = patched(attempt, body, out.report, guarded=False)
+    body = patched(attempt, body, out.report, guarded=False, options=call.snapshot.values)
     if call.form is not None:
         out.body = call.form.changed(call.body, body)
         out.headers = {"content-type": call.form.media_type, "accept": "*/*"}
@@ -76,11 +76,17 @@ def _hub(call: PlainCall) -> dict[str, Any]:
     """The request in the hub's format; made once, however many channels are tried."""
     if call.hub is None:
         decode = call.format.decode_request
-        body = _with_model(call) if call.form is None else {**call.body, **call.form.inline()}
+        body = _with_model(call) if call.form is None else _with_files(call.body, call.form.inline())
         if decode is not None and hub_of(call.format) != call.format.passthrough_as:
             body = decode(call.report, body, call.path, call.query, call.headers, call.ctx())
         call.hub = body
     return call.hub
+
+
+def _with_files(fields: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
+    """A form's fields, its files with their bytes; several of one name (`image[]`) stand under that name once."""
+    texts = {name: value for name, value in fields.items() if name.removesuffix("[]") not in files}
+    return {**texts, **files}
 
 
 def _with_model(call: PlainCall) -> dict[str, Any]:

@@ -160,7 +160,7 @@ class LiveSession:
             session = {**session, "model": self._rules.named([], attempt.model)}
         elif session.get("model") == self._call.asked != attempt.model:
             session = {**session, "model": attempt.model}
-        return patched(attempt, session, report, guarded=False)
+        return patched(attempt, session, report, guarded=False, options=self._call.snapshot.values)
 
     def _down(self) -> None:
         """Everything of the upstream, to its end; then the caller is told how that was."""

@@ -45,6 +45,7 @@ class Asker:
         )  # fmt: skip
         self.attempt = Attempt(channel, spoken, "", None, {}, "")
         self.attempt.secret = key or None
+        self._ctx = self.call.ctx(self.attempt)
 
     def follow(self, ones: Sequence[TaskRecord]) -> dict[str, Mapping[str, Any]]:
         """What became of tasks, by their vendor's ids; one that the answer says nothing of is not in it."""
@@ -82,11 +83,13 @@ class Asker:
 
     def _ask(self, question: TaskQuestion, record: TaskRecord, ids: list[str], **words: str) -> Any:
         """What the answer says, as the question's mapping has it."""
-        task = {"id": record.vendor_id, "model": record.own.get("model"), "request": record.own.get("request") or {},
-                "words": record.own.get("words") or {}, "action": record.action}  # fmt: skip
-        ctx = self.call.ctx(self.attempt)
-        subject = ids if question is self.rules.follow else record.vendor_id
-        body = question.body([], subject, task, ctx) if question.body is not None else None
+        body = None
+        if question.body is not None:
+            own = record.own
+            task = {"id": record.vendor_id, "model": own.get("model"), "request": own.get("request") or {},
+                    "words": own.get("words") or {}, "action": record.action}  # fmt: skip
+            subject = ids if question is self.rules.follow else record.vendor_id
+            body = question.body([], subject, task, self._ctx)
         described = {"content-type": "application/json", **question.headers}
         raw = b"" if body is None else dumps(body)
         answer = begin(
@@ -112,7 +115,7 @@ class Asker:
         try:
             decoded = None
             if isinstance(body, dict) and question.answer is not None:
-                decoded = question.answer([], body, answer.headers, self.call.ctx(self.attempt))
+                decoded = question.answer([], body, answer.headers, self._ctx)
             if not isinstance(decoded, dict) or self.rules.state(decoded.get("status")) is None:
                 accepted(self.call, self.attempt, answer.status, answer.headers, raw or b"{}")
         except UNREADABLE as ex:

@@ -1,4 +1,4 @@
-"""Pictures of drawings by addresses of the gateway's own: handed on from their vendors, who are not seen.
+"""Pictures of drawings by addresses of the gateway's own: kept, or handed on from their vendors, who are not seen.
 
 An address names a row and a secret of that row; whoever has it may look, as with the vendor's own.
 """
@@ -14,6 +14,7 @@ from engine.kinds.task.contents import fetched
 from engine.kinds.task.record import TaskRecord, record
 from engine.relay.call import Call, Reply
 from engine.relay.ingress.body import path_id
+from engine.relay.results.kept import kept
 from engine.storage.rows.work import tasks
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def image(services: Services, call: Call, environ: dict[str, Any]) -> Reply:
     url = str(task.row.get("image_url") or "") if task is not None else ""
     if not own or not hmac.compare_digest(own.encode(), secret.encode()) or not url:
         raise CallError("not_found", "there is no such picture", code="image_not_found")
-    return fetched(services, call, url)
+    assert task is not None
+    return kept(services, call.snapshot, task.rows, task.id, 0, call.headers) or fetched(services, url, call.headers)
 
 
 def _whole(number: str) -> bool:

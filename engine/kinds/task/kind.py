@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import CallError, MappingError
 from engine.jsonbytes import dumps
 from engine.kinds.plain.form import MEDIA_TYPE, read_form
-from engine.kinds.task import asking, calling_back, images, operations, work
+from engine.kinds.task import asking, calling_back, images, keeping, operations, work
 from engine.kinds.task import record as records
 from engine.kinds.task.call import TaskCall
 from engine.kinds.task.following import Follower
+from engine.kinds.task.keeping import Keeping
 from engine.kinds.task.moving import usage_of
 from engine.kinds.task.record import slim
 from engine.relay.call import Reply
@@ -55,7 +56,7 @@ class Task(Kind[TaskCall, Outbound]):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self._follower = Follower(services)
+        self._follower, self._keeping = Follower(services), Keeping(services)
         self.operations = {
             "fetch_task": partial(operations.fetch, services),
             "fetch_tasks": partial(operations.fetch_many, services),
@@ -68,7 +69,7 @@ class Task(Kind[TaskCall, Outbound]):
         }
 
     def jobs(self, snapshot: Snapshot) -> Sequence[Job]:
-        return self._follower.jobs(snapshot)
+        return [*self._follower.jobs(snapshot), *self._keeping.jobs(snapshot)]
 
     def senders(self, snapshot: Callable[[], Snapshot]) -> Mapping[str, Sender]:
         return {calling_back.KIND: calling_back.CallingBack(self.services, snapshot).send}
@@ -159,7 +160,7 @@ class Task(Kind[TaskCall, Outbound]):
         if out.same:
             self._same(call, attempt, out)
         else:
-            out.body = dumps(patched(attempt, _encoded(attempt.format, hub, ctx, out), out.report, guarded=False))
+            out.body = dumps(_patched(call, attempt, _encoded(attempt.format, hub, ctx, out), out))
         hop = attempt.channel.provider.formats[attempt.format.name].path
         path = rules.path([], hub, ctx) if rules.path is not None else None
         if isinstance(path, str) and path:
@@ -180,7 +181,7 @@ class Task(Kind[TaskCall, Outbound]):
         many = call.format.task.requests if call.format.task is not None else None
         if many is not None:
             body = work.listed(call, attempt, many, body, out.report)
-        body = patched(attempt, body, out.report, guarded=False)
+        body = _patched(call, attempt, body, out)
         if call.form is not None:
             out.body = call.form.changed(call.wire, body)
             out.headers = {"content-type": call.form.media_type, "accept": JSON}
@@ -257,6 +258,9 @@ class Task(Kind[TaskCall, Outbound]):
             own["plan"] = call.reservation.plan
         outcome = attempt.outcome
         outcome.born = records.born(views.rows, views.medium, name, values, own, submission)
+        if state == "SUCCESS":
+            begun = records.record(views.rows, {"id": 0, **outcome.born["values"]})
+            outcome.born["results"] = keeping.wanted(call.snapshot, begun, rules)
         outcome.usage, outcome.usage_source, outcome.delivered = usage, "estimated" if call.work else "counted", True
         settle(self.services, call)
         self.services.ledger.flush(_BOOKED_WITHIN)
@@ -267,6 +271,10 @@ class Task(Kind[TaskCall, Outbound]):
 
     def left(self, call: TaskCall, attempt: Attempt) -> None:
         """Nobody knows whether its vendor took it: nothing is charged that nobody can fetch."""
+
+
+def _patched(call: TaskCall, attempt: Attempt, body: dict[str, Any], out: Outbound) -> dict[str, Any]:
+    return patched(attempt, body, out.report, guarded=False, options=call.snapshot.values)
 
 
 def _encoded(spoken: Format, hub: dict[str, Any], ctx: dict[str, Any], out: Outbound) -> dict[str, Any]:

@@ -11,14 +11,14 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.kinds.task import calling_back
+from engine.kinds.task import calling_back, keeping
 from engine.kinds.task import record as records
 from engine.ledger.pricing.amounts import multiply, rounded
 from engine.ledger.pricing.book import Charge
 from engine.program import FINAL, RANKS
 from engine.storage.rows.log_rows import CONSUME, REFUND
 from engine.storage.rows.posting import CORRECTION, Entry
-from engine.storage.rows.work import kept, tasks
+from engine.storage.rows.work import kept, results, tasks
 from engine.storage.rows.work.kept import KeptThing
 
 if TYPE_CHECKING:
@@ -45,11 +45,14 @@ def move(
     if correction is not None:
         values["quota"] = one.quota + correction.quota
 
+    wanted = keeping.wanted(snapshot, records.after(one, values), rules) if state == "SUCCESS" else []
+
     def decide(connection: Any) -> Entry | None:
         won.clear()
         if tasks.move(connection, services.db, one.rows, one.id, one.status, values):
             won.append(True)
             kept.add(connection, _owned(one, told))
+            results.want(connection, one.rows, one.id, wanted)
             if state != one.state:
                 calling_back.put(connection, services.db, one, state)
             return correction

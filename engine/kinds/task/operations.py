@@ -22,7 +22,7 @@ from engine.relay.call import Reply
 from engine.relay.dialect import JSON
 from engine.relay.ingress.body import parsed, path_id
 from engine.relay.ingress.identify import identify
-from engine.storage.rows.work import tasks
+from engine.storage.rows.work import results, tasks
 
 if TYPE_CHECKING:
     from engine.program import Function, TaskViews
@@ -90,7 +90,7 @@ def cancel(services: Services, call: TaskCall, environ: dict[str, Any]) -> Reply
 
 
 def delete(services: Services, call: TaskCall, environ: dict[str, Any]) -> Reply:
-    """Show one no more; only when it has ended, as its charge is not settled before."""
+    """Show one no more; only when it has ended, as its charge is not settled before. What is kept of it goes."""
     call.account = identify(call, services.keys)
     name = _names(services, call, environ)[0]
     task = found(services, call, name)
@@ -100,7 +100,12 @@ def delete(services: Services, call: TaskCall, environ: dict[str, Any]) -> Reply
             "bad_request", f"the task {name} has not ended: it is {task.state}", code="task_running", status=409
         )
     values = {"private_data": {**task.private, OWN: {**task.own, "deleted": True}}}
-    services.db.write(lambda connection: tasks.move(connection, services.db, task.rows, task.id, task.status, values))
+
+    def work(connection: Any) -> None:
+        if tasks.move(connection, services.db, task.rows, task.id, task.status, values):
+            results.end(connection, task.rows, task.id)
+
+    services.db.write(work)
     return _told(views.deleted or views.fetched or views.submitted, call, task)
 
 

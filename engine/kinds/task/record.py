@@ -112,6 +112,11 @@ def record(rows: str, row: Mapping[str, Any]) -> TaskRecord:
     )
 
 
+def after(one: TaskRecord, values: Mapping[str, Any]) -> TaskRecord:
+    """A task as it is when these columns have changed."""
+    return record(one.rows, {**one.row, **values})
+
+
 def view(one: TaskRecord, *, same: bool) -> dict[str, Any]:
     """What mappings are told of it; ``same``: its caller speaks its vendor's format."""
     own = one.own

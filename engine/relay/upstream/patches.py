@@ -34,21 +34,22 @@ def patched(
     header: Mapping[str, str] = NOTHING,
     *,
     guarded: bool = True,
+    options: Mapping[str, Any] = NOTHING,
 ) -> dict[str, Any]:
     """A body in the provider's format, as provider and channel want it; what they take away is reported.
 
     ``traits`` are those of the model, and ``header`` the caller's where its body means something up there: the
-    provider's conditions may ask for them. ``guarded``: its members mean what
-    they mean in conversations, and what a channel does not send up of those is left out.
+    provider's conditions may ask for them. ``guarded``: its members mean what they mean in conversations, and what a
+    channel does not send up of those is left out. ``options`` are values of the console's, by name.
     """
     channel, model, spoken = attempt.channel, attempt.model, attempt.format
     for patch in channel.provider.patches:
         if patch.format not in (None, spoken.name, spoken.passthrough_as):
             continue
-        if patch.applies(model, body, spoken.name, traits, header):
+        if patch.applies(model, body, spoken.name, traits, header, options):
             gone = [path[0] for path in patch.drop if path[0] in body and path[0] not in _IN_ADDRESSES]
             report += [(name, "the provider does not take it") for name in gone]
-            body = patch.apply(report, model, body, spoken.name, traits, header)
+            body = patch.apply(report, model, body, spoken.name, traits, header, options)
     for name, text in channel.provider.body_parameters.items():
         if filled := channel.filled(text):
             body = {**body, name: filled}

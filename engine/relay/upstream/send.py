@@ -183,7 +183,8 @@ def upgrade(services: SendServices, call: Call, attempt: Attempt, path: str) -> 
 def worded(path: str, words: Mapping[str, str]) -> str:
     """A path with what stands for its words in braces; each stays one segment, or one value of the query."""
     for name, value in words.items():
-        path = path.replace(f"{{{name}}}", quote(value, safe=":@-._~"))
+        if (place := f"{{{name}}}") in path:
+            path = path.replace(place, quote(value, safe=":@-._~"))
     return path
 
 

@@ -196,3 +196,26 @@ plan_models = table(
 )
 """The models that a plan pays for, a name or pattern a line, where it does not pay for all: of one that is offered
 (``plan``), and of a subscription as it was agreed to."""
+
+results = table(
+    "gatewright_results",
+    key(),
+    chars("rows_of", 8, nullable=False),
+    whole("task_id", nullable=False),
+    whole("number", 0, nullable=False),
+    whole("user_id", 0, nullable=False),
+    chars("store", 64, nullable=False),
+    chars("name", 128, nullable=False),
+    chars("state", 8, nullable=False),
+    whole("size", 0, nullable=False),
+    chars("media_type", 191, ""),
+    whole("tries", 0, nullable=False),
+    whole("next_at", 0, nullable=False),
+    whole("kept_at", 0, nullable=False),
+    whole("until", 0, nullable=False),
+    note("note"),
+    plain="state until",
+    more=(unique("idx_gatewright_results_task", "rows_of", "task_id", "number"),),
+)
+"""What comes of tasks and is to be kept, is kept, or could not be (``state``): the table and the row of its task, and
+its ``name`` in a store. ``until``: from when on it may be forgotten, 0: not yet; ``note``: why it is not kept."""

@@ -80,8 +80,8 @@ def behaviour(sources: list[Source]) -> dict[str, Any]:
     assert not result.faults, [fault.as_text() for fault in result.faults]
     program = result.program()
     patches = {
-        name: [provider.patches[0].applies(model, {}, "said", {}, {}) for model in ("m", "n")]
-        + [provider.patches[0].apply([], "m", {}, "said", {}, {})]
+        name: [provider.patches[0].applies(model, {}, "said", {}, {}, {}) for model in ("m", "n")]
+        + [provider.patches[0].apply([], "m", {}, "said", {}, {}, {})]
         for name, provider in program.providers.items()
     }
     return {"patches": patches, "tests": [item.ok for item in spectests.run(result)], "hash": result.hash}

@@ -65,7 +65,7 @@ class Proxy:
         if path == "/mj/task/list-by-condition":
             return Answered([{"id": name, **self.states[name]} for name in asked.json["ids"] if name in self.states])
         self.bodies.append((path, asked.json))
-        assert not {"notifyHook", "accountFilter"} & asked.json.keys()
+        assert "notifyHook" not in asked.json
         if self.code in (23, 24):
             return Answered({"code": self.code, "description": "banned", "properties": {"bannedWord": "x"}})
         if path.endswith("upload-discord-images"):
@@ -197,6 +197,39 @@ def test_pictures_are_shown_by_addresses_that_nobody_can_guess(
         assert requests.get(f"{site.base}/mj/image/{wrong}", timeout=PATIENCE).status_code == 404, wrong
     option("MjForwardUrlEnabled", "false")
     assert site.call("GET", f"/mj/task/{name}/fetch").json()["imageUrl"] == theirs
+
+
+def test_the_options_of_new_api_say_who_draws_how_fast(
+    site: Site, proxy: Proxy, option: Callable[[str, str], None]
+) -> None:
+    asked = {"prompt": "a --fast cat --relax --turbo --ar 1:1", "accountFilter": {"modes": ["FAST"]}}
+
+    def sent(path: str = "imagine", **more: Any) -> Any:
+        answer = site.call("POST", f"/mj/submit/{path}", json={**asked, **more})
+        assert (answer.status_code, answer.json()["code"]) == (200, 1), answer.text
+        return proxy.bodies[-1][1]
+
+    assert sent() == {"prompt": asked["prompt"]}
+    option("MjAccountFilterEnabled", "true")
+    assert sent() == asked
+    option("MjModeClearEnabled", "true")
+    assert sent() == {**asked, "prompt": "a  cat   --ar 1:1"}
+    option("MjAccountFilterEnabled", "false")
+    assert sent() == {"prompt": "a  cat   --ar 1:1"}
+    option("MjModeClearEnabled", "false")
+    assert sent() == {"prompt": asked["prompt"]}
+
+
+def test_an_action_waits_for_its_picture_unless_an_option_says_otherwise(
+    site: Site, proxy: Proxy, option: Callable[[str, str], None]
+) -> None:
+    name = site.call("POST", "/mj/submit/imagine", json={"prompt": "a cat"}).json()["result"]
+    upscale = {"taskId": name, "action": "UPSCALE", "index": 1}
+    for value, code in (("", 4), ("true", 4), ("false", 1), ("true", 4)):
+        option("MjActionCheckSuccessEnabled", value)
+        assert site.call("POST", "/mj/submit/change", json=upscale).json()["code"] == code, value
+    # What is asked for in a dialog goes on from a drawing that waits for it.
+    assert site.call("POST", "/mj/submit/modal", json={"taskId": name, "prompt": "x"}).json()["code"] == 1
 
 
 def test_what_the_proxy_refuses_costs_nothing(site: Site, proxy: Proxy) -> None:

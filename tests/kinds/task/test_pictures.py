@@ -13,6 +13,11 @@ from tests.upstreams.tasks import Answered, Asked, Vendor
 
 URL = "https://cdn.example/p.png"
 MODELS = {"alibaba": "wan2.5-t2i-preview", "luma": "photon-1", "runway": "gen4_image", "replicate": "flux-schnell"}
+EDITS = {
+    "alibaba": ["wan2.5-i2i-preview", "wanx2.1-imageedit"], "luma": ["photon-flash-1"], "runway": ["gen4_image_turbo"],
+    "replicate": ["flux-kontext-pro", "flux-fill-pro", "nano-banana"],
+}  # fmt: skip
+"""Models that are asked for pictures from pictures."""
 DOCUMENT = """
 apiVersion: gatewright/v1
 kind: Provider
@@ -22,8 +27,8 @@ spec:
   baseUrl: "{base}/at-NAME"
   auth: {scheme: bearer}
   credential: {secretRef: {file: NAME}}
-  models: [MODEL]
-  price: [{names: [MODEL], pictures: [{price: 0.04}]}]
+  models: [MODEL, EDITS]
+  price: [{names: [MODEL, EDITS], pictures: [{price: 0.04}]}]
 ---
 apiVersion: gatewright/v1
 kind: Task
@@ -44,6 +49,8 @@ class Painter:
     def __init__(self) -> None:
         self.turns: dict[str, list[Any]] = {}
         self.cancelled: list[str] = []
+        self.edits: list[tuple[str, Any]] = []
+        """What was asked for from pictures: path and body."""
 
     def answer(self, asked: Asked) -> Answered:
         assert asked.headers["authorization"] == "Bearer the-key"
@@ -51,8 +58,10 @@ class Painter:
         if asked.method == "DELETE" or path.endswith("/cancel"):
             self.cancelled.append(name)
             return Answered({})
+        if asked.method == "POST" and (edited := any(model in asked.body.decode() + path for model in EDITS[name])):
+            self.edits.append((path, asked.json))
         if asked.method == "POST":
-            return Answered(getattr(self, name)(path, asked))
+            return Answered(BEGUN[name] if edited else getattr(self, name)(path, asked))
         assert path == {
             "alibaba": "api/v1/tasks/t1", "luma": "v1/generations/t1", "runway": "v1/tasks/t1",
             "replicate": "v1/predictions/t1",
@@ -84,6 +93,10 @@ class Painter:
         return {"id": "t1", "status": "processing", "output": None, "error": None}
 
 
+BEGUN: dict[str, Any] = {
+    "alibaba": {"output": {"task_status": "PENDING", "task_id": "t1"}}, "luma": {"id": "t1", "state": "queued"},
+    "runway": {"id": "t1"}, "replicate": {"id": "t1", "status": "starting", "output": None},
+}  # fmt: skip
 DONE: dict[str, list[Any]] = {
     "alibaba": [{"output": {"task_status": "RUNNING", "task_id": "t1"}},
                 {"output": {"task_status": "SUCCEEDED", "task_id": "t1", "results": [{"url": URL}, {"url": URL}]},
@@ -107,6 +120,7 @@ def made(directory: Any, vendor: Vendor, within: str) -> Site:
     for name, model in MODELS.items():
         (directory / "secrets" / name).write_text("the-key")
         document = DOCUMENT.replace("NAME", name).replace("MODEL", model).replace("FORMAT", FORMATS[name])
+        document = document.replace("EDITS", ", ".join(EDITS[name]))
         text += document.replace("WITHIN", within)
     return Site(directory, text, vendor)
 
@@ -144,6 +158,86 @@ def test_a_caller_waits_for_its_picture_and_pays_by_the_piece(site: Site, painte
     assert pictures == [URL] * (2 if name == "alibaba" else 1)
     assert site.spent()[0] - before[0] == round(0.04 * UNIT) * len(pictures)
     assert painter.cancelled == []
+
+
+A, B = "data:image/png;base64,UE5HLUE=", "data:image/webp;base64,V0VCUC1C"
+MASK = "data:image/png;base64,TUFTSw=="
+_SYNTHESIS = "api/v1/services/aigc/image2image/image-synthesis"
+EDITED: dict[str, tuple[str, str, Any]] = {
+    "wan2.5-i2i-preview": ("alibaba", _SYNTHESIS, {
+        "model": "wan2.5-i2i-preview", "input": {"prompt": "a hat", "images": [A, B]},
+        "parameters": {"size": "1024*1024", "n": 1},
+    }),
+    "wanx2.1-imageedit": ("alibaba", _SYNTHESIS, {
+        "model": "wanx2.1-imageedit", "parameters": {"n": 1},
+        "input": {"function": "description_edit_with_mask", "prompt": "a hat", "base_image_url": A,
+                  "mask_image_url": MASK},
+    }),
+    "gen4_image_turbo": ("runway", "v1/text_to_image", {
+        "model": "gen4_image_turbo", "promptText": "a hat", "ratio": "1024:1024",
+        "referenceImages": [{"uri": A}, {"uri": B}],
+    }),
+    "flux-kontext-pro": ("replicate", "v1/models/flux-kontext-pro/predictions", {
+        "input": {"prompt": "a hat", "aspect_ratio": "1:1", "input_image": A, "mask": MASK},
+    }),
+    "flux-fill-pro": ("replicate", "v1/models/flux-fill-pro/predictions", {
+        "input": {"prompt": "a hat", "aspect_ratio": "1:1", "image": A, "mask": MASK},
+    }),
+    "nano-banana": ("replicate", "v1/models/nano-banana/predictions", {
+        "input": {"prompt": "a hat", "aspect_ratio": "1:1", "image_input": [A, B], "mask": MASK},
+    }),
+}  # fmt: skip
+"""What goes up of an edit of two pictures with a mask, by model."""
+LOST = {
+    "wan2.5-i2i-preview": {"mask"}, "wanx2.1-imageedit": {"image"}, "gen4_image_turbo": {"mask"},
+    "flux-kontext-pro": {"image"}, "flux-fill-pro": {"image"}, "nano-banana": set[str](),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", EDITED)
+@pytest.mark.parametrize("form", [True, False], ids=["form", "json"])
+def test_pictures_are_made_from_pictures(site: Site, painter: Painter, model: str, form: bool) -> None:
+    name, path, body = EDITED[model]
+    before = site.spent()
+    painter.turns[name] = list(DONE[name])
+    if form:
+        with openai.OpenAI(api_key=site.other, base_url=f"{site.base}/v1", max_retries=0) as client:
+            answer = client.images.with_raw_response.edit(
+                model=model, prompt="a hat", size="1024x1024", mask=("m.png", b"MASK", "image/png"),
+                image=[("a.png", b"PNG-A", "image/png"), ("b.webp", b"WEBP-B", "image/webp")],
+            )  # fmt: skip
+            shown, lost = answer.parse().data, answer.headers.get("x-gatewright-loss", "")
+        urls = [one.url for one in shown or ()]
+    else:
+        asked = {"model": model, "prompt": "a hat", "size": "1024x1024", "mask": {"image_url": MASK},
+                 "images": [{"image_url": A}, {"image_url": B}]}  # fmt: skip
+        told = site.call("POST", "/v1/images/edits", json=asked)
+        urls, lost = [one["url"] for one in told.json()["data"]], told.headers.get("x-gatewright-loss", "")
+    assert urls == [URL] * (2 if name == "alibaba" else 1)
+    assert painter.edits == [(path, body)]
+    assert all(field in lost for field in LOST[model]), lost
+    assert bool(lost) == bool(LOST[model]), lost
+    assert site.spent()[0] - before[0] == round(0.04 * UNIT) * len(urls)
+
+
+def test_a_service_that_takes_addresses_alone_says_so(site: Site, painter: Painter) -> None:
+    before = site.spent()
+    painter.turns["luma"] = list(DONE["luma"])
+    asked = {"model": "photon-flash-1", "prompt": "a hat", "images": [{"image_url": "https://x.example/a.png"},
+             {"image_url": "https://x.example/b.png"}]}  # fmt: skip
+    told = site.call("POST", "/v1/images/edits", json=asked)
+    assert [one["url"] for one in told.json()["data"]] == [URL], told.text
+    sent = {"model": "photon-flash-1", "prompt": "a hat", "modify_image_ref": {"url": "https://x.example/a.png"},
+            "image_ref": [{"url": "https://x.example/b.png"}]}  # fmt: skip
+    assert painter.edits == [("v1/generations/image", sent)]
+    paid = site.spent()
+    assert paid[0] - before[0] == round(0.04 * UNIT)
+    for pictures in ([{"image_url": A}], [{"file_id": "file-1"}]):
+        refused = site.call("POST", "/v1/images/edits", json={**asked, "images": pictures})
+        assert refused.status_code == 400, refused.text
+        assert "address" in refused.json()["error"]["message"]
+    assert site.spent() == paid
+    assert len(painter.edits) == 1
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -7,8 +7,12 @@ from typing import Any
 from engine.accounts import orders
 from engine.api.refusals import Told
 from engine.api.route import ADMIN, USER, Answer, Ask, Route
+from engine.errors import NotFound
+from engine.relay.results.kept import kept
 from engine.storage.rows import jobs, people
 from engine.storage.rows.crud import Row
+from engine.storage.rows.work import results
+from engine.storage.rows.work.tasks import DRAWINGS, TASKS
 
 
 def _span(ask: Ask) -> dict[str, int]:
@@ -24,7 +28,8 @@ def _drawings(ask: Ask, user: int) -> Answer:
         "channel_id": 0 if user else ask.whole("channel_id", 0),
     }
     rows, total = jobs.page(ask.worker.db, jobs.DRAWINGS, equal, page.offset, page.size, **_span(ask))
-    return Answer(page.of([{**row, **({"channel_id": 0} if user else {})} for row in rows], total))
+    shown = [{**row, **({"channel_id": 0} if user else {})} for row in rows]
+    return Answer(page.of(_with_results(ask, DRAWINGS, shown), total))
 
 
 def drawings(ask: Ask) -> Answer:
@@ -43,7 +48,41 @@ def _tasks(ask: Ask, user: int) -> Answer:
     equal |= {"user_id": user, "channel_id": 0 if user else ask.whole("channel_id", 0)}
     rows, total = jobs.page(ask.worker.db, jobs.TASKS, equal, page.offset, page.size, **_span(ask))
     names = {} if user else people.names(ask.worker.db, sorted({row["user_id"] or 0 for row in rows}))
-    return Answer(page.of([_task(row, names, own=bool(user)) for row in rows], total))
+    shown = [_task(row, names, own=bool(user)) for row in rows]
+    return Answer(page.of(_with_results(ask, TASKS, shown), total))
+
+
+def _with_results(ask: Ask, rows_of: str, rows: list[Row]) -> list[Row]:
+    """Rows with what is kept of their tasks, where something is, is to be, or could not be."""
+    of: dict[int, list[Row]] = {}
+    for one in results.of_tasks(ask.worker.db, rows_of, [row["id"] for row in rows]):
+        fact = {"number": one.number, "state": one.state, "size": one.size, "until": one.until, "note": one.note}
+        of.setdefault(one.task_id, []).append(fact)
+    return [{**row, "results": of[row["id"]]} if row["id"] in of else row for row in rows]
+
+
+def _result(ask: Ask, user: int) -> Answer:
+    """What is kept of a task, by what its callers know it by; ``number`` says which of several."""
+    drawing = ask.path["kind"] == "mj"
+    table, rows_of = (jobs.DRAWINGS, DRAWINGS) if drawing else (jobs.TASKS, TASKS)
+    whose = {"user_id": user} if user else {}
+    row = jobs.one(ask.worker.db, table, **{"mj_id" if drawing else "task_id": ask.path["id"][:191]}, **whose)
+    worker, number = ask.worker, ask.whole("number", 0) or 0
+    reply = kept(worker.upstream, worker.snapshot, rows_of, row["id"], number, {}) if row is not None else None
+    if reply is None:
+        raise NotFound(f"nothing is kept of the task {ask.path['id'][:64]}")
+    pieces = reply.stream if reply.stream is not None else iter((reply.body,))
+    return Answer(stream=pieces, headers=dict(reply.headers))
+
+
+def result(ask: Ask) -> Answer:
+    """What is kept of anybody's task or drawing."""
+    return _result(ask, 0)
+
+
+def own_result(ask: Ask) -> Answer:
+    """What is kept of one of the caller's."""
+    return _result(ask, ask.user.id)
 
 
 def _task(row: Row, names: dict[int, str], *, own: bool) -> dict[str, Any]:
@@ -92,6 +131,8 @@ ROUTES = (
     Route("GET", "/api/mj/self", USER, own_drawings),
     Route("GET", "/api/task/", ADMIN, tasks, right="task.read"),
     Route("GET", "/api/task/self", USER, own_tasks),
+    Route("GET", "/api/results/:kind/:id", ADMIN, result, right="task.read"),
+    Route("GET", "/api/results/self/:kind/:id", USER, own_result),
     Route("GET", "/api/user/topup", ADMIN, all_orders, right="task.read"),
     Route("GET", "/api/user/topup/self", USER, own_orders),
     Route("POST", "/api/user/topup/complete", ADMIN, complete, {"trade_no": str}, right="task.write"),

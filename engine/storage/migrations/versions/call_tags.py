@@ -9,7 +9,7 @@ from engine.storage.tables import METADATA, own
 from engine.storage.tables.ledger import ledger
 from engine.storage.upgrade.additions import create
 
-revision = "0020"
+revision = "0019"
 down_revision = "0018"
 
 

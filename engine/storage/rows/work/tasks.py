@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, insert, select, update
 
 from engine.storage.rows import crud
 from engine.storage.rows.crud import Row
+from engine.storage.rows.work import results
 from engine.storage.tables import tasks as tables
 from engine.storage.tables.core import users
 
@@ -32,17 +33,21 @@ def born(connection: Connection, db: Database, entries: Iterable[Entry]) -> None
         if entry.born is not None:
             table = TABLES[entry.born["rows"]]
             values = {**entry.born["values"], "quota": entry.quota}
-            connection.execute(insert(table).values(crud.present(db, table, values)))
+            made = connection.execute(insert(table).values(crud.present(db, table, values)))
+            if (wanted := entry.born.get("results")) and made.inserted_primary_key is not None:
+                results.want(connection, entry.born["rows"], made.inserted_primary_key[0], wanted)
 
 
-def unfinished(db: Database, rows: str) -> list[tuple[int, int, int]]:
-    """Id, channel and time of submission (as the table has it) of every row that is not at its end."""
+def unfinished(db: Database, rows: str, *, after: int = 0) -> list[tuple[int, int]]:
+    """Id and channel of every row that is not at its end, of those that follow the row ``after``."""
     table = TABLES[rows]
     if table.name not in db.columns:
         return []
-    chosen = select(table.c.id, table.c.channel_id, table.c.submit_time).where(table.c.status.in_(_OPEN))
+    chosen = select(table.c.id, table.c.channel_id).where(table.c.status.in_(_OPEN))
+    if after > 0:
+        chosen = chosen.where(table.c.id > after)
     with db.read() as connection:
-        return [(row[0], row[1] or 0, row[2] or 0) for row in connection.execute(chosen)]
+        return [(row[0], row[1] or 0) for row in connection.execute(chosen)]
 
 
 def load(db: Database, rows: str, ids: Sequence[int]) -> list[Row]:
