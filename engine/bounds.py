@@ -72,6 +72,8 @@ MAPPED = Bound(
 FETCHES = Bound("a request", 32, "files to be fetched", "each is up to a minute of waiting and a file in memory")
 SPOOLED = Bound("a worker", 2_147_483_648, "bytes of uploads in files", "each byte is on the disk until its call ends")
 TASKS = Bound("a question for tasks", 200, "ids", "each is a row to be read")
+CALL_TAGS = Bound("a call", 5, "tags", "each is a sum of its own in reports")
+TAG = Bound("a tag", 64, "characters", "it names a line of a report, and is no place for texts")
 COUNTED = Bound("a text to be counted", 2_097_152, "characters", "half a second; of longer ones parts stand for all")
 
 REQUEST_LINE = Bound("the request line", 8_190, "bytes", "what common proxies take")
@@ -94,6 +96,8 @@ TABLE: tuple[Bound, ...] = (
     FETCHES,
     SPOOLED,
     TASKS,
+    CALL_TAGS,
+    TAG,
     COUNTED,
     REQUEST_LINE,
     HEADER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import and_, or_
 from engine.accounts.credit import MOST
 from engine.errors import Conflict, Invalid, NotFound
 from engine.storage.database import Database
+from engine.storage.faults import StatementError
 from engine.storage.rows import budgets, crud
 from engine.storage.rows.api import teams
 from engine.storage.rows.budgets import HOLDERS, KEY, MEMBER, PERIODS, PROJECT, QUOTA, TAG, TOKENS, USER, Budget
@@ -18,6 +20,8 @@ from engine.storage.tables import own as tables
 from engine.storage.tables.core import tokens, users
 from engine.storage.tables.teams import labels, members
 from engine.texts import refusal
+
+_TAG = re.compile(r"[a-z0-9][a-z0-9._:/@+=-]{0,63}")
 
 
 def set_budget(db: Database, log_db: Database, budget: Budget, declared: str = "") -> None:
@@ -78,3 +82,41 @@ def undeclared(db: Database, place: Mapping[str, Any]) -> None:
     row = crud.one(db, tables.budgets, *(tables.budgets.c[name] == place[name] for name in names))
     if row is not None and row.get("declared"):
         raise refusal(Conflict, "team.declared", document=row["declared"])
+
+
+def add_tag(db: Database, name: str, user: int) -> Row:
+    """Make a tag that budgets can bind: of an account's calls, or of everybody's (0)."""
+    name = name.strip().lower()
+    if not _TAG.fullmatch(name):
+        raise refusal(Invalid, "invalid.field", field="name", what="a-z 0-9 . _ : / @ + = - (64)")
+    if user:
+        known_holder(db, USER, user)
+
+    def there() -> Row | None:
+        return next((row for row in teams.labels_of(db, user, TAG) if row["name"] == name), None)
+
+    taken = refusal(Conflict, "team.label.taken", name=name)
+    if there() is not None:
+        raise taken
+    try:
+        db.write(lambda connection: teams.add_label(db, connection, user, TAG, name))
+    except StatementError:
+        if there() is None:
+            raise
+        raise taken from None  # another was quicker
+    row = there()
+    if row is None:
+        raise refusal(NotFound, "not_found")
+    return row
+
+
+def drop_tag(db: Database, which: int) -> None:
+    """Take a tag away, with its budgets. Raises ``Conflict`` where a document says one of these."""
+    row = crud.one(db, labels, labels.c.id == which, labels.c.kind == TAG)
+    if row is None:
+        raise refusal(NotFound, "not_found")
+    mine = [tables.budgets.c.holder == TAG, tables.budgets.c.holder_id == which, tables.budgets.c.declared != ""]
+    declared = crud.one(db, tables.budgets, *mine)
+    if declared is not None:
+        raise refusal(Conflict, "team.declared", document=declared["declared"])
+    db.write(lambda connection: teams.drop_label(db, connection, row["user_id"], TAG, which))

@@ -31,7 +31,7 @@ _SHOWN: dict[str, tuple[str, ...] | None] = dict.fromkeys(
         *("subscription_post_delta", "subscription_consumed", "subscription_total", "subscription_used"),
         *("subscription_remain", "is_task", "task_id", "pre_consumed_quota", "actual_quota", "violation_fee"),
         *("violation_fee_code", "violation_fee_marker", "fee_quota", "base_amount", "error_type", "error_code"),
-        *("status_code", "usage"),
+        *("status_code", "usage", "tags"),
     )
 )
 """Members of ``other`` that a key's holder is shown, and of some of them the members; a new one is hidden until it is

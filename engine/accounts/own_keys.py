@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from engine.errors import Conflict, Invalid, NotFound
 from engine.storage.database import Database
 from engine.storage.key_form import for_writing, is_hash
 from engine.storage.rows import tokens
+from engine.storage.rows.accounts import comma
+from engine.storage.rows.api import call_tags
 from engine.storage.rows.crud import Guard, Row
 from engine.storage.values import DISABLED, ENABLED, EXHAUSTED, EXPIRED
 from engine.texts import refusal
@@ -22,6 +25,7 @@ from engine.texts import refusal
 NAME, LENGTH = 50, 48
 MOST_QUOTA = 10**9 * 500_000
 MOST_IDS = 100
+_TAG = re.compile(r"(?=.{1,65}$)([a-z0-9][a-z0-9._:/@+=-]{0,63})?\*?")
 _FIELDS = (
     *("name", "expired_time", "remain_quota", "unlimited_quota", "model_limits_enabled", "model_limits", "allow_ips"),
     *("group", "cross_group_retry", "auto_groups"),
@@ -84,6 +88,19 @@ def _auto(names: list[Any], open_to: Collection[str]) -> str:
     return orjson.dumps(names).decode() if names else ""
 
 
+def _tags(body: Mapping[str, Any]) -> list[str] | None:
+    """The tags that a body binds a key's calls to; nothing where it does not speak of them."""
+    if body.get("call_tags") is None:
+        return None
+    tags = list(dict.fromkeys(comma(body["call_tags"].lower())))
+    for tag in tags:
+        if not _TAG.fullmatch(tag):
+            raise refusal(
+                Invalid, "invalid.field", field="call_tags", what="a-z 0-9 . _ : / @ + = - (64), * at the end"
+            )
+    return tags
+
+
 def create(
     db: Database,
     user: int,
@@ -93,7 +110,7 @@ def create(
     also: Callable[[Connection, int], None] | None = None,
 ) -> Row:
     """Make a key; its row, the key in clear. ``also`` is done in the same transaction, and ends it where it raises."""
-    values = values_of(body, open_to)
+    values, tags = values_of(body, open_to), _tags(body)
     if sum(tokens.states(db, user).values()) >= most:
         raise refusal(Conflict, "token.most", most=most)
     now = int(time.time())
@@ -119,6 +136,8 @@ def create(
 
     def work(connection: Connection) -> int:
         which = tokens.add(db, connection, {**row, "key": for_writing(db, connection, str(row["key"]))})
+        if tags:
+            call_tags.put(connection, which, tags)
         if also is not None:
             also(connection, which)
         return which
@@ -137,7 +156,7 @@ def change(
 ) -> Row:
     """Change what is given of a key. ``also`` is done in the same transaction."""
     row = mine(db, user, which)
-    values = values_of(body, open_to)
+    values, tags = values_of(body, open_to), _tags(body)
     status = _status(row, values)
     if body.get("status") in (ENABLED, DISABLED) and body["status"] != row["status"]:
         status = body["status"]
@@ -149,6 +168,8 @@ def change(
         if quota is not None and quota != row.get("remain_quota"):
             credit.set_key(connection, which, quota, "owner")
         tokens.change(db, connection, user, which, kept)
+        if tags is not None:
+            call_tags.put(connection, which, tags)
         if also is not None:
             also(connection)
 

@@ -14,6 +14,7 @@ from engine.jobs import Job, Lease
 from engine.notices.ground import Ground
 from engine.relay.snapshot import Snapshot
 from engine.reports import rollups
+from engine.storage.rows.api.call_tags import EACH
 
 _EVERY = 10.0
 _SHARE = 4
@@ -24,6 +25,11 @@ def ground(snapshot: Snapshot) -> Ground:
     """What notices stand on."""
     notices = {one.name: one for one in snapshot.program.notices}
     return Ground(notices, snapshot.options, partial(options.value_of, snapshot.options))
+
+
+def tag_places(snapshot: Snapshot) -> int:
+    """By how many tags the calls of an account are summed at most."""
+    return snapshot.tags.counted if snapshot.tags is not None else EACH
 
 
 class Upkeep:
@@ -42,7 +48,8 @@ class Upkeep:
         export = bool(options.value_of(worker.options, "DataExportEnabled"))
         while lease.keep():
             begun = time.monotonic()
-            if not rollups.follow(worker.db, worker.log_db, quota_data=export, now=time.time()):
+            tags = tag_places(worker.snapshot)
+            if not rollups.follow(worker.db, worker.log_db, quota_data=export, now=time.time(), tags=tags):
                 break
             stretches += 1
             time.sleep(_SHARE * (time.monotonic() - begun))

@@ -1,4 +1,4 @@
-"""Holds calls to the budgets of their key and user, and of whom else the key is counted for, in shared state.
+"""Holds calls to the budgets of their key and user, of whom else the key is counted for, and of their tags.
 
 ``check`` holds an estimate before a call is sent, or raises ``Exceeded``; ``add`` gives it back and counts what the
 call used. Both are atomic across the workers of a machine. What is held by a process that died is free again after 15
@@ -17,6 +17,7 @@ from engine.errors import Forbidden
 from engine.storage.database import Database, StorageError
 from engine.storage.rows import budgets
 from engine.storage.rows.budgets import KEY, MEMBER, PROJECT, QUOTA, TAG, USER, Binding, Budget, Use
+from engine.storage.rows.posting import tags_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -72,8 +73,8 @@ class Budgets:
         self._until = 0.0
         self._mark = budgets.zone_mark(db)
 
-    def of(self, account: Account) -> Sequence[Budget]:
-        """The budgets that bind this account's calls."""
+    def of(self, account: Account, tags: Sequence[str] = ()) -> Sequence[Budget]:
+        """The budgets that bind this account's calls of these tags."""
         now = time.monotonic()
         if now >= self._until:
             self._read(now)
@@ -81,7 +82,7 @@ class Budgets:
             return ()
         if account.token_id > self._set.newest and self._set.newest:
             self._read(now, account.token_id)
-        return self.binding(account.token_id, account.user_id)
+        return self.binding(account.token_id, account.user_id, tags)
 
     def _read(self, now: float, newest: int = 0) -> None:
         """Look which budgets there are; ``newest`` is a key that was made since, and may be counted for somebody."""
@@ -93,15 +94,19 @@ class Budgets:
         else:
             self._set = replace(known, newest=max(known.newest, newest)) if known.newest else known
 
-    def binding(self, token_id: int, user_id: int) -> Sequence[Budget]:
-        """The budgets of a key, its user and whom else it counts for, as they were read last."""
+    def binding(self, token_id: int, user_id: int, tags: Sequence[str] = ()) -> Sequence[Budget]:
+        """The budgets of a key, its user, whom else it counts for and of tags, as they were read last."""
         known = self._set
         own = (*known.by_holder.get((KEY, token_id), ()), *known.by_holder.get((USER, user_id), ()))
-        return (*own, *known.by_key.get(token_id, ())) if known.by_key else own
+        listed = (*own, *known.by_key.get(token_id, ())) if known.by_key else own
+        if not tags or not known.by_tag:
+            return listed
+        tagged = (one for tag in tags for owner in (user_id, 0) for one in known.by_tag.get((owner, tag), ()))
+        return (*listed, *(one for one in tagged if one not in listed))
 
-    def check(self, account: Account, *, quota: int, tokens: int, now: float) -> Held:
+    def check(self, account: Account, *, quota: int, tokens: int, now: float, tags: Sequence[str] = ()) -> Held:
         """Hold what a call may use, of every budget or of none."""
-        binding = self.of(account)
+        binding = self.of(account, tags)
         if not binding:
             return _NOTHING
         held = Held(now, [])
@@ -146,7 +151,8 @@ class Budgets:
         for entry in entries:
             tokens = entry.row.get("prompt_tokens", 0) + entry.row.get("completion_tokens", 0)
             if entry.counted:
-                uses.append(Use(entry.user_id, entry.token_id, entry.quota, tokens, entry.created_at))
+                tags = tags_of(entry.row)
+                uses.append(Use(entry.user_id, entry.token_id, entry.quota, tokens, entry.created_at, tags))
         budgets.apply(connection, uses, self._db.zone)
 
     def _used_name(self, budget: Budget, at: float) -> str:

@@ -90,7 +90,8 @@ class Served:
             return
         data = orjson.dumps(note)
         if len(data) > _SLOT - 2:
-            data = orjson.dumps({key: value[:64] if isinstance(value, str) else value for key, value in note.items()})
+            short = {key: value[:64] if isinstance(value, str) else value for key, value in note.items()}
+            data = orjson.dumps({key: value for key, value in short.items() if key != "tags"})
         at = _START + slot * _SLOT
         _LENGTH.pack_into(self._map, at, 0)
         self._map[at + 2 : at + 2 + len(data)] = data

@@ -69,7 +69,7 @@ def admit(
         if counted:
             tokens = kind.count(call, estimate)
             amount = _cost(call, account, groups, tokens, estimate)
-    if services.budgets.of(account):
+    if services.budgets.of(account, call.tags):
         try:
             call.budget = _checked(services, call, account, amount, tokens + output)
         except CallError:
@@ -84,7 +84,7 @@ def admit(
 def _checked(services: AdmitServices, call: Call, account: Account, quota: int, tokens: int) -> Held:
     """Hold the call's estimate of every budget that binds it."""
     try:
-        return services.budgets.check(account, quota=quota, tokens=tokens, now=call.now)
+        return services.budgets.check(account, quota=quota, tokens=tokens, now=call.now, tags=call.tags)
     except Exceeded as ex:
         wait = max(1, ex.resets - call.now)
         raise CallError("quota", str(ex), code="budget_exceeded", wait=wait) from None

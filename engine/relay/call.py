@@ -43,6 +43,8 @@ class Call:
     watch: Callable[[Callable[[], None]], Callable[[], None]] | None = None
     """Starts to watch the caller's socket: takes what to do when the caller has gone, gives what ends the watch."""
     account: Account | None = None
+    tags: tuple[str, ...] = ()
+    """The words by which its caller tells it from others."""
     pinned: int | None = None
     """The channel that an administrator named in the key."""
     bond: Bond | None = None
@@ -96,7 +98,7 @@ class Call:
         """The same call as it came, for another channel: nothing is held for it, and nobody waits for it."""
         other = copy.copy(self)
         other.request_id, other.mirrors = f"{self.request_id}-shadow", self.request_id
-        other.attempts, other.taken, other.canary, other.open = [], [], None, False
+        other.attempts, other.taken, other.tags, other.canary, other.open = [], [], (), None, False
         other.reservation = other.budget = other.limited = other.bond = other.choice = other.watch = None
         return other
 

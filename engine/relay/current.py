@@ -29,6 +29,7 @@ from engine.relay.attempts.retry import hedge_rule, retry_rules
 from engine.relay.captures.rules import captures
 from engine.relay.ingress.beside import Beside
 from engine.relay.ingress.router import ProgramRouter
+from engine.relay.ingress.tags import tag_rules
 from engine.relay.ingress.twins import names_of
 from engine.relay.snapshot import FetchAll, Snapshot
 from engine.routing import channels as routing_channels
@@ -196,6 +197,7 @@ class CurrentSnapshot:
             ping_every=_ping_every(policy, texts),
             stream_bytes=limits.get("streamBytes") or services.settings.max_stream_event,
             fetch=fetch,
+            tags=tag_rules(policy),
             captures=captures(policy, self._readings.watched),
             rows=self._readings.revision,
             kinds=MappingProxyType({name: kind.options(policy) for name, kind in self._kinds.items()}),

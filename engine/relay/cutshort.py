@@ -28,6 +28,8 @@ def note(call: Call, attempt: Attempt) -> dict[str, Any]:
         beside = {"release": call.program.hash, "canary": list(call.canary or ())}
     if call.reservation is not None and call.reservation.plan:
         beside["plan"] = call.reservation.plan
+    if call.tags:
+        beside["tags"] = list(call.tags)
     return {
         "request_id": call.request_id,
         "at": call.now,
@@ -101,6 +103,7 @@ def booked(
             "usage": shown,
             "usage_source": source,
             **more,
+            **({"tags": noted["tags"]} if noted.get("tags") else {}),
         },
     )
     return Entry(

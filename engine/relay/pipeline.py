@@ -60,6 +60,8 @@ def relay(services: Services, kind: Kind[Any, Any], call: Call, environ: dict[st
         if elsewhere is not None:
             return elsewhere
         services.metrics.began(call)
+        if snapshot.tags is not None:
+            call.tags = snapshot.tags.of(call)
         reading, serving = resolve(call, snapshot.aliases, snapshot.table, snapshot.groups.groups(call.account))
         price(call, reading)
         estimate = kind.estimate(call)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.relay.attempts.retry import HedgeRule, RetryRules
     from engine.relay.captures.rules import Captures
     from engine.relay.ingress.router import ProgramRouter
+    from engine.relay.ingress.tags import TagRules
     from engine.relay.ingress.twins import Names
     from engine.routing.affinity import AffinityRules
     from engine.routing.aliases import AliasResolver
@@ -83,6 +84,8 @@ class Snapshot:
     """What each kind of call reads of the policy, by its name."""
     rows: int = 0
     """The newest revision of rows that it was made of; with the release it names the snapshot."""
+    tags: TagRules | None = None
+    """Where callers say the tags of their calls; nothing where no Policy says so."""
     captures: Captures | None = None
     """Which calls are kept; nothing where none are."""
     channel_test: bool = False

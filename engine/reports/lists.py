@@ -17,12 +17,13 @@ from engine.storage.tables.ledger import ledger
 from engine.storage.tables.outbox import outbox, webhooks
 from engine.storage.tables.own import access_tokens, audit, budgets, grants
 from engine.storage.tables.releases import captures, row_revisions
+from engine.storage.tables.teams import labels
 
 _TABLES = {
     table.name: table
     for table in (
         *(users, tokens, channels, redemptions, ledger, audit, budgets, grants),
-        *(access_tokens, outbox, webhooks, captures, row_revisions),
+        *(access_tokens, outbox, webhooks, captures, row_revisions, labels),
     )
 }
 

@@ -20,10 +20,12 @@ _MONTH, _DAYS = 31 * 86_400, 31
 _CHUNK = 1000
 
 
-def page(log_db: Database, question: Question, **fixed: Any) -> tuple[list[Row], Any]:
-    """A page of log rows, newest first, and where the next goes on."""
-    bounded = _bounded(question)
+def page(log_db: Database, question: Question, tag: str = "", **fixed: Any) -> tuple[list[Row], Any]:
+    """A page of log rows, of those that have a tag if one is said, newest first, and where the next goes on."""
+    bounded = _bounded(question, parts=bool(tag))
     where = [logs.c[name] == value for name, value in fixed.items()]
+    if tag:
+        where.append(calls.tagged(log_db, tag))
 
     def work() -> tuple[list[Row], Any]:
         rows, place = keyset.page(log_db, logs, bounded, where)
@@ -34,20 +36,20 @@ def page(log_db: Database, question: Question, **fixed: Any) -> tuple[list[Row],
     return log_db.aside(work)
 
 
-def everything(log_db: Database, question: Question, **fixed: Any) -> Iterator[Row]:
+def everything(log_db: Database, question: Question, tag: str = "", **fixed: Any) -> Iterator[Row]:
     """All rows that fit, in pieces, so that nobody waits for it and nothing of it is held."""
-    part = dataclasses.replace(_bounded(question), limit=_CHUNK)
+    part = dataclasses.replace(_bounded(question, parts=bool(tag)), limit=_CHUNK)
     while True:
-        rows, place = page(log_db, part, **fixed)
+        rows, place = page(log_db, part, tag, **fixed)
         yield from rows
         if place is None:
             return
         part = dataclasses.replace(part, after=place)
 
 
-def _bounded(question: Question) -> Question:
+def _bounded(question: Question, *, parts: bool) -> Question:
     """A question for parts of texts looks at a month: the newest, or the one that is asked for."""
-    if not any(condition.operator in ("has", "begins", "ne") for condition in question.filters):
+    if not parts and not any(condition.operator in ("has", "begins", "ne") for condition in question.filters):
         return question
     since, until = question.value("created_at", "ge", "gt"), question.value("created_at", "le", "lt")
     if since is None:

@@ -14,7 +14,8 @@ from typing import Any
 
 from engine.errors import Invalid
 from engine.storage.database import Database
-from engine.storage.rows.api import gathering, hours
+from engine.storage.rows.api import call_tags, gathering, hours
+from engine.storage.rows.api.call_tags import EACH, TagNames
 from engine.storage.rows.api.hours import DIMENSIONS, ERROR_PART, TOKEN_PART, Sums
 from engine.storage.rows.calls import Wanted, conditions
 from engine.texts import refusal
@@ -28,8 +29,11 @@ _TAIL = 5_000
 """PERF: rows that are read one by one for a report, 50 ms."""
 
 
-def follow(db: Database, log_db: Database, *, quota_data: bool, now: float) -> bool:
-    """Sum the next stretch of the log; whether there is more of it that may be summed now."""
+def follow(db: Database, log_db: Database, *, quota_data: bool, now: float, tags: int = EACH) -> bool:
+    """Sum the next stretch of the log; whether there is more of it that may be summed now.
+
+    ``tags``: by how many an account's calls are summed at most.
+    """
     with db.read() as reader:
         before = hours.place(reader)
     done, seen, moment, first = _numbers(before)
@@ -41,8 +45,9 @@ def follow(db: Database, log_db: Database, *, quota_data: bool, now: float) -> b
     after = f"{to} {newest} {int(now) if to >= seen else moment} {first if before else newest}"
     sums: Sums = {}
     quotas: list[dict[str, Any]] = []
+    names = TagNames(db, tags)
     if to > done:
-        sums = log_db.aside(lambda: gathering.tally(log_db, DIMENSIONS, after=done, to=to) or {})
+        sums = log_db.aside(lambda: gathering.tally(log_db, DIMENSIONS, tags=names, after=done, to=to) or {})
         # what was there before is another program's to export, and it has done so
         since = max(done, first)
         quotas = log_db.aside(lambda: hours.quota_rows(log_db, since, to)) if quota_data and to > since else []
@@ -51,6 +56,7 @@ def follow(db: Database, log_db: Database, *, quota_data: bool, now: float) -> b
         if not hours.move(db, connection, before, after):
             return False
         hours.add(connection, sums)
+        names.note(connection, now)
         hours.add_quota(db, connection, quotas)
         return to < seen
 
@@ -63,7 +69,8 @@ def _numbers(text: str) -> tuple[int, int, int, int]:
 
 
 def compact(db: Database, now: float) -> int:
-    """Make days of hours that are older than a month."""
+    """Make days of hours that are older than a month, and forget tags that nobody uses any more."""
+    call_tags.forget(db, now)
     return hours.compact(db, int(now) - KEPT)
 
 
@@ -89,8 +96,12 @@ def report(
     values: Iterable[str] = (),
     begins: str = "",
     wanted: Wanted | None = None,
+    tags: int = EACH,
 ) -> Report:
-    """The sums of whole hours between two moments, by value and hour; ``wanted`` is the same filter for the log."""
+    """The sums of whole hours between two moments, by value and hour; ``wanted`` is the same filter for the log.
+
+    ``tags`` as for ``follow``.
+    """
     if until < since:
         raise refusal(Invalid, "invalid.field", field="until", what="a moment after since")
     if until - since > _DAYS * hours.DAY:
@@ -99,7 +110,8 @@ def report(
     chosen = set(values)
     done, answer = _stored(db, dimension, since, until, chosen, begins)
     where = conditions(log_db, dataclasses.replace(wanted or Wanted(), kind=0, since=since, until=until))
-    tail = log_db.aside(lambda: gathering.tally(log_db, [dimension], *where, after=done, most=_TAIL))
+    names = TagNames(db, tags)
+    tail = log_db.aside(lambda: gathering.tally(log_db, [dimension], *where, tags=names, after=done, most=_TAIL))
     whole = tail is not None
     if tail is None:
         tail = log_db.aside(lambda: gathering.gather(log_db, dimension, *where, after=done))

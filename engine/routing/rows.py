@@ -215,10 +215,18 @@ def _passed(row: ChannelRow) -> tuple[Callable[[str], bool], ...]:
     return tuple(tests)
 
 
+_TO_US = frozenset(("x-gatewright-debug", "x-gatewright-release", "x-gatewright-tags"))
+
+
 def unsent(program: Program) -> frozenset[str]:
-    """The caller's headers that no pattern sends up: its credentials, wherever one may stand, and its connection's."""
+    """The caller's headers that no pattern sends up.
+
+    Its credentials, wherever one may stand, those of its connection, and what it says to this gateway alone.
+    """
     places = [place for spoken in program.formats.values() for place in spoken.credentials]
-    return NEVER_UP | _OWN_CONNECTION | {place["header"].lower() for place in places if "header" in place}
+    places += (program.policy.get("tags") or {}).get("from") or []
+    named = {place["header"].lower() for place in places if "header" in place}
+    return NEVER_UP | _OWN_CONNECTION | _TO_US | named
 
 
 def _unasked(program: Program, provider: Provider) -> frozenset[str]:

@@ -60,6 +60,9 @@ class KeyForm:
     def look(self, db: _Database, connection: Connection) -> None:
         """Read which form it is."""
         sealed = connection.execute(select(facts.c.value).where(facts.c.name == FACT)).scalar()
+        self._take(db, sealed)
+
+    def _take(self, db: _Database, sealed: str | None) -> None:
         if not sealed:
             return
         try:
@@ -67,13 +70,18 @@ class KeyForm:
         except SealedError as error:
             self._secret, self._fault = b"", f"keys are kept as hashes, and {error}"
 
-    def news(self, db: _Database) -> bool:
-        """Whether keys are kept otherwise than this process knew. It is asked of keys that nobody knows alone."""
-        if self._secret or facts.name not in db.columns:
+    def learn(self, db: _Database, sealed: str | None) -> bool:
+        """Take up what the fact says, read with a key that nobody knows; whether it is news to this process."""
+        if self._secret or not sealed:
             return False
-        with db.read() as reader:
-            self.look(db, reader)
-        return self.hashed
+        self._take(db, sealed)
+        return True
+
+    def news(self, db: _Database) -> None:
+        """Read how keys are kept, when a database is opened."""
+        if facts.name in db.columns:
+            with db.read() as reader:
+                self.look(db, reader)
 
 
 def hashed(secret: bytes, bare: str) -> str:

@@ -16,6 +16,7 @@ from engine.accounts.teams.standing import Standing
 from engine.errors import Conflict, Forbidden, Invalid, NotFound
 from engine.storage.database import Database
 from engine.storage.rows import crud
+from engine.storage.rows.api import call_tags
 from engine.storage.rows.api import teams as rows
 from engine.storage.rows.api.teams import MEMBER, PROJECT, TAG
 from engine.storage.rows.crud import Guard, Row
@@ -46,7 +47,7 @@ def _described(db: Database, who: Standing, keys: Sequence[Row]) -> list[Row]:
     names = {row["id"]: row["name"] for row in rows.labels_of(db, who.id)}
     people = {row["id"]: row for row in rows.members_of(db, who.id)}
     described = []
-    for row in keys:
+    for row in call_tags.beside(db, keys):
         mine = holders.get(row["id"], {})
         member = people.get((mine.get(MEMBER) or [0])[0])
         described.append(

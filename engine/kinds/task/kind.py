@@ -249,6 +249,8 @@ class Task(Kind[TaskCall, Outbound]):
             "user_id": account.user_id, "group": attempt.group, "channel_id": attempt.channel.id,
             "action": str(action)[:40], "status": state,
         }  # fmt: skip
+        if call.tags:
+            own["tags"] = list(call.tags)
         if call.callback:
             own["callback"] = call.callback
         if call.reservation is not None and call.reservation.plan:

@@ -177,7 +177,8 @@ def _entry(services: Services, task: TaskRecord, quota: int, why: str, other: di
         "model_name": own.get("asked") or "", "channel_id": task.channel_id, "type": REFUND if quota < 0 else CONSUME,
         "content": f"{task.name}: {why}", "quota": abs(quota), "group": own.get("group") or "",
         "request_id": request_id, "created_at": now,
-        "other": {**other, "task_id": task.name, "is_task": True, "reason": task.error, "first_charge": task.quota},
+        "other": {**other, "task_id": task.name, "is_task": True, "reason": task.error, "first_charge": task.quota,
+                  **({"tags": own["tags"]} if own.get("tags") else {})},
     }  # fmt: skip
     plan = int(task.private.get("subscription_id") or own.get("plan") or 0)
     return Entry(request_id, now, task.user_id, token, task.channel_id, quota, True, CORRECTION, row, plan=plan)

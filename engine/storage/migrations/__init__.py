@@ -21,7 +21,7 @@ from engine.storage.tables.own import facts
 from engine.storage.upgrade.origin import strange
 
 T = TypeVar("T")
-HEAD = "0018"
+HEAD = "0020"
 NEEDS = "needs"
 """The fact that says which revision a program must know, where an older one can't run on the schema."""
 VERSION_TABLE = "gatewright_alembic"

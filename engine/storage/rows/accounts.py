@@ -17,8 +17,9 @@ from sqlalchemy import Select, String, bindparam, column, exists, null, select
 from sqlalchemy import table as sql_table
 
 from engine.storage.database import Database
-from engine.storage.key_form import is_hash
+from engine.storage.key_form import FACT, is_hash
 from engine.storage.tables.billing import user_subscriptions
+from engine.storage.tables.own import facts, key_tags
 from engine.storage.values import ADMIN
 
 Network = IPv4Network | IPv6Network
@@ -64,6 +65,8 @@ class Account:
     auto_groups: tuple[str, ...]
     logs_ip: bool
     funding: str = ""
+    call_tags: tuple[str, ...] = ()
+    """The tags that its calls may have; any where there are none."""
 
     @property
     def admin(self) -> bool:
@@ -93,10 +96,12 @@ _KEY_COLUMNS = (
 )
 _PLAN_COLUMNS = frozenset({"user_id", "status", "end_time", "amount_total", "amount_used"})
 _USER_COLUMNS = "id username role status group quota deleted_at setting"
+_USER = len(_KEY_COLUMNS.split())
+"""Where the columns of the user begin."""
 
 
 def _select(db: Database) -> Select[Any]:
-    """One indexed look-up, over the columns that there are."""
+    """One indexed look-up, over the columns that there are; before them how keys are kept, told of unknown ones too."""
 
     def listed(name: str, names: str) -> tuple[Any, list[Any]]:
         present = db.columns.get(name, frozenset())
@@ -105,10 +110,17 @@ def _select(db: Database) -> Select[Any]:
 
     token, token_columns = listed("tokens", _KEY_COLUMNS)
     user, user_columns = listed("users", _USER_COLUMNS)
-    planned = _planned(db, user.c["id"])
-    chosen = select(*token_columns, *user_columns, planned).select_from(token.join(user, token.c.user_id == user.c.id))
-    chosen = chosen.where(token.c.key == bindparam("key", type_=String()))
-    return chosen.where(token.c.deleted_at.is_(None)) if "deleted_at" in token.c else chosen
+    form = select(facts.c.value).where(facts.c.name == FACT).scalar_subquery()
+    always = select((form if facts.name in db.columns else null()).label("form")).subquery("always")
+    # both: a process that did not know of hashes yet may have written one in clear
+    same = token.c.key.in_([bindparam("kept", type_=String()), bindparam("bare", type_=String())])
+    same = same & token.c.deleted_at.is_(None) if "deleted_at" in token.c else same
+    rows = always.outerjoin(token, same).outerjoin(user, token.c.user_id == user.c.id)
+    beside = [_planned(db, user.c["id"])]
+    if key_tags.name in db.columns:
+        rows = rows.outerjoin(key_tags, key_tags.c.token_id == token.c.id)
+        beside.append(key_tags.c.tags)
+    return select(always.c.form, *token_columns, *user_columns, *beside).select_from(rows)
 
 
 def _planned(db: Database, user: Any) -> Any:
@@ -127,24 +139,30 @@ def find_key(db: Database, bare_key: str) -> Account | None:
 
 
 def find_row(db: Database, bare_key: str) -> Sequence[Any] | None:
-    """What the database says of a key, for ``account``; without the key itself."""
+    """What the database says of a key, for ``account``; without the key itself. One read, whether it is known or not.
+
+    A second one follows where keys became hashes since this process looked.
+    """
     if not bare_key or "\0" in bare_key or is_hash(bare_key):  # what stands in the database opens no door
         return None
-    row = _row_of(db, db.keys.kept(bare_key))
-    if row is None and db.keys.news(db):
-        row = _row_of(db, db.keys.kept(bare_key))
-    if row is None and db.keys.hashed:  # written by a process that did not know yet
-        row = _row_of(db, bare_key)
+    form, row = _row_of(db, bare_key)
+    if row is None and db.keys.learn(db, form):
+        row = _row_of(db, bare_key)[1]
     return row
 
 
-def _row_of(db: Database, kept: str) -> Sequence[Any] | None:
+def _row_of(db: Database, bare: str) -> tuple[str | None, Sequence[Any] | None]:
+    """How keys are kept, and the row of a key."""
     query = db.prepared.get("find_key")
     if query is None:
         query = db.prepared["find_key"] = db.query(_select(db))
-    row = query.one(key=kept)
-    # MySQL compares without case; a key does not
-    return (*row[:2], "", *row[3:]) if row is not None and row[2].rstrip() == kept else None
+    kept = db.keys.kept(bare)
+    rows = query.all(kept=kept, bare=bare)
+    for form, *row in rows:
+        # MySQL compares without case; a key does not
+        if row[2] is not None and row[2].rstrip() in (kept, bare) and row[_USER] is not None:
+            return form, (*row[:2], "", *row[3:])
+    return rows[0][0], None
 
 
 def account(row: Sequence[Any], key: str) -> Account:
@@ -176,6 +194,7 @@ def account(row: Sequence[Any], key: str) -> Account:
         auto_groups=_names(auto),
         logs_ip=_setting(setting[0], "record_ip_log") is True if setting else False,  # an older release kept none
         funding=funding(setting[0], planned=bool(setting[1])) if len(setting) > 1 else "",
+        call_tags=tuple(comma(setting[2])) if len(setting) > 2 else (),
     )
 
 

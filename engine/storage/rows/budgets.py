@@ -1,6 +1,7 @@
 """Budgets: what somebody may use in a day, a week or a month, in quota units or tokens, and what was used.
 
-A holder is a key or a user; or, for the keys that are counted for it, a member of a team, a project or a tag.
+A holder is a key or a user; or, for the keys that are counted for it, a member of a team, a project or a tag. A tag
+also counts calls that have it themselves: those of its account, or of all where it is nobody's.
 
 Definitions are written, listed and removed here (``engine.accounts.budgets`` checks them); ``apply(connection, uses)``
 counts finished calls inside the transaction that books them, so the count is exact. A new budget starts with what the
@@ -13,7 +14,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, column, delete, func, insert, select
@@ -21,11 +22,12 @@ from sqlalchemy import table as sql_table
 
 from engine.storage.database import Database
 from engine.storage.rows import crud
+from engine.storage.rows.channel_edits import escaped
 from engine.storage.rows.log_rows import CONSUME
 from engine.storage.tables.core import tokens
 from engine.storage.tables.ledger import ledger
 from engine.storage.tables.own import budget_use, budgets, facts
-from engine.storage.tables.teams import key_holders
+from engine.storage.tables.teams import key_holders, labels
 
 KEY, USER, MEMBER, PROJECT, TAG = "key", "user", "member", "project", "tag"
 HOLDERS = (KEY, USER, MEMBER, PROJECT, TAG)
@@ -33,6 +35,8 @@ PERIODS = ("day", "week", "month")
 QUOTA, TOKENS = "quota", "tokens"
 _ZONE = "budget zone"
 HolderId = tuple[str, int]
+Tag = tuple[int, str]
+"""Whose (0: everybody's), and its name in small letters, as calls have it."""
 _BOUND = 500
 
 
@@ -61,7 +65,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Which budgets there are: of each holder, and of each key by the holders that it is counted for.
+    """Which budgets there are: of each holder, of each key by the holders that it is counted for, and of each tag.
 
     ``newest`` is the highest id that a key had: what is known of one beyond it is nothing.
     """
@@ -69,6 +73,7 @@ class Binding:
     by_holder: Mapping[HolderId, tuple[Budget, ...]]
     by_key: Mapping[int, tuple[Budget, ...]]
     newest: int
+    by_tag: Mapping[Tag, tuple[Budget, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class Use:
     quota: int
     tokens: int
     at: int
+    tags: tuple[str, ...] = ()
 
 
 def begins(period: str, now: float, zone: datetime.tzinfo | None) -> int:
@@ -123,7 +129,19 @@ def bind(db: Database) -> Binding:
         for token, holder, which in connection.execute(select(key_holders)):
             if (holder, which) in by_holder:
                 by_key[token] = (*by_key.get(token, ()), *by_holder[holder, which])
-    return Binding(by_holder, by_key, newest)
+        names = _names(connection, [which for holder, which in by_holder if holder == TAG])
+    by_tag = {tag: tuple(one for which in ids for one in by_holder[TAG, which]) for tag, ids in names.items()}
+    return Binding(by_holder, by_key, newest, by_tag)
+
+
+def _names(connection: Connection, ids: Sequence[int]) -> dict[Tag, list[int]]:
+    """Tags by whose they are and what they are called; names that differ by capitals alone are one for calls."""
+    names: dict[Tag, list[int]] = {}
+    for start in range(0, len(ids), _BOUND):
+        chosen = select(labels.c.user_id, labels.c.name, labels.c.id)
+        for user, name, which in connection.execute(chosen.where(labels.c.id.in_(list(ids[start : start + _BOUND])))):
+            names.setdefault((user, name.lower()), []).append(which)
+    return names
 
 
 def carrying(db: Database, budget: Budget) -> Budget:
@@ -171,6 +189,8 @@ def put(db: Database, log_db: Database, budget: Budget, declared: str = "") -> N
     now = time.time()
     since = begins(budget.period, now, db.zone)
     spent = _logged(db, log_db, budget, since) + _unlogged(db, budget, since)
+    with db.read() as connection:
+        spent += _tagged(connection, budget, since)
     names = ("holder", "holder_id", "period", "unit", "amount", "soft_percent", "rollover")
     row = {name: getattr(budget, name) for name in names} | {"declared": declared}
     place = {**{name: row[name] for name in ("holder", "holder_id", "period", "unit")}}
@@ -234,6 +254,23 @@ def _ledgered(connection: Connection, budget: Budget, since: int, *more: Any) ->
     return spent
 
 
+def _tagged(connection: Connection, budget: Budget, since: int) -> int:
+    """What calls used since then that have a tag themselves, with keys that are not counted for it anyway."""
+    if budget.holder != TAG:
+        return 0
+    row, spent = ledger.c, 0
+    amount = row.quota if budget.unit == QUOTA else row.prompt_tokens + row.completion_tokens
+    mine = select(key_holders.c.token_id).where(
+        key_holders.c.holder == TAG, key_holders.c.holder_id == budget.holder_id
+    )
+    for user, name in _names(connection, [budget.holder_id]):
+        has = row.tags.like(f"%,{escaped(name)},%", escape="!")
+        conditions = [has, row.created_at >= since, row.counted == True, row.token_id.not_in(mine)]  # noqa: E712 - SQL
+        conditions += [row.user_id == user] if user else []
+        spent += int(connection.execute(select(func.sum(amount)).where(*conditions)).scalar() or 0)
+    return spent
+
+
 def zone_mark(db: Database) -> str:
     """The zone that periods are counted in, and since when: another text after each change of it."""
     with db.read() as connection:
@@ -256,7 +293,7 @@ def follow_zone(db: Database) -> bool:
             since = begins(budget.period, now, db.zone)
             row = {name: getattr(budget, name) for name in ("holder", "holder_id", "period", "unit")}
             connection.execute(delete(budget_use).where(*_place(budget, now, db.zone)))
-            spent = _ledgered(connection, budget, since)
+            spent = _ledgered(connection, budget, since) + _tagged(connection, budget, since)
             connection.execute(insert(budget_use).values({**row, "begins": since, "used": spent}))
         connection.execute(delete(facts).where(facts.c.name == _ZONE))
         connection.execute(insert(facts).values(name=_ZONE, value=f"{name}@{time.time_ns()}"))
@@ -282,6 +319,7 @@ def apply(connection: Connection, uses: Iterable[Use], zone: datetime.tzinfo | N
         by_holder.setdefault((USER, use.user_id), []).append(use)
     if any(budget.holder not in (KEY, USER) for budget in set_now):
         _count_for(connection, by_holder)
+        _count_tagged(connection, by_holder, {one.holder_id for one in set_now if one.holder == TAG})
     sums: dict[tuple[str, int, str, str, int], int] = {}
     for budget in set_now:
         for use in by_holder.get((budget.holder, budget.holder_id), ()):
@@ -300,3 +338,15 @@ def _count_for(connection: Connection, by_holder: dict[HolderId, list[Use]]) -> 
         chosen = select(key_holders).where(key_holders.c.token_id.in_(keys[start : start + _BOUND]))
         for token, holder, which in connection.execute(chosen).all():
             by_holder.setdefault((holder, which), []).extend(by_holder[KEY, token])
+
+
+def _count_tagged(connection: Connection, by_holder: dict[HolderId, list[Use]], ids: Iterable[int]) -> None:
+    """Add calls that have a tag themselves, but those that count for it by their key."""
+    tagged = [use for (holder, _), uses in by_holder.items() if holder == KEY for use in uses if use.tags]
+    names = _names(connection, sorted(ids)) if tagged else {}
+    by_key = {place: {use.token_id for use in uses} for place, uses in by_holder.items() if place[0] == TAG}
+    for use in tagged:
+        for tag in use.tags:
+            for which in (*names.get((use.user_id, tag), ()), *names.get((0, tag), ())):
+                if use.token_id not in by_key.get((TAG, which), ()):
+                    by_holder.setdefault((TAG, which), []).append(use)

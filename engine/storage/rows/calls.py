@@ -12,6 +12,7 @@ from sqlalchemy import Connection, case, delete, func, select
 
 from engine.storage.database import Database
 from engine.storage.rows import crud
+from engine.storage.rows.channel_edits import escaped
 from engine.storage.rows.crud import Row
 from engine.storage.tables.core import logs
 from engine.storage.tables.own import log_extra
@@ -65,6 +66,14 @@ def conditions(db: Database, wanted: Wanted) -> list[Any]:
     if wanted.until:
         where.append(logs.c.created_at <= wanted.until)
     return where
+
+
+def tagged(db: Database, tag: str) -> Any:
+    """The condition that a call has a tag: its tags stand last in what the row says beside its columns."""
+    pattern = f'%"tags":[%"{escaped(tag.lower())}"%]}}'
+    if "other" in db.columns.get("logs", ()):
+        return logs.c.other.like(pattern, escape="!")
+    return logs.c.request_id.in_(select(log_extra.c.request_id).where(log_extra.c.other.like(pattern, escape="!")))
 
 
 def page(db: Database, wanted: Wanted, offset: int, limit: int, most: int) -> tuple[list[Row], int]:

@@ -112,6 +112,12 @@ def _said(other: Any) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
+def tags_of(row: LogRow) -> tuple[str, ...]:
+    """The tags of the call that a log row is of."""
+    listed = _said(row.get("other")).get("tags")
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()
+
+
 def _values(entry: Entry, flag: Any) -> list[Any]:
     row, said = entry.row, _said(entry.row.get("other"))
     return [
@@ -130,6 +136,7 @@ def _values(entry: Entry, flag: Any) -> list[Any]:
         entry.plan,
         str(said.get("release") or "")[:16],
         int(said.get("rows") or 0),
+        f",{','.join(map(str, said['tags']))}," if said.get("tags") else "",
     ]
 
 

@@ -84,6 +84,22 @@ budget_use = table(
 )
 """What was used of a budget in the period that began at ``begins``."""
 
+key_tags = table(
+    "gatewright_key_tags",
+    whole("token_id", primary_key=True, nullable=False, autoincrement=False),
+    note("tags"),
+)
+"""The tags that calls with a key may have, between commas; a ``*`` at the end of one: any that begin so."""
+
+tag_names = table(
+    "gatewright_tag_names",
+    whole("user_id", primary_key=True, nullable=False, autoincrement=False),
+    chars("name", 64, primary_key=True, nullable=False),
+    whole("seen_at", 0, nullable=False),
+    plain="seen_at",
+)
+"""Tags by which the calls of an account are summed, and on which day one was seen last."""
+
 sessions = table(
     "gatewright_sessions",
     chars("sid", 64, primary_key=True, nullable=False),

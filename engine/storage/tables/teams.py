@@ -38,7 +38,8 @@ labels = table(
     whole("created_at", 0),
     more=(unique("idx_gatewright_labels_name", "user_id", "kind", "name"),),
 )
-"""Projects and tags of an account (a person's or a team's), by which keys are counted together."""
+"""Projects and tags of an account (a person's or a team's), by which keys are counted together; a tag also for calls
+that have it. ``user_id`` of 0: a tag of everybody's calls."""
 
 key_holders = table(
     "gatewright_key_holders",

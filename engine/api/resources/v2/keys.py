@@ -8,11 +8,14 @@ from typing import Any
 from engine.accounts import own_keys
 from engine.api.fields import Field, Shape
 from engine.api.operation import PREFIX, Operation, unchanged
+from engine.api.questions import beside, question_of
 from engine.api.resources.newapi.shapes import masked
-from engine.api.resources.v2.common import ID, KEY_STATES, MADE, page, told
+from engine.api.resources.v2.common import ID, KEY_STATES, MADE, told
 from engine.api.route import ADMIN, USER, Answer, Ask
 from engine.catalogue import options
 from engine.errors import Invalid, NotFound
+from engine.reports import lists
+from engine.storage.rows.api import call_tags
 from engine.storage.rows.crud import Row
 from engine.storage.values import DISABLED, ENABLED
 from engine.texts import refusal
@@ -53,6 +56,13 @@ _FIELDS = {
         most=50,
         items=Field(kind="string", words="A group.", least=1, most=64),
     ),
+    "call_tags": Field(
+        kind="array",
+        words="The tags that its calls may have, of those that the Policy allows; none: all of these.",
+        most=100,
+        lines=",",
+        items=Field(kind="string", words="A tag; with * at its end any that begin so.", least=1, most=65),
+    ),
     **dict(
         (
             told("used_quota", "Quota units that were charged to it."),
@@ -70,23 +80,31 @@ KEY = Shape("Key", _FIELDS)
 
 def _teller(ask: Ask) -> Callable[[Row], dict[str, Any]]:
     """How keys are told: masked, and with what the running snapshot says of them."""
-    watching = ask.worker.snapshot.captures
+    watching, db = ask.worker.snapshot.captures, ask.worker.db
 
     def tell(row: Row) -> dict[str, Any]:
         until = watching.until(row["id"]) if watching is not None else 0
-        return {**KEY.tell(row), "captured_until": until, "key": masked(str(row.get("key") or "").rstrip())}
+        whole = row if "call_tags" in row else call_tags.beside(db, [row])[0]
+        return {**KEY.tell(whole), "captured_until": until, "key": masked(str(row.get("key") or "").rstrip())}
 
     return tell
 
 
+def _page(ask: Ask, **fixed: Any) -> Answer:
+    question, db = question_of(ask, KEY), ask.worker.db
+    rows, place = lists.page(db, "tokens", question, **fixed)
+    tell = _teller(ask)
+    return Answer([tell(row) for row in call_tags.beside(db, rows)], beside=beside(question, place))
+
+
 def listed(ask: Ask) -> Answer:
     """The caller's keys."""
-    return page(ask, "tokens", KEY, _teller(ask), user_id=ask.user.id)
+    return _page(ask, user_id=ask.user.id)
 
 
 def everybodys(ask: Ask) -> Answer:
     """The keys of all users."""
-    return page(ask, "tokens", KEY, _teller(ask))
+    return _page(ask)
 
 
 def one(ask: Ask) -> Answer:

@@ -52,21 +52,26 @@ LOG = Shape(
         ),
     },
 )
-_FORMAT = {"format": Field(kind="string", words="csv or jsonl.", choices=("csv", "jsonl"))}
+_TAG = {"tag": Field(kind="string", words="Calls that have this tag, of a month.", least=1, most=64)}
+_FORMAT = {"format": Field(kind="string", words="csv or jsonl.", choices=("csv", "jsonl")), **_TAG}
 _MEDIA = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
+
+
+def _tag(ask: Ask) -> str:
+    return str(_TAG["tag"].check("tag", ask.query["tag"])) if "tag" in ask.query else ""
 
 
 def listed(ask: Ask) -> Answer:
     """Log rows, newest first."""
-    question = question_of(ask, LOG)
-    rows, place = log_lists.page(ask.worker.log_db, question)
+    question = question_of(ask, LOG, _TAG)
+    rows, place = log_lists.page(ask.worker.log_db, question, _tag(ask))
     return Answer([LOG.tell(row) for row in rows], beside=beside(question, place))
 
 
 def own(ask: Ask) -> Answer:
     """The caller's log rows, without what is the operator's."""
-    question = question_of(ask, OWN_LOG)
-    rows, place = log_lists.page(ask.worker.log_db, question, user_id=ask.user.id)
+    question = question_of(ask, OWN_LOG, _TAG)
+    rows, place = log_lists.page(ask.worker.log_db, question, _tag(ask), user_id=ask.user.id)
     return Answer([_own(row) for row in rows], beside=beside(question, place))
 
 
@@ -78,7 +83,7 @@ def export(ask: Ask) -> Answer:
     """All log rows that fit, newest first, as they are read."""
     form = ask.query.get("format") or "csv"
     _FORMAT["format"].check("format", form)
-    rows = log_lists.everything(ask.worker.log_db, question_of(ask, LOG, _FORMAT))
+    rows = log_lists.everything(ask.worker.log_db, question_of(ask, LOG, _FORMAT), _tag(ask))
     told_rows = (LOG.tell(row) for row in rows)
     headers = {"content-type": _MEDIA[form], "content-disposition": f'attachment; filename="logs.{form}"'}
     lines = as_csv(LOG, told_rows) if form == "csv" else as_lines(told_rows)
@@ -86,8 +91,12 @@ def export(ask: Ask) -> Answer:
 
 
 ROUTES = (
-    Operation("GET", f"{PREFIX}/logs", ADMIN, listed, words="The log.", gives=LOG, many=True, right="log.read"),
-    Operation("GET", f"{PREFIX}/me/logs", USER, own, words="The caller's log.", gives=OWN_LOG, many=True),
+    Operation(
+        "GET", f"{PREFIX}/logs", ADMIN, listed, words="The log.", gives=LOG, many=True, right="log.read", query=_TAG
+    ),
+    Operation(
+        *("GET", f"{PREFIX}/me/logs", USER, own), words="The caller's log.", gives=OWN_LOG, many=True, query=_TAG
+    ),
     Operation(
         *("GET", f"{PREFIX}/logs/export", ADMIN, export),
         words="The log as a file.",

@@ -9,6 +9,7 @@ from engine.api.fields import Field, Shape, stored
 from engine.api.operation import PREFIX, Operation
 from engine.api.resources.v2.common import told
 from engine.api.route import ADMIN, NOBODY, ROOT, USER, Answer, Ask
+from engine.api.upkeep import tag_places
 from engine.catalogue import options
 from engine.errors import Invalid, Unauthenticated
 from engine.reports import margins, rollups
@@ -104,7 +105,9 @@ def hourly(ask: Ask) -> Answer:
     """Sums by one dimension."""
     dimension, values = _asked(ask)
     worker = ask.worker
-    report = rollups.report(worker.db, worker.log_db, dimension, *_span(ask), values=values)
+    report = rollups.report(
+        worker.db, worker.log_db, dimension, *_span(ask), values=values, tags=tag_places(worker.snapshot)
+    )
     return _answer(SUMS, report)
 
 
@@ -126,7 +129,9 @@ def margin(ask: Ask) -> Answer:
     """What calls were charged and what they cost, by one dimension, the dearest first."""
     dimension, values = _asked(ask)
     worker = ask.worker
-    report = rollups.report(worker.db, worker.log_db, dimension, *_span(ask), values=values)
+    report = rollups.report(
+        worker.db, worker.log_db, dimension, *_span(ask), values=values, tags=tag_places(worker.snapshot)
+    )
     rows = margins.rows(report.sums, options.value_of(worker.options, "QuotaPerUnit"))
     return Answer(rows, beside={"next": None, "whole": report.whole})
 

@@ -257,7 +257,8 @@ class Background:
         services.ledger.put(entry)
         held = self._holding.pop(key, None) or services.reserves.adopt(entry.user_id, entry.token_id, 0, entry.plan)
         held.settle(entry.quota)
-        binding = [(budget, 0) for budget in services.budgets.binding(entry.token_id, entry.user_id)]
+        tags = note.call.get("tags") or ()
+        binding = [(budget, 0) for budget in services.budgets.binding(entry.token_id, entry.user_id, tags)]
         services.budgets.add(Held(note.call["at"], binding), quota=entry.quota, tokens=usage.get("total", 0))
         self._space.delete(key)
         self._let_go(services, key)

@@ -18,6 +18,7 @@ from sqlalchemy import and_, case, func, literal, or_, select
 from engine.errors import MEANINGS
 from engine.storage.database import Database
 from engine.storage.rows import calls
+from engine.storage.rows.api.call_tags import TagNames
 from engine.storage.rows.api.hours import (
     BASE_SUMS,
     CONSUME,
@@ -47,11 +48,17 @@ NANO = 10**9
 
 
 def tally(
-    log_db: Database, dimensions: Iterable[str], *where: Any, after: int, to: int = 0, most: int | None = None
+    log_db: Database,
+    dimensions: Iterable[str],
+    *where: Any,
+    tags: TagNames,
+    after: int,
+    to: int = 0,
+    most: int | None = None,
 ) -> Sums | None:
     """The sums of the log rows of a stretch of numbers (``after`` is no part of it; ``to`` of nothing is no bound).
 
-    Nothing where there are more than ``most`` rows.
+    ``tags`` says under which names tags count. Nothing where there are more than ``most`` rows.
     """
     wanted = list(dimensions)
     sums: Sums = {}
@@ -64,7 +71,7 @@ def tally(
         numbers = _numbers(row, other)
         hour = row["created_at"] - row["created_at"] % HOUR
         for dimension in wanted:
-            for value in _values(dimension, row, other):
+            for value in _values(dimension, row, other, tags):
                 put(sums, (dimension, value[:_VALUE], hour), numbers)
     return sums
 
@@ -93,12 +100,12 @@ def _read(other: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _values(dimension: str, row: Row, other: Mapping[str, Any]) -> list[str]:
+def _values(dimension: str, row: Row, other: Mapping[str, Any], tags: TagNames) -> list[str]:
     """Of which values of a dimension a call is."""
     if dimension == "release":
         return [str(other["release"])] if other.get("release") else []
     if dimension == "tag":
-        return [str(tag) for tag in _list(other.get("tags"))]
+        return tags.counted(int(row.get("user_id") or 0), map(str, _list(other.get("tags"))))
     parts = []
     for name in DIMENSIONS[dimension]:
         if name not in row:

@@ -25,6 +25,7 @@ ENTRY = Shape(
             told("completion_tokens", "Tokens of output."),
             told("counted", "Whether it was served, not only refused.", "boolean"),
             told("source", "Who told its usage.", "string", filtered=True),
+            ("tags", Field(kind="array", words="Its tags.", sent=False, lines=",")),
             told("plan", "The plan (user_subscriptions) that paid; 0: the balance.", filtered=True),
         )
     ),
