@@ -49,6 +49,7 @@ class Worker:
             groups=GroupOptions({}),
             table=SimpleNamespace(models=lambda groups: set()),
             program=SimpleNamespace(payments=(), logins=(), captchas=(), policy={}),
+            tags=None,
             captures=None,
         )
         self.notices = Notices(self.db, Pool(Guard()), self.ground, Limit(2, 600))

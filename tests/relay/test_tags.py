@@ -23,6 +23,7 @@ from tests.relay.scripted import Upstream
 from tests.storage.conftest import empty_database
 from tests.support import Gateway, serving
 
+pytestmark = pytest.mark.timeout(600)  # each gateway's documents are compiled, and a database made
 PASSWORD = "rootroot1"
 POLICY = """
 apiVersion: gatewright/v1

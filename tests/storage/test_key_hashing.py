@@ -74,6 +74,28 @@ def test_a_database_is_turned_over_while_it_serves(served: Callable[..., Databas
     assert column_of(worker, short["id"])[4:8] == "****"
 
 
+def test_a_key_costs_one_read_known_or_not(served: Callable[..., Database], monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, command = served(), served()
+    user = users.create_user(command, "ann", PASSWORD)
+    made = keys.create_key(command, user, "k")
+    reads = []
+    run, read = worker.run, worker.read
+    monkeypatch.setattr(worker, "run", lambda sql, values: reads.append(sql) or run(sql, values))
+    monkeypatch.setattr(worker, "read", lambda: reads.append("read") or read())
+
+    def asked(key: str) -> tuple[bool, int]:
+        reads.clear()
+        return find_key(worker, key) is not None, len(reads)
+
+    assert asked(bare(made.key)) == (True, 1)
+    assert asked("x" * 48) == (False, 1)
+    key_hashing.turn_over(command)
+    late = keys.create_key(command, user, "made a moment ago")
+    assert asked(bare(late.key)) == (True, 2)  # this process learns of hashes
+    assert asked(bare(made.key)) == (True, 1)
+    assert asked("x" * 48) == (False, 1)
+
+
 def test_what_is_made_afterwards_is_hashed_whoever_makes_it(served: Callable[..., Database]) -> None:
     late, command = served(), served()
     user = users.create_user(command, "ann", PASSWORD)
