@@ -59,7 +59,7 @@ test-fast: install-dev  ## Run the tests of the edit loop: no database, no gatew
 	$(PYTEST) -q tests/compiler tests/filters tests/program tests/hub tests/transport/test_framing.py \
 		tests/test_arrows.py tests/test_errors.py tests/test_no_vendor_names.py
 
-nightly: install-dev  ## Run the long tests: every recorded stream, byte by byte; 40,000 spoilt messages; streams over changes; silent databases
+nightly: install-dev  ## Run the long tests: every recorded stream, byte by byte; 40,000 spoilt messages; spoilt calls of every managing route; streams over changes; silent databases
 	GATEWRIGHT_NIGHTLY=1 $(PYTEST) tests/formats tests/relay/test_bad_input.py tests/fuzz \
 		tests/server/test_reload.py tests/ledger/test_hang.py tests/storage/test_publishing_killed.py
 

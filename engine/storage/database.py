@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -31,7 +32,7 @@ from engine.storage.faults import REFUSED, DatabaseAway, StatementError, Storage
 from engine.storage.key_form import KeyForm
 from engine.storage.outage import Outage
 from engine.storage.pool import SharedPool, Slots
-from engine.storage.sqlite import busy, locked, one_thread, open_connection
+from engine.storage.sqlite import busy, locked, one_thread, open_connection, quietly
 from engine.storage.vault import Vault
 
 __all__ = ["Database", "DatabaseSettings", "Query", "StorageError", "connect", "open_database"]
@@ -221,7 +222,7 @@ class Database:
             return work()
         from gevent import get_hub
 
-        return get_hub().threadpool.apply(work)  # type: ignore[no-any-return]
+        return quietly(get_hub().threadpool, work)
 
     def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run ``work`` in one transaction. It may run again after a deadlock, so it changes nothing but the database.
@@ -230,7 +231,7 @@ class Database:
         """
         try:
             if self._pool is not None:
-                return self._pool.apply(self._write_sqlite, (work, durable))  # type: ignore[no-any-return]
+                return quietly(self._pool, partial(self._write_sqlite, work, durable))
             if self.kind == "sqlite":
                 with self._lock:
                     return self._write_sqlite(work, durable)

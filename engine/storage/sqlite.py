@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from engine.storage.dsn import Target
+
+T = TypeVar("T")
 
 
 def open_connection(target: Target, wait: float | None = None) -> sqlite3.Connection:
@@ -32,6 +35,21 @@ def one_thread() -> Any:
     from gevent import monkey, threadpool
 
     return threadpool.ThreadPool(1) if monkey.is_module_patched("socket") else None
+
+
+def quietly(pool: Any, work: Callable[[], T]) -> T:
+    """Run work in a thread of gevent's, which else prints each refusal that ends a transaction as if it were a fault."""
+
+    def run() -> tuple[T | None, Exception | None]:
+        try:
+            return work(), None
+        except Exception as error:
+            return None, error
+
+    result, error = pool.apply(run)
+    if error is not None:
+        raise error
+    return result  # type: ignore[no-any-return]
 
 
 def locked(error: DBAPIError) -> bool:

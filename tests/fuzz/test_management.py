@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import os
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,6 +97,8 @@ def wrong(route: Route, answer: requests.Response) -> str | None:
         return f"{answer.status_code}: {answer.text[:300]}"
     if answer.status_code < 400:
         return None
+    if answer.status_code == 413 and not answer.content and not route.path.startswith("/api/v2"):
+        return None  # New API's own words for a body that nobody known sent
     try:
         told = answer.json()
     except ValueError:
@@ -103,6 +106,8 @@ def wrong(route: Route, answer: requests.Response) -> str | None:
     if route.path.startswith("/api/v2"):
         problem = kind == "application/problem+json" and told.get("status") == answer.status_code
         return None if problem and told.get("code") and told.get("detail") else f"no problem details: {kind} {told}"
+    if route.path.startswith("/pg/"):  # what is asked of a model is told as the relay tells
+        return None if isinstance(told.get("error"), dict) or "success" in told else f"no error: {told}"
     envelope = told.get("success") is False and isinstance(told.get("message"), str)
     return None if envelope else f"{answer.status_code} without the envelope: {told}"
 
@@ -135,9 +140,12 @@ def test_no_route_fails_by_what_it_is_sent(site: Site, name: str) -> None:
             fault = site.ask(route, name, call)
             if fault is not None:
                 faults.append(f"{route.method} {call.target[:200]} as {name} ({call.story})\n    {fault}")
-    assert not faults, f"seed {SEED}: {len(faults)} of {sum(site.counts.values())}\n" + "\n".join(faults[:60])
+    if faults:
+        pytest.fail(f"seed {SEED}: {len(faults)} of {sum(site.counts.values())}\n" + "\n".join(faults[:60]))
 
 
 def test_the_log_has_no_trace(site: Site) -> None:
     said = site.gateway.output
-    assert "Traceback" not in said, said[said.index("Traceback") - 500 :][:4000]
+    places = [place.start() for place in re.finditer("Traceback", said)]
+    if places:
+        pytest.fail(f"seed {SEED}, {len(places)} traces, the first:\n{said[max(0, places[0] - 300) :][:6000]}")

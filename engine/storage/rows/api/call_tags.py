@@ -19,7 +19,7 @@ OTHER = "(other)"
 """No call can have it as a tag."""
 EACH, MOST = 200, 20_000
 KEPT_DAYS = 90
-_DAY = 86_400
+_DAY, _LONGEST = 86_400, 64
 _PART = 500
 
 
@@ -56,7 +56,7 @@ class TagNames:
     def _name(self, user: int, tag: str) -> str:
         known = self._of(user)
         if tag not in known:
-            if len(known) >= self._each or len(tag) > tag_names.c.name.type.length or self._left() <= 0:
+            if len(known) >= self._each or len(tag) > _LONGEST or self._left() <= 0:
                 return OTHER
             known[tag] = 0
             self._room = self._left() - 1
