@@ -91,23 +91,13 @@ def add_tag(db: Database, name: str, user: int) -> Row:
         raise refusal(Invalid, "invalid.field", field="name", what="a-z 0-9 . _ : / @ + = - (64)")
     if user:
         known_holder(db, USER, user)
-
-    def there() -> Row | None:
-        return next((row for row in teams.labels_of(db, user, TAG) if row["name"] == name), None)
-
-    taken = refusal(Conflict, "team.label.taken", name=name)
-    if there() is not None:
-        raise taken
     try:
         db.write(lambda connection: teams.add_label(db, connection, user, TAG, name))
     except StatementError:
-        if there() is None:
+        if not any(row["name"] == name for row in teams.labels_of(db, user, TAG)):
             raise
-        raise taken from None  # another was quicker
-    row = there()
-    if row is None:
-        raise refusal(NotFound, "not_found")
-    return row
+        raise refusal(Conflict, "team.label.taken", name=name) from None
+    return next(row for row in teams.labels_of(db, user, TAG) if row["name"] == name)
 
 
 def drop_tag(db: Database, which: int) -> None:

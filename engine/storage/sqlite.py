@@ -38,7 +38,7 @@ def one_thread() -> Any:
 
 
 def quietly(pool: Any, work: Callable[[], T]) -> T:
-    """Run work in a thread of gevent's, which else prints each refusal that ends a transaction as if it were a fault."""
+    """Run work in a thread of gevent's, which else prints each refusal that ends a transaction as a fault."""
 
     def run() -> tuple[T | None, Exception | None]:
         try:
