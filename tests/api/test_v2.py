@@ -243,6 +243,7 @@ SPECIAL = {
     "expires_at": 2**34,
     "auto_ban": 1,
     "auto_groups": ["vip"],
+    "call_tags": ["night", "team:*"],
 }
 
 

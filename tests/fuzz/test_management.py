@@ -119,7 +119,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     env = {"GATEWRIGHT_FIRST_START": "open", "CRITICAL_RATE_LIMIT_ENABLE": "false"}
     gateway = Gateway(data, env=env, may_stall=True)
     try:
-        gateway.ready(150)
+        gateway.ready()
         db = open_database(Settings(data=data), migrate=False)
         made = Site(gateway, db)
         yield made

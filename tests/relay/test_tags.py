@@ -96,8 +96,6 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         env = {"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{upstream.port}", "GATEWRIGHT_FIRST_START": "open"}
         env |= {"SQL_DSN": settings.sql_dsn} if settings.sql_dsn else {}
         gateway = Gateway(data, specs={"tags.yaml": documents}, env=env)
-        stack.callback(gateway.stop)
-        gateway.ready(150)
         with serving(gateway):
             yield Site(gateway, upstream, settings)
 

@@ -18,7 +18,7 @@ from engine.routing.overrides.paths import MISSING, Path, find, path_of
 from engine.storage.rows.api.call_tags import EACH
 
 if TYPE_CHECKING:
-    from engine.relay.call import Call
+    from engine.routing.request import RoutedCall
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9._:/@+=-]*")
 _LONGEST = (CALL_TAGS.most + 1) * (TAG.most + 2)
@@ -39,7 +39,7 @@ class TagSource:
         """As the caller knows it."""
         return f"the header {self.header}" if self.header else ".".join(self.body)
 
-    def read(self, call: Call) -> Any:
+    def read(self, call: RoutedCall) -> Any:
         """What stands there."""
         return call.headers.get(self.header, MISSING) if self.header else find(call.body, self.body)
 
@@ -52,7 +52,7 @@ class TagRules:
     allow: tuple[str, ...] = ()
     counted: int = EACH
 
-    def of(self, call: Call) -> tuple[str, ...]:
+    def of(self, call: RoutedCall) -> tuple[str, ...]:
         """The tags of a call whose body was read and whose account is known."""
         tags: dict[str, None] = {}
         for source in self.sources:
