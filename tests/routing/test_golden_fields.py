@@ -18,9 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = ROOT.parent / "shared" / "tools" / "golden_fields.py"
 CASES = ROOT.parent / "shared" / "reference" / "golden" / "channels.jsonl"
 LISTED = ROOT / "docs" / "routing.md"
-FIELDS = ("override_ops", "override_legacy", "condition", "header_override", "multi_key", "key")
+FIELDS = (
+    *("override_ops", "override_legacy", "condition", "header_override", "multi_key", "key"),
+    *("model_mapping", "system_prompt", "claude_thinking", "gemini_thinking", "vendor_suffix"),
+)
 DIFFERS = re.compile(r"^(\S+) \[(differs|not served|no effect)\]", re.MULTILINE)
-ALIKE = 148
+ALIKE = 188
 """How many of those in ``FIELDS`` of the default options are alike today: fewer is a step back."""
 SERVE = (
     "SQLITE_PATH={db} PORT={port} GATEWRIGHT_DATA={dir}/data GATEWRIGHT_BIND=127.0.0.1 GATEWRIGHT_WORKERS=1"
