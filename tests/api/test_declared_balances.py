@@ -20,8 +20,7 @@ from engine.storage.rows.work.paid import PaidIn
 from engine.storage.tables import core, own
 from tests.relay import plain
 from tests.relay.scripted import Say, Upstream
-from tests.server.test_reload import until
-from tests.support import Gateway
+from tests.support import Gateway, until
 
 ON, BY_ITSELF = 1, 3
 JOB = "channels.paid"
@@ -103,11 +102,11 @@ class Site:
     def count(self) -> str:
         """Have them counted down once more; what came of it, once all calls so far stand in the log."""
         asked = len([arrived for arrived in self.upstream.got if arrived.path != "/told"])
-        assert until(lambda: self.logged() == asked, 20)
+        until(lambda: self.logged() == asked)
         due = update(own.jobs).where(own.jobs.c.name == JOB)
-        assert until(lambda: self.job() is not None, 30)
+        until(lambda: self.job() is not None)
         self.db.write(lambda c: c.execute(due.values(next_at=0, last_at=0, result="")))
-        assert until(lambda: self.job()["last_at"], 30)
+        until(lambda: self.job()["last_at"])
         return str(self.job()["result"])
 
     def logged(self) -> int:
@@ -122,10 +121,10 @@ class Site:
         with self.db.read() as reader:
             return reader.execute(select(core.channels).where(core.channels.c.id == number)).mappings().one()
 
-    def tells(self, *events: tuple[str, str]) -> bool:
-        """Whether just these events, each with the name of its channel, were told so far, or are in a while."""
+    def tells(self, *events: tuple[str, str]) -> None:
+        """Wait until just these events were told so far, each with the name of its channel."""
         want = sorted(events)
-        return bool(until(lambda: self.told() == want, 20))
+        until(lambda: self.told() == want, words=self.told)
 
     def told(self) -> list[tuple[str, str]]:
         arrived = [json.loads(arrived.body) for arrived in self.upstream.got if arrived.path == "/told"]
@@ -152,7 +151,7 @@ def test_what_was_paid_in_is_counted_down_by_cost_and_its_end_is_the_channels(si
     assert site.row(1)["balance"] == 1 - 2 * COST
     assert site.row(1)["balance_updated_time"] > 0
     assert site.row(2)["balance"] == pytest.approx(0.3 - COST)
-    assert site.tells(("channel.low", "row")), "half is left, and six tenths are to be told"
+    site.tells(("channel.low", "row"))  # half is left, and six tenths are to be told
 
     # killed and begun again: the sum is the ledger's, and nothing is told twice
     site.gateway.stop(signal.SIGKILL)
@@ -163,7 +162,7 @@ def test_what_was_paid_in_is_counted_down_by_cost_and_its_end_is_the_channels(si
     assert site.row(2)["balance"] == pytest.approx(0.3 - 2 * COST)
     assert site.row(2)["status"] == ON, "it does not say that it be set aside"
     low = [("channel.low", name) for name in ("row", "declared", "quiet")]
-    assert site.tells(*low), site.told()
+    site.tells(*low)
 
     assert [site.call(name) for name in ("row", "declared", "declared")] == [200] * 3
     site.count()
@@ -171,10 +170,10 @@ def test_what_was_paid_in_is_counted_down_by_cost_and_its_end_is_the_channels(si
     assert site.row(1)["status"] == BY_ITSELF
     assert json.loads(site.row(1)["other_info"])["status_reason"].startswith("what was paid in is used up")
     site.gateway.wait_for(r"channel declared is set aside: what was paid in is used up")
-    assert until(lambda: site.call("declared") == 503, 10)
-    assert until(lambda: site.call("row") == 404, 10)
+    until(lambda: site.call("declared") == 503)
+    until(lambda: site.call("row") == 404)
     assert spent.documents(site.db) == {"declared"}
-    assert site.tells(*low, ("channel.aside", "row"), ("channel.aside", "declared")), site.told()
+    site.tells(*low, ("channel.aside", "row"), ("channel.aside", "declared"))
 
 
 def test_more_that_was_paid_in_brings_a_channel_back(site: Site) -> None:
@@ -182,8 +181,8 @@ def test_more_that_was_paid_in_brings_a_channel_back(site: Site) -> None:
         assert [site.call(name) for _ in range(5 if name == "declared" else 4)].count(200) >= 4
     site.count()
     assert site.row(1)["status"] == BY_ITSELF
-    assert until(lambda: site.call("declared") == 503, 10)
-    assert site.tells(("channel.aside", "row"), ("channel.aside", "declared")), site.told()
+    until(lambda: site.call("declared") == 503)
+    site.tells(("channel.aside", "row"), ("channel.aside", "declared"))
     asked = len(site.upstream.got)
 
     settings = json.dumps({"balance": {"paid": 10, "since": TODAY, "warnBelow": 0.1, "setAside": True}})
@@ -193,11 +192,11 @@ def test_more_that_was_paid_in_brings_a_channel_back(site: Site) -> None:
     site.gateway.write_spec("route.yaml", text)
     site.gateway.wait_for(r"release \w+ compiled[\s\S]*release \w+ compiled", 60)
     assert len(site.upstream.got) == asked
-    assert until(lambda: "left" not in site.count() and site.row(1)["status"] == ON, 60)
+    until(lambda: "left" not in site.count() and site.row(1)["status"] == ON)
     assert site.row(1)["balance"] == pytest.approx(10 - 4 * COST)
-    assert until(lambda: site.call("row") == 200 and site.call("declared") == 200, 20)
+    until(lambda: site.call("row") == 200 and site.call("declared") == 200)
     aside = [("channel.aside", "row"), ("channel.aside", "declared")]
-    assert site.tells(*aside, ("channel.back", "row"), ("channel.back", "declared")), site.told()
+    site.tells(*aside, ("channel.back", "row"), ("channel.back", "declared"))
     assert spent.levels(site.db) == {}
 
 
