@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import compiled
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = ROOT.parent / "shared" / "tools" / "golden_fields.py"
 CASES = ROOT.parent / "shared" / "reference" / "golden" / "channels.jsonl"
@@ -26,7 +28,8 @@ DIFFERS = re.compile(r"^(\S+) \[(differs|not served|no effect)\]", re.MULTILINE)
 ALIKE = 188
 """How many of those in ``FIELDS`` of the default options are alike today: fewer is a step back."""
 SERVE = (
-    "SQLITE_PATH={db} PORT={port} GATEWRIGHT_DATA={dir}/data GATEWRIGHT_BIND=127.0.0.1 GATEWRIGHT_WORKERS=1"
+    "mkdir -p {dir}/data && cp -r {programs} {dir}/data/ && SQLITE_PATH={db} PORT={port}"
+    " GATEWRIGHT_DATA={dir}/data GATEWRIGHT_BIND=127.0.0.1 GATEWRIGHT_WORKERS=1"
     " GATEWRIGHT_EGRESS_ALLOW=127.0.0.1 exec {python} -m engine.cli serve"
 )
 
@@ -51,9 +54,10 @@ def test_what_the_docs_list_are_cases() -> None:
     assert listed() <= {json.loads(line)["name"] for line in lines}
 
 
-def test_channel_fields_do_what_they_do_elsewhere_or_the_docs_say_why_not() -> None:
+def test_channel_fields_do_what_they_do_elsewhere_or_the_docs_say_why_not(tmp_path: Path) -> None:
     here()
-    command = SERVE.replace("{python}", sys.executable)
+    compiled(tmp_path)  # the script waits half a minute for a start
+    command = SERVE.replace("{python}", sys.executable).replace("{programs}", str(tmp_path / "programs"))
     only = ",".join(f"{name}." for name in FIELDS)
     arguments = ["compare", "--set", "", "--port", "21873", "--only", only, "--serve", command]
     ran = subprocess.run(
