@@ -101,12 +101,6 @@ spec:
     - {name: mapped-ending, provider: p-second, models: [plain-name], modelMapping: {plain-name: gpt-5-high}}
     - {name: folded, provider: p-second, models: ["gpt-4-gizmo-*"]}
 """,
-        """
-apiVersion: gatewright/v1
-kind: Settings
-metadata: {name: endings}
-spec: {options: {gemini.thinking_adapter_enabled: true}}
-""",
     ]
     data = tmp_path_factory.mktemp("gateway")
     allow = f"127.0.0.1:{one.port},127.0.0.1:{two.port},{closed}"

@@ -92,7 +92,7 @@ spec:
     assert definition is not None
     found = [(field.path[1:], field.variables, field.mapping) for field in fields(definition) if field.mapping]
     assert found == [
-        (("requestPatches", 0, "when"), ("model", "body", "format", "traits", "header"), "expression"),
-        (("requestPatches", 0, "set", "a"), ("model", "body", "format", "traits", "header"), "tree"),
+        (("requestPatches", 0, "when"), ("model", "body", "format", "traits", "header", "options"), "expression"),
+        (("requestPatches", 0, "set", "a"), ("model", "body", "format", "traits", "header", "options"), "tree"),
         (("errors", 0, "when"), ("status", "header", "body"), "expression"),
     ]
