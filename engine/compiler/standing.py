@@ -57,13 +57,16 @@ def put_away(file: Path) -> None:
     digests = _digests()
     if len(digests - _inside.get(file, frozenset())) * ANEW <= len(digests):
         return
-    with suppress(OSError), uncollected():  # without it the next process compiles longer and nothing else
+    with suppress(OSError, RecursionError), uncollected():  # without it the next process compiles longer and nothing else
         text = pickle.dumps((parsed.KEPT, reuse.LAST), pickle.HIGHEST_PROTOCOL)
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_name(f"{file.name}.{os.getpid()}")
         fresh.write_bytes(hashlib.sha256(text).digest() + text)
         fresh.replace(file)
         _inside[file] = digests
+        for old in file.parent.glob(f"{file.name.partition('-')[0]}-*.work*"):
+            if old != file:  # another program's, or of a process that was killed at it
+                old.unlink(missing_ok=True)
 
 
 def _digests() -> frozenset[str]:

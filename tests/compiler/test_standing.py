@@ -123,6 +123,14 @@ def test_what_is_not_whole_is_not_taken_up(work: Path, own: Path, tmp_path: Path
     assert compiled(spoilt, own)["taken"]  # it was put away anew
 
 
+def test_what_another_program_put_away_does_not_stay(work: Path, own: Path, tmp_path: Path) -> None:
+    others = [tmp_path / name for name in ("server-0.work", "server-0.work.17", "commands-0.work")]
+    for other in others:
+        other.write_bytes(b"x")
+    assert not compiled(tmp_path / "server-1.work", own)["taken"]
+    assert [other.exists() for other in others] == [False, False, True]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_what_another_user_wrote_is_not_taken_up(work: Path, own: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs.work"
