@@ -57,7 +57,8 @@ def put_away(file: Path) -> None:
     digests = _digests()
     if len(digests - _inside.get(file, frozenset())) * ANEW <= len(digests):
         return
-    with suppress(OSError, RecursionError), uncollected():  # without it the next process compiles longer and nothing else
+    # Where it can't be written, or a document is too deep, the next process compiles longer and nothing else.
+    with suppress(OSError, RecursionError), uncollected():
         text = pickle.dumps((parsed.KEPT, reuse.LAST), pickle.HIGHEST_PROTOCOL)
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_name(f"{file.name}.{os.getpid()}")

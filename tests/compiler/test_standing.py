@@ -123,6 +123,14 @@ def test_what_is_not_whole_is_not_taken_up(work: Path, own: Path, tmp_path: Path
     assert compiled(spoilt, own)["taken"]  # it was put away anew
 
 
+def test_a_document_too_deep_to_put_away_is_compiled_all_the_same(own: Path, tmp_path: Path) -> None:
+    deep = "{a: " * 180 + "1" + "}" * 180
+    tests = f"tests: [{{name: deep, mapping: request.decode, input: {{body: {deep}}}, expectPart: {{}}}}]"
+    (own / "deep.yaml").write_text(CHILD + tests + "\n")
+    assert "Format/own.chat" in compiled(tmp_path / "server-1.work", own)["compiled"]
+    assert not (tmp_path / "server-1.work").exists()
+
+
 def test_what_another_program_put_away_does_not_stay(work: Path, own: Path, tmp_path: Path) -> None:
     others = [tmp_path / name for name in ("server-0.work", "server-0.work.17", "commands-0.work")]
     for other in others:
