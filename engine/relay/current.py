@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from threading import Lock
 from types import MappingProxyType
@@ -31,6 +32,7 @@ from engine.relay.ingress.beside import Beside
 from engine.relay.ingress.router import ProgramRouter
 from engine.relay.ingress.tags import tag_rules
 from engine.relay.ingress.twins import names_of
+from engine.relay.results.rules import result_rules
 from engine.relay.snapshot import FetchAll, Snapshot
 from engine.routing import channels as routing_channels
 from engine.routing.affinity import affinity_rules
@@ -133,14 +135,14 @@ class CurrentSnapshot:
 
     def _refreshed(self, before: Snapshot, *, beside: bool = False) -> Snapshot:
         """A snapshot with what the database says now."""
-        table = self._tabled(before.program, beside=beside)
+        keyed = self._keyed(before.program, beside=beside)
         texts, watching = self._texts(before.program), captures(before.program.policy, self._readings.watched)
         if texts == before.options:
-            return dataclasses.replace(before, table=table, captures=watching, rows=self._readings.revision)
+            return dataclasses.replace(before, **keyed, captures=watching, rows=self._readings.revision)
         groups = GroupOptions(texts)
         return dataclasses.replace(
             before,
-            table=table,
+            **keyed,
             options=texts,
             values=before.program.told(texts),
             aliases=AliasResolver(before.program, texts),
@@ -157,13 +159,13 @@ class CurrentSnapshot:
         )
 
     def follow_secrets(self) -> None:
-        """Rebuild the table if a file of a secret has changed; called every few seconds."""
+        """Rebuild what holds secrets if a file of one has changed; called every few seconds."""
         if self._secrets.changed():
             log.info("files of secrets have changed; they are read again")
             with self._changing:
-                self.snapshot = dataclasses.replace(self.snapshot, table=self._tabled(self.snapshot.program))
+                self.snapshot = dataclasses.replace(self.snapshot, **self._keyed(self.snapshot.program))
                 self.beside.renew(
-                    lambda before: dataclasses.replace(before, table=self._tabled(before.program, beside=True))
+                    lambda before: dataclasses.replace(before, **self._keyed(before.program, beside=True))
                 )
 
     def _built_beside(self, program: Program, keep: Callable[[Snapshot], None]) -> None:
@@ -183,7 +185,7 @@ class CurrentSnapshot:
             aliases=AliasResolver(program, texts),
             names=MappingProxyType(names_of(program)),
             credentials=MappingProxyType(_credentials(program)),
-            table=self._tabled(program, beside=beside),
+            **self._keyed(program, beside=beside),
             options=texts,
             values=program.told(texts),
             networks=_networks(texts),
@@ -207,13 +209,21 @@ class CurrentSnapshot:
             tags=tag_rules(policy),
             captures=captures(policy, self._readings.watched),
             rows=self._readings.revision,
-            secret=self._secrets,
             kinds=MappingProxyType({name: kind.options(policy) for name, kind in self._kinds.items()}),
         )
 
     def _texts(self, program: Program) -> Mapping[str, str]:
         """Options: those of documents before those of rows."""
         return MappingProxyType({**self._readings.options, **{n: text for n, (text, _) in program.pinned.items()}})
+
+    def _keyed(self, program: Program, *, beside: bool = False) -> dict[str, Any]:
+        """The fields of a snapshot that hold secrets: ``table`` and ``store_secrets``."""
+        table, store_secrets = self._tabled(program, beside=beside), {}
+        for name, declared in result_rules(program.policy).stores.items():
+            if reference := declared.get("credential"):
+                with suppress(LookupError):  # whoever needs it is told
+                    store_secrets[name] = self._secrets(reference, str(declared.get("url") or ""))
+        return {"table": table, "store_secrets": MappingProxyType(store_secrets)}
 
     def _tabled(self, program: Program, *, beside: bool = False) -> Table:
         """The table of all channels; which are left out, and why, is said when it changes.

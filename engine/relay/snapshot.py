@@ -82,8 +82,8 @@ class Snapshot:
     """How much of one streamed answer is held at most."""
     fetch: FetchAll
     """The door by which files that callers name are fetched, as large as this release allows."""
-    secret: Callable[[Mapping[str, Any], str], str]
-    """Reads a secret that a document refers to, for an address; LookupError where it can't."""
+    store_secrets: Mapping[str, str]
+    """Credentials of the stores of results, by their names; without those that can't be had."""
     kinds: Mapping[str, Any]
     """What each kind of call reads of the policy, by its name."""
     rows: int = 0

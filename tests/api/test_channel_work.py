@@ -56,7 +56,7 @@ CHANNELS: dict[str, dict[str, Any]] = {
 OPTIONS = {
     "AutomaticDisableChannelEnabled": "true",
     "AutomaticEnableChannelEnabled": "true",
-    "ChannelDisableThreshold": "1",
+    "ChannelDisableThreshold": "5",
     "monitor_setting.auto_test_channel_enabled": "true",
     "ModelPrice": json.dumps(dict.fromkeys(("m", "back", "several", "text-embedding-m"), 0.5)),
 }
@@ -105,7 +105,7 @@ class Site:
         elif path == "/v1/embeddings":
             say.whole({"object": "list", "data": [{"index": 0, "embedding": [1]}], "usage": {"prompt_tokens": 1}})
         else:
-            time.sleep(1.3 if key == "slow" else 0)
+            time.sleep(5.5 if key == "slow" else 0)
             say.whole(plain.whole("openai.chat", "ok"))
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
@@ -146,7 +146,7 @@ def test_what_fails_or_is_slow_is_switched_off_and_what_answers_again_is_switche
     off = {"dead": BY_ITSELF, "slow": BY_ITSELF, "still-dead": BY_ITSELF, "by-hand": OFF}
     assert after == {name: off.get(name, ON) for name in after}
     reason = json.loads(site.row("slow")["other_info"])["status_reason"]
-    assert reason.endswith("s, longer than ChannelDisableThreshold (1 s)")
+    assert reason.endswith("s, longer than ChannelDisableThreshold (5 s)")
     for line in (
         r"channel dead \(#2\) is disabled: ",
         r"channel slow \(#4\) is disabled: a test took",

@@ -17,6 +17,7 @@ from engine.accounts.first_start import first_start
 from engine.bounds import Kept
 from engine.cluster.store import EmbeddedStore, Space
 from engine.compiler.cache import load_or_compile
+from engine.filters.patterns import Pattern
 from engine.program import Program, load
 from engine.relay.snapshot import Snapshot
 from engine.routing.channel import LiveChannel
@@ -196,9 +197,9 @@ def members(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def walk(value: Any, path: str = "snapshot", seen: dict[int, Any] | None = None) -> Iterator[tuple[str, Any]]:
-    """Every object that a snapshot holds, with the way to it."""
+    """Every object that a snapshot holds, with the way to it, but for what remembers within a bound."""
     seen = {} if seen is None else seen
-    if isinstance(value, (*PLAIN, Kept)) or id(value) in seen:
+    if isinstance(value, (*PLAIN, Kept, Pattern)) or id(value) in seen:
         return
     seen[id(value)] = value
     yield path, value

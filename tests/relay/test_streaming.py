@@ -225,7 +225,8 @@ def test_events_leave_as_they_come(gateway, one):
         gate.set()  # the first words were here while the upstream still held the rest
         rest = b"".join(pieces)
         assert b"lo" in rest
-        assert opened == [True]
+        assert opened  # each attempt, where a slow machine makes several
+        assert all(opened)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

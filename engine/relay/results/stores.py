@@ -55,15 +55,19 @@ def opened(services: Services, snapshot: Snapshot, rules: ResultRules, name: str
     if declared is None:
         raise LookupError(f"no Policy declares the store {name}")
     if declared.get("url"):
-        return Remote(services.pool, declared, _credential(snapshot, declared))
+        return Remote(services.pool, declared, _credential(snapshot, name, declared))
     if declared.get("directory"):
         return Directory(services.settings.result_directory / str(declared["directory"]))
     raise LookupError(f"the store {name} has no url and no directory")
 
 
-def _credential(snapshot: Snapshot, declared: Mapping[str, Any]) -> str | None:
-    reference = declared.get("credential")
-    return snapshot.secret(reference, str(declared["url"])) if reference else None
+def _credential(snapshot: Snapshot, name: str, declared: Mapping[str, Any]) -> str | None:
+    if not declared.get("credential"):
+        return None
+    secret = snapshot.store_secrets.get(name)
+    if secret is None:
+        raise LookupError(f"the credential of the store {name} can't be had: see its secretRef")
+    return secret
 
 
 class Directory:

@@ -65,6 +65,8 @@ TOKENS = "tokens: {input: 4, output: 16, input_audio: 32, output_audio: 64}"
 OTHERS = {"alibaba": (QwenLive, TOKENS), "zhipu": (GlmLive, TOKENS), "xai": (XaiLive, "second: 0.5")}
 COST = (120 * 4 + 80 * 32 + 40 * 16 + 60 * 64) * 0.5
 """Quota units of a turn, of either upstream."""
+REST = 32 * 0.5 * 20
+"""The most that quiet after a question costs: a vendor may answer before it has heard it all; the rest is counted."""
 QUIET = base64.b64encode(bytes(2 * 24_000 // 2)).decode()
 """Half a second without a sound, of 24,000 samples."""
 CITY: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -229,8 +231,10 @@ def test_a_spoken_turn_goes_to_the_other_vendor(talk: Any, gemini: GeminiLive, b
     assert setup["systemInstruction"] == {"parts": [{"text": "be short"}]}
     assert setup["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"] == WEATHER["parameters"]
     talk.close()
-    row = booked.row()
-    assert row[:3] == (COST, 200, 100)
+    quota, prompt, completion = booked.row()[:3]
+    assert 0 <= quota - COST <= REST
+    assert 0 <= prompt - 200 <= REST / 16
+    assert completion == 100
     assert booked.losses() == {"session.tracing", "setup.voice"}
 
 
@@ -346,7 +350,7 @@ def test_a_dialect_of_its_own_hears_and_answers(
         assert quota % (0.5 * 500_000) == 0
         assert quota > 0
     else:
-        assert quota == COST
+        assert 0 <= quota - COST <= REST
 
 
 def google(gateway: Gateway, key: str) -> genai.Client:
