@@ -16,6 +16,18 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.support import PATIENCE, missing
 
+LONG = frozenset(
+    f"tests/{name}.py"
+    for name in (
+        "care/test_doctor", "care/test_moved", "console/test_places", "deploy/test_rolling", "deploy/test_upgrade",
+        "kinds/kept/test_killed", "kinds/task/test_killed", "ledger/test_crash", "ledger/test_hang",
+        "ledger/test_outage", "payments/test_killed", "payments/test_storm", "relay/test_background",
+        "relay/test_continued", "relay/test_lane", "relay/test_two_machines", "releases/test_live",
+        "releases/test_trials", "reports/test_security", "reports/test_variants", "settings/test_effects",
+    )
+)  # fmt: skip
+"""Modules that wait for leases and limits, kill servers or look at every page: a minute or more each."""
+
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
@@ -37,6 +49,8 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
     Groups with long tests begin first, so that no process is left alone with one at the end; then the largest.
     """
     for item in items:
+        if item.nodeid.partition("::")[0] in LONG:
+            item.add_marker(pytest.mark.long)
         if item.get_closest_marker("xdist_group") is None and _shares(item):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     long = {_group(item) for item in items if item.get_closest_marker("long") is not None}
