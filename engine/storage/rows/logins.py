@@ -31,11 +31,12 @@ def begin(db: Database, connection: Connection, values: Row, most: int = 50) -> 
     """Note a session; the oldest of a user end beyond ``most``, and those whose time is over."""
     crud.remove(db, connection, sessions, [sessions.c.expires_at <= int(time.time())])
     crud.add(db, connection, sessions, values)
-    mine = sessions.c.user_id == values["user_id"]
+    # Times are seconds: the new one could be taken for the oldest of those that began in the same.
+    others = (sessions.c.user_id == values["user_id"], sessions.c.sid != values["sid"])
     newest = connection.execute(
-        select(sessions.c.sid).where(mine).order_by(sessions.c.created_at.desc(), sessions.c.active_at.desc())
+        select(sessions.c.sid).where(*others).order_by(sessions.c.created_at.desc(), sessions.c.active_at.desc())
     ).all()
-    for row in newest[most:]:
+    for row in newest[most - 1 :]:
         crud.remove(db, connection, sessions, [sessions.c.sid == row[0]])
 
 
