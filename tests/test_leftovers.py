@@ -15,7 +15,8 @@ from tests.storage.conftest import _ADMIN, server_database
 from tests.support import ROOT, until
 
 CODE = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in a shell's background is born deaf to it
 from pathlib import Path
 from tests.storage.conftest import server_database
 from tests.support import Running
