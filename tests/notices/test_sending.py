@@ -208,6 +208,8 @@ def test_words_in_four_languages_differ_and_are_whole(documents: dict[str, Notic
         "message": "x",
         "canary": 4,
         "state": "dropped",
+        "left": 1.5,
+        "paid": 100.0,
     }
     for event in (one for one in documents.values() if one.words is not None):
         assert event.words is not None
