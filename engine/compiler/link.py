@@ -32,7 +32,7 @@ from engine.compiler.documents import extends
 from engine.compiler.documents.fragments import Fragments
 from engine.compiler.documents.positions import Path
 from engine.compiler.documents.schema import fields
-from engine.compiler.documents.sets import Definition, Definitions
+from engine.compiler.documents.sets import Definition, Definitions, as_map
 from engine.compiler.mappings import reuse
 from engine.compiler.mappings.document import Compiled
 from engine.compiler.mappings.trees import Function
@@ -52,14 +52,13 @@ class Linked:
 def link(definitions: Definitions, shared: Fragments) -> Linked:
     """Compile and check every definition that is in the program, then lay out its data."""
     linked = Linked()
-    wanted = []
-    for definition in definitions:
-        schema_fields = list(fields(definition))
+    fields_of = [(definition, list(fields(definition))) for definition in definitions]
+    wanted = [(definition, schema_fields) for definition, schema_fields in fields_of if not definition.abstract]
+    for definition, schema_fields in fields_of:
         linked.faults += references.check(definition, schema_fields, definitions)
         linked.faults += parameters.check(definition, definitions)
         linked.faults += models.check(definition)
         if not definition.abstract:
-            wanted.append((definition, schema_fields))
             linked.faults += generated_names.check_generated_names(definition)
     linked.functions, linked.compiled = reuse.compile_all(wanted, shared, linked.faults)
     layout = _Layout(definitions, linked)
@@ -81,7 +80,7 @@ def link(definitions: Definitions, shared: Fragments) -> Linked:
         "tasks": layout.tasks(),
         "prices": prices.layout(definitions, layout.named, linked.faults),
     }
-    linked.data["options"], unknown = options.read(definitions, linked.compiled)
+    linked.data["options"], unknown = options.read(definitions, fields_of, linked.compiled)
     linked.faults += unknown
     layout.check_endpoints()
     linked.faults += payments.check(definitions) + logins.check(definitions) + notices.check(definitions)
@@ -102,7 +101,7 @@ class _Layout:
         """The data of a Format."""
         data = self.named(definition)
         compiled = self.linked.compiled[definition.title]
-        request = _map(data.get("request"))
+        request = as_map(data.get("request"))
         decode, encode = compiled.get(("spec", "request", "decode")), compiled.get(("spec", "request", "encode"))
         request["reads"] = sorted({path.split(".")[0] for path in decode.reads("body")} if decode else ())
         request["places"] = decode.asked("body") if decode else []
@@ -112,14 +111,14 @@ class _Layout:
             endpoint.setdefault("method", method_of(str(endpoint.get("operation"))))
             marks = [mark.items() for mark in _maps(_listed(endpoint.get("when")))]
             endpoint["when"] = [{where: name} for mark in marks for where, name in mark]
-        asking = _map(_map(data.get("stream")).get("usageRequest"))
+        asking = as_map(as_map(data.get("stream")).get("usageRequest"))
         if isinstance(asking.get("path"), str):
             asking["path"] = asking["path"].split(".")
-        data["usage"] = _usage(_map(data.get("usage")))
+        data["usage"] = _usage(as_map(data.get("usage")))
         _tell_answers(data, compiled)
         if "realtime" in data:
             _tell_events(data["realtime"], compiled)
-        error = _map(data.get("error"))
+        error = as_map(data.get("error"))
         error["rules"] = _rules(error.pop("map", None), compiled, ("spec", "error", "map"))
         data["error"] = error
         data.pop("tables", None)
@@ -132,7 +131,7 @@ class _Layout:
         data["errors"] = _rules(data.get("errors"), self.linked.compiled[definition.title], ("spec", "errors"))
         for table in ("usage", "calls"):
             if table in data:
-                data[table] = {name: _counts(counts) for name, counts in _map(data[table]).items()}
+                data[table] = {name: _counts(counts) for name, counts in as_map(data[table]).items()}
         data.pop("price", None)
         data.setdefault("auth", {"scheme": "bearer"})
         return data
@@ -155,7 +154,7 @@ class _Layout:
     def alias(self, definition: Definition) -> dict[str, Any]:
         """The data of an Alias."""
         data = self.named(definition)
-        data["wire"] = {name: _listed(patches) for name, patches in _map(data.get("wire")).items()}
+        data["wire"] = {name: _listed(patches) for name, patches in as_map(data.get("wire")).items()}
         data.pop("tables", None)
         data.pop("fragments", None)
         return data
@@ -188,7 +187,7 @@ class _Layout:
             strategies = _maps(definition.spec.get("strategies"))
             if not strategies:
                 continue
-            condition = _map(definition.spec.get("when"))
+            condition = as_map(definition.spec.get("when"))
             channels = [] if condition else _maps(definition.spec.get("channels"))
             own = {str(model) for channel in channels for model in channel.get("models") or ()}
             before = next((rule["name"] for rule in rules if not rule["when"] and not rule["models"]), None)
@@ -201,7 +200,7 @@ class _Layout:
 
     def _check_shares(self, definition: Definition, strategies: list[dict[str, Any]]) -> None:
         for index, entry in enumerate(strategies):
-            shares = _map(_map(entry.get("split")).get("shares"))
+            shares = as_map(as_map(entry.get("split")).get("shares"))
             if shares and not any(isinstance(part, int | float) and part > 0 for part in shares.values()):
                 path = ("spec", "strategies", index, "split", "shares")
                 message = "the shares sum to nothing, so no caller goes anywhere"
@@ -210,10 +209,10 @@ class _Layout:
     def _check_format(self, definition: Definition, channel: dict[str, Any], index: int) -> None:
         provider = self.definitions.get("Provider", str(channel.get("provider")))
         wanted = channel.get("format")
-        if provider is None or wanted is None or wanted in _map(provider.spec.get("formats")):
+        if provider is None or wanted is None or wanted in as_map(provider.spec.get("formats")):
             return
         message = f"the provider {provider.name!r} does not speak {wanted!r}"
-        spoken = ", ".join(_map(provider.spec.get("formats")))
+        spoken = ", ".join(as_map(provider.spec.get("formats")))
         fault = definition.fault(
             "unknown-reference", message, ("spec", "channels", index, "format"), expected=f"one of {spoken}"
         )
@@ -233,13 +232,13 @@ class _Layout:
         """
         rows: dict[tuple[str, int], list[Definition]] = {}
         for definition in self.definitions.of("Provider"):
-            for numbering, numbers in _map(definition.spec.get("channelTypes")).items():
+            for numbering, numbers in as_map(definition.spec.get("channelTypes")).items():
                 for index, number in enumerate(numbers if isinstance(numbers, list) else ()):
                     if not isinstance(number, int):
                         continue
                     owners = rows.setdefault((numbering, number), [])
                     owners.append(definition)
-                    if len(owners) > 1 and not all(_map(owner.spec.get("auth")).get("key") for owner in owners):
+                    if len(owners) > 1 and not all(as_map(owner.spec.get("auth")).get("key") for owner in owners):
                         path = ("spec", "channelTypes", numbering, index)
                         message = f"the channel type {number} is already the provider {owners[0].name!r}"
                         self.linked.faults.append(definition.fault("duplicate-document", message, path))
@@ -319,19 +318,19 @@ def _usage(usage: dict[str, Any]) -> dict[str, Any]:
     usage = {**usage, "whole": usage.get("later") == "whole"}
     counts |= {name: _counts(usage[name]) for name in ("calls", "meters") if name in usage}
     if "models" in usage:
-        several = _map(usage["models"])
+        several = as_map(usage["models"])
         counts["models"] = several | ({"counts": _counts(several["counts"])} if "counts" in several else {})
     return {**usage, "counts": counts}
 
 
 def _counts(counts: Any) -> dict[str, Any]:
     """Counts as maps: one that is written as a text stands at this path."""
-    return {name: {"path": rule} if isinstance(rule, str) else _map(rule) for name, rule in _map(counts).items()}
+    return {name: {"path": rule} if isinstance(rule, str) else as_map(rule) for name, rule in as_map(counts).items()}
 
 
 def _own_channel(definition: Definition) -> dict[str, Any] | None:
     spec = definition.spec
-    free = _map(spec.get("auth")).get("scheme") == "none"
+    free = as_map(spec.get("auth")).get("scheme") == "none"
     if not spec.get("models") or not (spec.get("credential") or free):
         return None
     channel = {"name": definition.name, "provider": definition.name, "models": spec["models"]}
@@ -362,10 +361,6 @@ def _listed(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
-
-
-def _map(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _maps(value: Any) -> list[dict[str, Any]]:

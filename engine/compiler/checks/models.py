@@ -16,7 +16,7 @@ from engine.compiler.checks import references
 from engine.compiler.diagnostics import Fault, nearest
 from engine.compiler.documents.positions import Path
 from engine.compiler.documents.schema import schema_of
-from engine.compiler.documents.sets import Definition, Definitions
+from engine.compiler.documents.sets import Definition, Definitions, as_map
 from engine.compiler.mappings.document import Compiled
 
 _PLAIN = re.compile(r"[a-z0-9._-]+")
@@ -37,10 +37,10 @@ def check(definition: Definition) -> list[Fault]:
 
 def _contradictions(definition: Definition) -> Iterator[Fault]:
     spec = definition.spec
-    thinking = _map(spec.get("thinking"))
+    thinking = as_map(spec.get("thinking"))
     yield from _of_thinking(definition, spec, thinking)
     yield from _of_efforts(definition, spec, thinking.get("mode"))
-    for word in _map(spec.get("sources")):
+    for word in as_map(spec.get("sources")):
         if word not in spec:
             message = f"there is a source for {word!r}, which is not said"
             yield _fault(definition, message, ("sources", word), "a word of spec")
@@ -78,7 +78,7 @@ def _of_efforts(definition: Definition, spec: dict[str, Any], mode: Any) -> Iter
         message = "it always thinks, and knows `none`"
         yield _fault(definition, message, ("efforts",), "no `none`, or thinking.mode optional")
     expected = f"one of {', '.join(map(str, efforts))}"
-    for word, stands in _map(spec.get("nearest")).items():
+    for word, stands in as_map(spec.get("nearest")).items():
         if stands not in efforts:
             yield _fault(definition, f"it does not know {stands!r}", ("nearest", word), expected)
         if word in efforts:
@@ -147,16 +147,7 @@ def unknown_traits(definitions: Definitions, compiled: Mapping[str, Mapping[Path
 
 
 def _asked(mapping: Compiled) -> set[str]:
-    words = set()
-    for variable, above in (("ctx", f"{_READ}."), (_READ, "")):
-        if variable in mapping.variables:
-            paths = (path.removeprefix(above) for path in mapping.reads(variable) if path.startswith(above))
-            words |= {path.split(".")[0] for path in paths}
-    return words - {"*", "?", "", _READ}
-
-
-def _map(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return {path.split(".")[0] for path in mapping.below(_READ)} - {"*", "?", "", _READ}
 
 
 def _listed(value: Any) -> list[str]:

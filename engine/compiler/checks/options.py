@@ -7,13 +7,14 @@ for each that there is not, or that is a secret.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from engine import paths
 from engine.compiler.diagnostics import Fault, nearest
 from engine.compiler.documents.positions import Path
+from engine.compiler.documents.schema import SchemaField
 from engine.compiler.documents.sets import Definition, Definitions
 from engine.compiler.mappings.document import Compiled
 
@@ -29,13 +30,17 @@ def known() -> dict[str, dict[str, Any]]:
 
 
 def read(
-    definitions: Definitions, compiled: Mapping[str, Mapping[Path, Compiled]]
+    definitions: Definitions,
+    fields_of: Sequence[tuple[Definition, Sequence[SchemaField]]],
+    compiled: Mapping[str, Mapping[Path, Compiled]],
 ) -> tuple[dict[str, list[str]], list[Fault]]:
-    """(type and default text of each option that is read, by name; faults)."""
+    """(type and default text of each option that is read, by name; faults). ``fields_of`` are those of definitions; the
+    schema marks the ones that hold an option's name.
+    """
     wanted: dict[str, list[str]] = {}
     faults: list[Fault] = []
     for definition, path, asked in sorted(
-        _asked(definitions, compiled), key=lambda item: (item[0].title, str(item[1:]))
+        _asked(definitions, fields_of, compiled), key=lambda item: (item[0].title, str(item[1:]))
     ):
         name = _name(asked)
         if name is None:
@@ -51,7 +56,9 @@ def read(
 
 
 def _asked(
-    definitions: Definitions, compiled: Mapping[str, Mapping[Path, Compiled]]
+    definitions: Definitions,
+    fields_of: Sequence[tuple[Definition, Sequence[SchemaField]]],
+    compiled: Mapping[str, Mapping[Path, Compiled]],
 ) -> Iterator[tuple[Definition, Path, str]]:
     for title, mappings in compiled.items():
         kind, _, name = title.partition("/")
@@ -59,25 +66,11 @@ def _asked(
         if definition is None or kind not in _KINDS:
             continue
         for path, mapping in mappings.items():
-            yield from ((definition, path, asked) for asked in _of(mapping))
-    for definition in definitions.of("Provider"):
-        own = definition.spec.get("modelHeaders")
-        if isinstance(own, str):
-            yield definition, ("spec", "modelHeaders"), own
-        parameters = definition.spec.get("parameters")
-        for word, parameter in parameters.items() if isinstance(parameters, dict) else ():
-            if isinstance(parameter, dict) and isinstance(parameter.get("option"), str):
-                yield definition, ("spec", "parameters", word, "option"), parameter["option"]
-
-
-def _of(mapping: Compiled) -> set[str]:
-    paths_read: set[str] = set()
-    for variable, above in (("ctx", f"{_READ}."), (_READ, "")):
-        if variable in mapping.variables:
-            paths_read |= {
-                path.removeprefix(above) for path in mapping.reads(variable) if path.startswith(above) and path != above
-            }
-    return paths_read - {"*", "?", ""}
+            yield from ((definition, path, asked) for asked in mapping.below(_READ))
+    for definition, schema_fields in fields_of:
+        for field in schema_fields:
+            if field.schema.get("x-option") and isinstance(field.value, str):
+                yield definition, field.path, field.value
 
 
 def _name(asked: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.compiler.diagnostics import Fault, nearest
 from engine.compiler.documents.positions import Path
-from engine.compiler.documents.sets import Definition, Definitions
+from engine.compiler.documents.sets import Definition, Definitions, as_map
 
 _WORD = re.compile(r"\{([A-Za-z_]\w*)\}")
 
@@ -19,9 +19,9 @@ _WORD = re.compile(r"\{([A-Za-z_]\w*)\}")
 def check(definition: Definition, definitions: Definitions) -> list[Fault]:
     """Faults of a Provider's texts, or of the channels of a Route."""
     if definition.kind == "Provider":
-        known = _map(definition.spec.get("parameters"))
-        credential = _map(_map(definition.spec.get("auth")).get("key"))
-        shown = {*(credential.get("public") or ()), *_map(credential.get("derived")), "model", "segment"}
+        known = as_map(definition.spec.get("parameters"))
+        credential = as_map(as_map(definition.spec.get("auth")).get("key"))
+        shown = {*(credential.get("public") or ()), *as_map(credential.get("derived")), "model", "segment"}
         tasks = _words(definitions)
         return _renewal(definition) + [
             _fault(definition, path, word, known, key=False)
@@ -34,9 +34,9 @@ def check(definition: Definition, definitions: Definitions) -> list[Fault]:
     faults: list[Fault] = []
     channels = definition.spec.get("channels")
     for index, channel in enumerate(channels if isinstance(channels, list) else ()):
-        chosen = _map(_map(channel).get("parameters"))
-        provider = definitions.get("Provider", str(_map(channel).get("provider")))
-        known = _map(provider.spec.get("parameters")) if provider is not None else chosen
+        chosen = as_map(as_map(channel).get("parameters"))
+        provider = definitions.get("Provider", str(as_map(channel).get("provider")))
+        known = as_map(provider.spec.get("parameters")) if provider is not None else chosen
         path = ("spec", "channels", index, "parameters")
         faults += [_fault(definition, (*path, name), name, known, key=True) for name in chosen if name not in known]
     return faults
@@ -44,8 +44,8 @@ def check(definition: Definition, definitions: Definitions) -> list[Fault]:
 
 def _renewal(definition: Definition) -> list[Fault]:
     """Faults of a credential that each exchange replaces: its members must be known, and be members of JSON."""
-    auth = _map(definition.spec.get("auth"))
-    renews, form = _map(_map(auth.get("exchange")).get("renews")), _map(auth.get("key"))
+    auth = as_map(definition.spec.get("auth"))
+    renews, form = as_map(as_map(auth.get("exchange")).get("renews")), as_map(auth.get("key"))
     if not renews:
         return []
     at = ("spec", "auth", "exchange", "renews")
@@ -54,7 +54,7 @@ def _renewal(definition: Definition) -> list[Fault]:
         return [definition.fault("wrong-value", message, at, key=True)]
     known = form.get("parts") or []
     named: list[tuple[Path, Any]] = [((*at, member), renews.get(member)) for member in ("token", "until")]
-    named += [((*at, member, part), part) for member in ("parts", "times") for part in _map(renews.get(member))]
+    named += [((*at, member, part), part) for member in ("parts", "times") for part in as_map(renews.get(member))]
     return [
         definition.fault(
             "unknown-reference",
@@ -72,7 +72,7 @@ def _renewal(definition: Definition) -> list[Fault]:
 def _words(definitions: Definitions) -> dict[Any, dict[str, Any]]:
     """The words that tasks put into the paths of their formats."""
     return {
-        task.spec.get("format"): _map(_map(task.spec.get("submit")).get("words")) for task in definitions.of("Task")
+        task.spec.get("format"): as_map(as_map(task.spec.get("submit")).get("words")) for task in definitions.of("Task")
     }
 
 
@@ -80,19 +80,19 @@ def _texts(definition: Definition) -> Iterator[tuple[Path, str, bool]]:
     """The texts that may hold words; of each whether the model and parts of the credential are among them."""
     if isinstance(base := definition.spec.get("baseUrl"), str):
         yield ("spec", "baseUrl"), base, True
-    for name, hop in _map(definition.spec.get("formats")).items():
+    for name, hop in as_map(definition.spec.get("formats")).items():
         at = ("spec", "formats", name)
         for member in ("path", "stream", "countTokensPath"):
-            if isinstance(text := _map(hop).get(member), str):
+            if isinstance(text := as_map(hop).get(member), str):
                 yield (*at, member), text, True
         for member in ("headers", "streamHeaders"):
-            yield from _headers((*at, member), _map(hop).get(member))
+            yield from _headers((*at, member), as_map(hop).get(member))
     yield from _headers(("spec", "bodyParameters"), definition.spec.get("bodyParameters"))
-    yield from _headers(("spec", "headers", "set"), _map(definition.spec.get("headers")).get("set"))
+    yield from _headers(("spec", "headers", "set"), as_map(definition.spec.get("headers")).get("set"))
 
 
 def _headers(at: Path, headers: Any) -> Iterator[tuple[Path, str, bool]]:
-    for name, text in _map(headers).items():
+    for name, text in as_map(headers).items():
         if isinstance(text, str):
             yield (*at, name), text, False
 
@@ -101,7 +101,3 @@ def _fault(definition: Definition, path: Path, name: str, known: dict[str, Any],
     message = f"there is no parameter {name!r}; `parameters` of the Provider declares them"
     near = nearest(name, known)
     return definition.fault("unknown-reference", message, path, key=key, found=name, nearest=near)
-
-
-def _map(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.compiler.diagnostics import Fault, nearest
-from engine.compiler.documents.sets import Definitions
+from engine.compiler.documents.sets import Definitions, as_map
 
 
 def check(definitions: Definitions) -> list[Fault]:
@@ -15,11 +15,11 @@ def check(definitions: Definitions) -> list[Fault]:
 
 
 def _faults(definitions: Definitions) -> Iterator[Fault]:
-    policies = [(one, _map(one.spec.get("results"))) for one in definitions.of("Policy")]
+    policies = [(one, as_map(one.spec.get("results"))) for one in definitions.of("Policy")]
     stores: dict[str, dict[str, Any]] = {}
     for _, results in policies:
-        for store, declared in _map(results.get("stores")).items():
-            stores[store] = {**stores.get(store, {}), **_map(declared)}
+        for store, declared in as_map(results.get("stores")).items():
+            stores[store] = {**stores.get(store, {}), **as_map(declared)}
     for definition, results in policies:
         name = results.get("keep")
         if not name:
@@ -31,7 +31,3 @@ def _faults(definitions: Definitions) -> Iterator[Fault]:
         elif not stores[name].get("url") and not stores[name].get("directory"):
             message = f"the store {name!r} has no place: it needs a url or a directory"
             yield definition.fault("missing-key", message, path, expected=f"results.stores.{name}.url")
-
-
-def _map(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

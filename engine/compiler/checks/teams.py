@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.compiler.diagnostics import Fault
 from engine.compiler.documents.positions import Path
-from engine.compiler.documents.sets import Definition, Definitions
+from engine.compiler.documents.sets import Definition, Definitions, as_map
 
 _NAME = 20
 _PART = 64
@@ -31,7 +31,7 @@ def _faults(definition: Definition) -> Iterator[Fault]:
                 yield definition.fault("wrong-value", message, (*path, index))
             places.add(place)
     for kind in ("projects", "tags"):
-        for name in _map(definition.spec.get(kind)):
+        for name in as_map(definition.spec.get(kind)):
             if not name.strip() or len(name) > _PART:
                 message = f"a name of {kind} has 1 to {_PART} characters"
                 yield definition.fault("wrong-value", message, ("spec", kind, name), key=True)
@@ -40,14 +40,10 @@ def _faults(definition: Definition) -> Iterator[Fault]:
 def _budgets(definition: Definition) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
     spec = definition.spec
     yield ("spec", "budgets"), _list(spec.get("budgets"))
-    yield ("spec", "member", "budgets"), _list(_map(spec.get("member")).get("budgets"))
+    yield ("spec", "member", "budgets"), _list(as_map(spec.get("member")).get("budgets"))
     for kind in ("projects", "tags"):
-        for name, part in _map(spec.get(kind)).items():
-            yield ("spec", kind, name, "budgets"), _list(_map(part).get("budgets"))
-
-
-def _map(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+        for name, part in as_map(spec.get(kind)).items():
+            yield ("spec", kind, name, "budgets"), _list(as_map(part).get("budgets"))
 
 
 def _list(value: Any) -> list[dict[str, Any]]:
@@ -58,9 +54,9 @@ def limits(definitions: Definitions) -> dict[str, Any]:
     """The limits of all teams, as a Policy says such: each binds the calls of one account."""
     rules: dict[str, Any] = {}
     for definition in definitions.of("Team"):
-        for name, rule in _map(definition.spec.get("limits")).items():
-            by = ["user", *_list_of_texts(_map(rule).get("by"))]
-            rules[f"{definition.name}: {name}"] = {**_map(rule), "by": by, "when": {"users": [definition.name]}}
+        for name, rule in as_map(definition.spec.get("limits")).items():
+            by = ["user", *_list_of_texts(as_map(rule).get("by"))]
+            rules[f"{definition.name}: {name}"] = {**as_map(rule), "by": by, "when": {"users": [definition.name]}}
     return rules
 
 

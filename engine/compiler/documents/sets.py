@@ -22,6 +22,11 @@ API_VERSION = "gatewright/v1"
 Name = tuple[str, str]
 
 
+def as_map(value: Any) -> dict[str, Any]:
+    """A value where a map belongs; an empty one where something else stands, of which the schema tells."""
+    return value if isinstance(value, dict) else {}
+
+
 @dataclass(slots=True)
 class Definition:
     """A document with its kind and name. ``data`` is what holds after ``extends``; ``chain`` are the documents that

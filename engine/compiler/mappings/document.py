@@ -52,6 +52,14 @@ class Compiled:
             self.known[key] = frozenset(read_paths.members(self.tree, variable, self.scope))
         return self.known[key]
 
+    def below(self, name: str) -> set[str]:
+        """The dotted paths that it reads below a variable, or below the member of ``ctx`` that has this name."""
+        paths: set[str] = set()
+        for variable, above in (("ctx", f"{name}."), (name, "")):
+            if variable in self.variables:
+                paths |= {path.removeprefix(above) for path in self.reads(variable) if path.startswith(above)}
+        return paths - {"*", "?", ""}
+
     def fields(self, variable: str, usage: Mapping[str, Any], *, counts: bool = False) -> response_fields.Reads:
         """The wire paths below a variable that the mapping reads, with the hub's words above each."""
         key = f"{variable} {counts} {json.dumps(usage, sort_keys=True)}"
