@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 import pytest
@@ -13,6 +11,7 @@ import requests
 
 from engine.catalogue.price_plan import FREE, KIND, RISE, planned
 from tests.support import PATIENCE, Gateway
+from tests.upstreams.prices import Shop
 
 PASSWORD = "rootroot1"
 OWN = {"ModelRatio": {"a": 1.0, "b": 2.0, "c": 3.0}, "ModelPrice": {"drawn": 0.5}, "CompletionRatio": {"a": 4.0}}
@@ -48,31 +47,11 @@ def test_a_plan_is_named_by_what_it_changes() -> None:
     )
 
 
-class Shop(BaseHTTPRequestHandler):
-    """Another gateway's list of prices."""
-
-    prices: ClassVar[dict[str, Any]] = {}
-
-    def do_GET(self) -> None:
-        raw = orjson.dumps({"success": True, "data": self.prices})
-        self.send_response(200)
-        self.send_header("content-length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
 @pytest.fixture
-def shop() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def shop() -> Iterator[Shop]:
+    one = Shop()
+    yield one
+    one.close()
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +66,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         one.stop()
 
 
-def test_only_what_is_ready_or_agreed_to_is_taken_up(gateway: Gateway, shop: str) -> None:
+def test_only_what_is_ready_or_agreed_to_is_taken_up(gateway: Gateway, shop: Shop) -> None:
     url = f"http://127.0.0.1:{gateway.port}"
     body: dict[str, Any] = {"username": "root", "password": PASSWORD, "confirmPassword": PASSWORD}
     assert requests.post(f"{url}/api/setup", json=body, timeout=PATIENCE).json()["success"]
@@ -106,12 +85,12 @@ def test_only_what_is_ready_or_agreed_to_is_taken_up(gateway: Gateway, shop: str
     for name, text in VALUES.items():
         place = f"{url}/api/v2/options/{name}"
         assert requests.put(place, json={"value": text}, headers={**root, "if-match": "*"}, timeout=PATIENCE).ok
-    Shop.prices = {"model_ratio": {"a": 0.5, "b": 9.0, "c": 0, "new": 1.5}, "model_price": {"drawn": 0.4}}
-    asked = {"url": shop, "rise": 0.2}
+    shop.prices = {"model_ratio": {"a": 0.5, "b": 9.0, "c": 0, "new": 1.5}, "model_price": {"drawn": 0.4}}
+    asked = {"url": shop.base, "rise": 0.2}
     plan = ask("/prices/plan", asked)
     assert (plan["ready"], plan["held"]) == (3, 2)
     assert own("ModelRatio") == OWN["ModelRatio"]
-    assert "rise" in ask("/prices/plan", {"url": shop}, 400)["detail"]
+    assert "rise" in ask("/prices/plan", {"url": shop.base}, 400)["detail"]
     assert ask("/prices/apply", {**asked, "plan": "0" * 32}, 409)["detail"]
     assert ask("/prices/apply", {**asked, "plan": plan["plan"], "agreed": ["a"]}, 400)["field"] == "agreed"
     done = ask("/prices/apply", {**asked, "plan": plan["plan"]})
@@ -120,7 +99,7 @@ def test_only_what_is_ready_or_agreed_to_is_taken_up(gateway: Gateway, shop: str
     assert own("ModelPrice") == {"drawn": 0.4}
     again = ask("/prices/plan", asked)
     assert (again["ready"], again["held"]) == (0, 2)
-    Shop.prices["model_ratio"]["b"] = 10.0
+    shop.prices["model_ratio"]["b"] = 10.0
     ask("/prices/apply", {**asked, "plan": again["plan"], "agreed": ["b"]}, 409)
     assert own("ModelRatio")["b"] == 2.0
     last = ask("/prices/plan", asked)

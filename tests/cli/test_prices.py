@@ -7,11 +7,9 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -20,36 +18,14 @@ from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.rows import options as rows
 from tests.support import ROOT
-
-
-class Shop(BaseHTTPRequestHandler):
-    """Another gateway's list of prices."""
-
-    prices: ClassVar[dict[str, Any]] = {
-        "model_ratio": {"a": 0.5, "b": 9.0, "c": 0, "new": 1.5},
-        "model_price": {"drawn": 0.4},
-    }
-
-    def do_GET(self) -> None:
-        raw = json.dumps({"success": True, "data": self.prices}).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
+from tests.upstreams.prices import Shop
 
 
 @pytest.fixture
-def shop() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def shop() -> Iterator[Shop]:
+    one = Shop()
+    yield one
+    one.close()
 
 
 def stored(data: Path) -> dict[str, Any]:
@@ -61,7 +37,8 @@ def stored(data: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(600)
-def test_a_plan_is_read_agreed_to_and_taken_up(tmp_path: Path, shop: str) -> None:
+def test_a_plan_is_read_agreed_to_and_taken_up(tmp_path: Path, shop: Shop) -> None:
+    shop.prices = {"model_ratio": {"a": 0.5, "b": 9.0, "c": 0, "new": 1.5}, "model_price": {"drawn": 0.4}}
     db = open_database(Settings(data=tmp_path))
     own = {"ModelRatio": {"a": 1.0, "b": 2.0, "c": 3.0}, "ModelPrice": {"drawn": 0.5}}
     options.put_all(db, {}, {name: json.dumps(table) for name, table in own.items()}, 0)
@@ -71,7 +48,7 @@ def test_a_plan_is_read_agreed_to_and_taken_up(tmp_path: Path, shop: str) -> Non
         env.pop(name, None)
 
     def run(*words: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "engine.cli", "prices", *words, "--url", shop, "--rise", "0.2"]
+        command = [sys.executable, "-m", "engine.cli", "prices", *words, "--url", shop.base, "--rise", "0.2"]
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, done.stdout + done.stderr
@@ -93,7 +70,7 @@ def test_a_plan_is_read_agreed_to_and_taken_up(tmp_path: Path, shop: str) -> Non
     assert {change["model"] for change in json.loads(told)["changes"]} == {"a", "c", "new", "drawn"}
     after = {"ModelRatio": {"a": 0.5, "b": 2.0, "c": 0, "new": 1.5}, "ModelPrice": {"drawn": 0.4}}
     assert stored(tmp_path) == after
-    Shop.prices = {"model_ratio": {"b": 2.1}}
+    shop.prices = {"model_ratio": {"b": 2.1}}
     code, told = run("plan", "--json")
     assert (code, json.loads(told)["held"]) == (0, 0)
     code, told = run("apply", "--plan", json.loads(told)["plan"])

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from tests.upstreams.loopback import Loopback
 
 ID, SECRET, REGION = "AKIDEXAMPLE0000", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "eu-central-1"
 _SIGNED = re.compile(
@@ -25,7 +26,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _LATE = 900
 
 
-class Bucket:
+class Bucket(Loopback):
     """``objects`` by path; ``faults`` are the requests that were refused; ``down`` answers all with 503."""
 
     def __init__(self) -> None:
@@ -55,23 +56,7 @@ class Bucket:
             def log_message(self, *_: Any) -> None:
                 """Nothing."""
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: Any) -> None:
-                """Who asks may be killed in the middle."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_port
-        self.base = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """End it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Status, headers, body."""

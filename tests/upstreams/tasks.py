@@ -6,11 +6,12 @@ A ``Vendor`` is a table: how a submission must look and what is answered, then w
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.upstreams.loopback import Loopback
 
 Check = Callable[["Asked"], str]
 """What is wrong with a request; nothing where it is right."""
@@ -46,7 +47,7 @@ class Answered:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
-class Vendor:
+class Vendor(Loopback):
     """``answer`` takes what was asked and gives what is answered; ``faults`` are what it had to refuse."""
 
     def __init__(self) -> None:
@@ -85,20 +86,4 @@ class Vendor:
             def log_message(self, *_: Any) -> None:
                 """Nothing."""
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: Any) -> None:
-                """Who asks may be killed in the middle."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_port
-        self.base = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """End it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)
