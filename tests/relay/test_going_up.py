@@ -34,7 +34,9 @@ def sent(template: str, caller: dict[str, str]) -> dict[str, str]:
     """The headers that go up for a channel row's header and a caller's."""
     ours: Any = SimpleNamespace(headers=lambda _: {})
     provider = SimpleNamespace(auth=None, header_cases=())
-    channel = SimpleNamespace(headers={"X-Up": template}, passed=(), unsent=frozenset(), provider=provider)
+    channel = SimpleNamespace(
+        headers={"X-Up": template}, model_headers={}, passed=(), unsent=frozenset(), provider=provider
+    )
     attempt: Any = SimpleNamespace(channel=channel, headers={})
     call: Any = SimpleNamespace(headers=caller)
     return dict(_signed(call, attempt, ours, SECRET, "http://up.test/")[0])

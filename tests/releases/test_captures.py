@@ -177,7 +177,7 @@ def test_a_watched_key_is_kept_whole_and_without_a_credential(watching: Watching
     watching.call("watched")
     watch(watching)
     until(lambda: taken(watching))  # each worker looks once a second
-    watching.db.write(lambda connection: connection.exec_driver_sql("DELETE FROM gatewright_captures").rowcount)
+    captures.drop(watching.db)
     watching.call("other")
     whole, streamed = watching.call("watched"), watching.call("watched", stream=True)
     foreign = watching.call("watched", "/v1/messages", max_tokens=50)
@@ -236,7 +236,7 @@ def test_its_holder_sees_that_a_key_is_watched_and_others_may_not_look(watching:
     assert until_["other"] == 0
     assert watching.run("user", "create", "adam", "--password", "a-long-password", "--role", "admin").exit_code == 0
     adam = watching.token("adam", "a-long-password")
-    which = captures.listed(watching.db)[0]["id"]
+    which = captures.listed(watching.db, rule="crossed")[0]["id"]
     for method, path in (
         ("GET", "/captures"),
         ("GET", f"/captures/{which}"),
@@ -292,11 +292,17 @@ def test_time_ends_it(watching: Watching) -> None:
     request_id = watching.call("watched")
     time.sleep(2)
     assert not [row for row in captures.listed(watching.db, limit=200) if row["id"] == request_id]
-    watching.db.write(lambda connection: connection.exec_driver_sql("UPDATE gatewright_captures SET until = 1"))
-    assert not captures.listed(watching.db)
-    assert captures.forget(watching.db) > 0
-    with watching.db.read() as connection:
-        assert connection.exec_driver_sql("SELECT COUNT(*) FROM gatewright_capture_data").scalar() == 0
+    assert captures.listed(watching.db)
+
+    def over() -> bool:
+        """Whether nothing stays; what an earlier call left in a worker's buffer may come a little later."""
+        watching.db.write(lambda connection: connection.exec_driver_sql("UPDATE gatewright_captures SET until = 1"))
+        unseen = not captures.listed(watching.db)
+        captures.forget(watching.db)
+        with watching.db.read() as connection:
+            return unseen and connection.exec_driver_sql("SELECT COUNT(*) FROM gatewright_capture_data").scalar() == 0
+
+    until(over)
 
 
 def test_without_a_secret_nothing_is_kept(watching: Watching) -> None:
