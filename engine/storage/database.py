@@ -32,7 +32,7 @@ from engine.storage.faults import REFUSED, DatabaseAway, StatementError, Storage
 from engine.storage.key_form import KeyForm
 from engine.storage.outage import Outage
 from engine.storage.pool import SharedPool, Slots
-from engine.storage.sqlite import busy, locked, one_thread, open_connection, quietly
+from engine.storage.sqlite import KeptPool, busy, locked, one_thread, open_connection, quietly
 from engine.storage.vault import Vault
 
 __all__ = ["Database", "DatabaseSettings", "Query", "StorageError", "connect", "open_database"]
@@ -362,9 +362,9 @@ def _connect_sqlite(target: Target) -> Database:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise DatabaseAway(f"database file {path}: {error.strerror}") from None
-    create: dict[str, Any] = {"creator": lambda: open_connection(target), "poolclass": NullPool}
-    reader = create_engine(target.url, isolation_level="AUTOCOMMIT", hide_parameters=True, **create)
-    writer = create_engine(target.url, hide_parameters=True, **create)
+    create: dict[str, Any] = {"creator": lambda: open_connection(target), "hide_parameters": True}
+    reader = create_engine(target.url, isolation_level="AUTOCOMMIT", poolclass=KeptPool, **create)
+    writer = create_engine(target.url, poolclass=NullPool, **create)
 
     @event.listens_for(writer, "begin")
     def _begin(connection: Connection) -> None:
