@@ -1,6 +1,7 @@
 """Tests that share something of their module run in one process: it is made once, not once in each process.
 
-And the one browser of a process: Playwright takes no second one beside it.
+And what there is one of in each process: the browser, since Playwright takes no second one beside it, and a database
+on each server.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.databases import db, empty, kind, lite, opened, shared, sheets
 from tests.support import PATIENCE, missing
+
+__all__ = ["db", "empty", "kind", "lite", "opened", "shared", "sheets"]
 
 LONG = frozenset(
     f"tests/{name}.py"

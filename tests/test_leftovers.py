@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, inspect
 
-from tests.storage.conftest import _ADMIN, server_database
+from tests.databases import ADMIN, server_database
 from tests.support import ROOT, until
 
 CODE = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in a shell's background is born deaf to it
 from pathlib import Path
-from tests.storage.conftest import server_database
+from tests.databases import server_database
 from tests.support import Running
 child = Running([sys.executable, "-c", "import time; time.sleep(600)"])
 with server_database(sys.argv[1], Path(sys.argv[2])) as settings:
@@ -49,7 +49,7 @@ def test_what_a_killed_run_had_started_is_ended(kind: str, sig: int, tmp_path: P
         pid, name = int(words[0]), words[1]
         assert lives(pid)
         os.kill(run.pid, sig)
-    engine = create_engine(_ADMIN[kind])
+    engine = create_engine(ADMIN[kind])
     until(lambda: not lives(pid))
     until(lambda: name not in _names(engine))
     engine.dispose()

@@ -171,7 +171,10 @@ class Table:
         "Open connections per database and worker, all together; the processes beside them, too.",
     )
     sql_max_lifetime: int = _DATA(
-        "SQL_MAX_LIFETIME", 60, kinds.POSITIVE, "Seconds after which a connection is replaced."
+        "SQL_MAX_LIFETIME",
+        60,
+        kinds.POSITIVE,
+        "Seconds after which a connection is replaced, and one that lay idle so long is closed.",
     )
     sql_connect_timeout: int = _DATA(
         "SQL_CONNECT_TIMEOUT",

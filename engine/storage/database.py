@@ -339,7 +339,7 @@ def connect(target: Target, idle: int = 10, most: int = 50, lifetime: int = 60) 
         return _connect_sqlite(target)
     pool: dict[str, Any] = {
         "poolclass": SharedPool,
-        "slots": Slots(most, idle, _POOL_WAIT),
+        "slots": Slots(most, idle, _POOL_WAIT, lifetime),
         "pool_recycle": lifetime,
         "hide_parameters": True,
         "connect_args": dict(target.arguments),

@@ -1,17 +1,19 @@
 """Connections of one process to one database server: several pools, one sum.
 
 ``Slots`` holds how many may be open in all. A ``SharedPool`` is an engine's pool that draws on it: what lies idle in
-another pool gives way to whoever needs a connection. A server may refuse new connections for reasons of its own (a
-role's limit): then all that lie idle here are closed, and it is asked once more. Knows no statements.
+another pool gives way to whoever needs a connection, and what nobody needed for long is closed. A server may refuse new
+connections for reasons of its own (a role's limit): then all that lie idle here are closed, and it is asked once more.
+Knows no statements.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
@@ -32,20 +34,30 @@ class _Waiter:
         self.record: ConnectionPoolEntry | None = None
 
 
+class _Idle(NamedTuple):
+    """A connection that nobody uses, since a moment of the monotonic clock."""
+
+    pool: Pool
+    record: ConnectionPoolEntry
+    since: float
+
+
 class Slots:
-    """See the module. ``keep`` is how many may lie idle, ``wait`` the seconds until a caller gives up.
+    """See the module. ``keep`` is how many may lie idle, and ``idle`` for how many seconds; ``wait`` the seconds until a
+    caller gives up.
 
     Who waits is served in turn; while anybody does, nothing lies idle.
     """
 
-    def __init__(self, most: int, keep: int, wait: float) -> None:
+    def __init__(self, most: int, keep: int, wait: float, idle: float = math.inf) -> None:
         self._most = most
         self._keep = keep
         self._wait = wait
+        self._longest = idle
         self._lock = threading.Lock()
         self._open = 0
         self._closed_at = 0.0
-        self._idle: list[tuple[Pool, ConnectionPoolEntry]] = []
+        self._idle: list[_Idle] = []
         """The one that was used last stands last."""
         self._queue: deque[_Waiter] = deque()
 
@@ -53,14 +65,14 @@ class Slots:
         """An idle connection of the pool; nothing where a new one may be made. Raises SQLAlchemy's ``TimeoutError``."""
         with self._lock:
             for at in range(len(self._idle) - 1, -1, -1):
-                if self._idle[at][0] is pool:
-                    return self._idle.pop(at)[1]
+                if self._idle[at].pool is pool:
+                    return self._idle.pop(at).record
             if self._open < self._most:
                 self._open += 1
                 return None
             waiter = _Waiter()
             if self._idle:
-                waiter.owner, waiter.record = self._idle.pop(0)
+                waiter.owner, waiter.record, _ = self._idle.pop(0)
                 waiter.ready.set()
             else:
                 self._queue.append(waiter)
@@ -82,18 +94,27 @@ class Slots:
         return time.monotonic() - self._closed_at < _REFUSED_WITHIN
 
     def put(self, pool: Pool, record: ConnectionPoolEntry) -> None:
-        """Take back a connection that nobody uses any more."""
+        """Take back a connection that nobody uses any more; close those that lay idle for long."""
+        now = time.monotonic()
         with self._lock:
             if self._queue:
                 waiter = self._queue.popleft()
                 waiter.owner, waiter.record = pool, record
                 waiter.ready.set()
                 return
-            if len(self._idle) < self._keep:
-                self._idle.append((pool, record))
-                return
-        record.close()
-        self.less()
+            self._idle.append(_Idle(pool, record, now))
+            # PERF: as a rule none
+            over = max(0, len(self._idle) - self._keep)
+            while over < len(self._idle) and now - self._idle[over].since > self._longest:
+                over += 1
+            closing, self._idle = self._idle[:over], self._idle[over:]
+        self._end(closing)
+
+    def _end(self, closing: Sequence[_Idle]) -> None:
+        for idle in closing:
+            idle.record.close()
+        if closing:
+            self.less(len(closing))
 
     def less(self, count: int = 1) -> None:
         """So many are closed."""
@@ -107,13 +128,11 @@ class Slots:
     def close(self, pool: Pool | None = None) -> int:
         """Close what lies idle, of one pool or of all; how many that were."""
         with self._lock:
-            closing = [record for owner, record in self._idle if pool in (None, owner)]
-            self._idle = [pair for pair in self._idle if pool not in (None, pair[0])]
-        for record in closing:
-            record.close()
+            closing = [idle for idle in self._idle if pool in (None, idle.pool)]
+            self._idle = [idle for idle in self._idle if pool not in (None, idle.pool)]
         if closing:
             self._closed_at = time.monotonic()
-            self.less(len(closing))
+        self._end(closing)
         return len(closing)
 
 

@@ -22,9 +22,6 @@ from engine.storage.rows.api import passkeys
 from engine.storage.rows.log_rows import LogRow, apply
 from engine.storage.tables import releases
 from tests.api.test_management import PASSWORD, Site
-from tests.storage.conftest import empty, kind
-
-__all__ = ["empty", "kind"]
 
 
 @pytest.fixture

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.ledger.conftest import books, db, kind, opened, shared
+from tests.ledger.conftest import books
 
-__all__ = ["books", "db", "kind", "opened", "shared"]
+__all__ = ["books"]

@@ -21,8 +21,8 @@ from engine.ledger.commit import Ledger
 from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.logdb import open_logs
+from tests.databases import empty_database, server_database
 from tests.ledger.conftest import Books, books_on
-from tests.storage.conftest import empty_database, server_database
 from tests.support import until
 
 SECRET = "a long secret of the operator"

@@ -26,7 +26,7 @@ from engine.ledger.journal import Journal, line
 from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.rows.posting import Entry
-from tests.storage.conftest import SERVERS, server_database
+from tests.databases import SERVERS, server_database
 from tests.support import UNPRICED, deaf_port, free_port
 
 PROVIDER = """

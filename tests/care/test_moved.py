@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.databases import empty_database
 from tests.deploy.test_rolling import PRICE, Member, upstream
-from tests.storage.conftest import empty_database
 from tests.support import PATIENCE, ROOT, compiled, free_port, until
 
 SECRET = "what the operator keeps elsewhere"

@@ -25,9 +25,9 @@ from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.migrations import HEAD
+from tests.databases import server_database
 from tests.deploy.balancer import Balancer, lives
 from tests.deploy.older import older
-from tests.storage.conftest import server_database
 from tests.support import PATIENCE, ROOT, Running, compiled, free_port, until
 
 PROVIDER = """

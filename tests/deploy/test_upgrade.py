@@ -20,8 +20,8 @@ from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage import migrations
 from engine.storage.database import Database, open_database
+from tests.databases import empty_database
 from tests.deploy.test_rolling import PRICE, PROVIDER, Member, goes_back, upstream
-from tests.storage.conftest import empty_database
 from tests.storage.takeover import columns_of, snapshot
 from tests.support import PATIENCE, ROOT, compiled, free_port
 

@@ -11,11 +11,9 @@ import pytest
 import requests
 
 from engine import paths
-from tests.storage.conftest import empty, kind
 from tests.support import PATIENCE, Gateway, Lasting
 from tests.upstreams.identity import HOME, SERVICES, Identities
 
-__all__ = ["empty", "kind"]
 BOT = "123456:bot-token"
 SHIPPED = [name for name in SERVICES if name not in ("corp", "mine")]
 OPTIONS = {

@@ -17,10 +17,8 @@ from engine.cluster.holds import Holds
 from engine.ledger.commit import Ledger
 from engine.storage.database import Database
 from engine.storage.rows.posting import Entry
+from tests.databases import server_database
 from tests.soak.site import Site
-from tests.storage.conftest import db, kind, lite, opened, server_database, shared
-
-__all__ = ["books_on", "db", "kind", "lite", "opened", "shared"]
 
 
 @dataclass

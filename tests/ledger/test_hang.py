@@ -15,10 +15,8 @@ import pytest
 from engine.storage.rows.posting import post
 from tests.soak.hang import run, silent
 from tests.soak.site import Seen, Site, check
-from tests.storage.conftest import kind
 from tests.support import PATIENCE, until
 
-__all__ = ["kind"]
 pytestmark = pytest.mark.xdist_group("ledger-crash")
 SECONDS = 180 if os.environ.get("GATEWRIGHT_NIGHTLY") else 8
 

@@ -26,9 +26,9 @@ from engine.settings import Settings
 from engine.storage.database import Database, open_database
 from engine.storage.logdb import open_logs
 from engine.storage.rows import audit
+from tests.databases import Opened, emptied, server_database
 from tests.ledger.conftest import Books, books_on
 from tests.ledger.test_commit import ROOT, Flaky
-from tests.storage.conftest import Opened, emptied, server_database
 from tests.support import until
 
 PAIRS = [("sqlite", "mysql"), ("sqlite", "sqlite"), ("mysql", "postgresql"), ("postgresql", "sqlite")]

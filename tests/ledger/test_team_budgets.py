@@ -21,10 +21,10 @@ from engine.storage.rows import accounts, budgets
 from engine.storage.rows.api import teams as rows
 from engine.storage.rows.budgets import Budget, Use
 from engine.storage.rows.people import by_id
-from tests.ledger.conftest import Books, books, db, kind, lite, opened, shared
+from tests.ledger.conftest import Books, books
 from tests.support import PATIENCE
 
-__all__ = ["books", "db", "kind", "lite", "opened", "shared"]
+__all__ = ["books"]
 OPEN = frozenset({"default", "auto"})
 
 

@@ -21,13 +21,13 @@ from engine.storage.dsn import resolve
 from engine.storage.rows import audit, budgets
 from engine.storage.rows.budgets import Budget
 from engine.storage.tables.core import options
+from tests.databases import server_database
 from tests.ledger.test_commit import Flaky
 from tests.ledger.test_log_database import Two, two
 from tests.soak.site import Seen, Site
-from tests.storage.conftest import empty, server_database
 from tests.support import until
 
-__all__ = ["empty", "two"]
+__all__ = ["two"]
 
 
 def found(books) -> list[tuple[str, int | str, str, int, int | None]]:

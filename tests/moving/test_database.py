@@ -14,8 +14,8 @@ from sqlalchemy import text
 from engine.cli import main
 from engine.storage.database import connect
 from engine.storage.dsn import resolve
+from tests.databases import SERVERS, server_database
 from tests.storage import takeover
-from tests.storage.conftest import SERVERS, server_database
 
 PROGRAMS = [(program, "sqlite") for program in takeover.PROGRAMS] + [
     ("one-api-0.6", "mysql"),

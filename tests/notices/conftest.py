@@ -20,9 +20,6 @@ from engine.storage.rows import people
 from engine.transport.egress import Guard
 from engine.transport.leg import Pool
 from tests.relay.scripted import Upstream
-from tests.storage.conftest import db, kind, lite, opened, shared
-
-__all__ = ["db", "kind", "lite", "opened", "shared"]
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,8 @@ from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import Database
 from engine.storage.rows.people import by_id
-from tests.storage.conftest import kind, opened, shared
 from tests.support import PATIENCE
 
-__all__ = ["kind", "opened", "shared"]
 TAKER = Path(__file__).with_name("taker.py")
 EVERY = bool(os.environ.get("GATEWRIGHT_NIGHTLY"))
 UNIT = 500_000

@@ -21,9 +21,9 @@ from engine.ledger.terms import Terms
 from engine.payments import due
 from engine.storage.rows.accounts import PLANS_ONLY, WALLET_FIRST, find_key
 from engine.storage.rows.people import by_id
-from tests.ledger.conftest import Books, books, db, kind, lite, opened, shared
+from tests.ledger.conftest import Books, books
 
-__all__ = ["books", "db", "kind", "lite", "opened", "shared"]
+__all__ = ["books"]
 START = int(datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC).timestamp())
 DAY, UNIT = 86_400, 500_000
 GROUPS = frozenset({"default", "vip", "svip"})

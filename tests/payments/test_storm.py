@@ -17,10 +17,8 @@ from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import Database
 from engine.storage.rows.people import by_id
-from tests.storage.conftest import kind, opened, shared
 from tests.support import PATIENCE
 
-__all__ = ["kind", "opened", "shared"]
 STORM = Path(__file__).with_name("storm.py")
 COUNT = 1000 if os.environ.get("GATEWRIGHT_NIGHTLY") else 100
 UNIT = 500_000

@@ -25,7 +25,7 @@ from engine.storage.tables import core
 from engine.storage.vault import CHANNEL_KEY, PREFIX
 from engine.transport.auth import Tokens
 from engine.transport.faults import TransportError
-from tests.storage.conftest import server_database
+from tests.databases import server_database
 from tests.upstreams.codex import Subscription
 from tests.upstreams.strict import RefusedError
 

@@ -18,9 +18,9 @@ from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.rows import budgets
 from engine.storage.rows.api import call_tags
+from tests.databases import empty_database
 from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
-from tests.storage.conftest import empty_database
 from tests.support import Gateway, serving
 
 pytestmark = pytest.mark.timeout(600)  # each gateway's documents are compiled, and a database made

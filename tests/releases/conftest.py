@@ -17,8 +17,8 @@ from engine.settings import Settings
 from engine.storage.database import Database, open_database
 from engine.storage.releases.documents import Author, StoredDocument
 from engine.storage.vault import Vault
+from tests.databases import server_database
 from tests.relay.scripted import Upstream
-from tests.storage.conftest import server_database
 from tests.support import PATIENCE, Gateway, until
 
 ANN = Author(7, "ann")

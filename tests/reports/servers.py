@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from tests.storage.conftest import _ADMIN, SERVERS
+from tests.databases import ADMIN, SERVERS
 from tests.support import missing
 
 BESIDE = 3
@@ -30,7 +30,7 @@ class Role:
 def limited_role(limit: int) -> Iterator[Role]:
     """A role that may have ``limit`` connections, and its database; both are dropped afterwards."""
     name, word = f"gatewright_test_{secrets.token_hex(4)}", secrets.token_hex(8)
-    admin = create_engine(_ADMIN["postgresql"], isolation_level="AUTOCOMMIT")
+    admin = create_engine(ADMIN["postgresql"], isolation_level="AUTOCOMMIT")
     try:
         with admin.connect() as connection:
             connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD '{word}' CONNECTION LIMIT {limit}"))

@@ -14,9 +14,9 @@ from engine.accounts.plans import buying, catalogue
 from engine.errors import Invalid
 from engine.reports import statements
 from engine.storage.rows.people import by_id
-from tests.ledger.conftest import Books, books, db, kind, lite, opened, shared
+from tests.ledger.conftest import Books, books
 
-__all__ = ["books", "db", "kind", "lite", "opened", "shared"]
+__all__ = ["books"]
 UNIT = 500_000
 
 

@@ -14,9 +14,7 @@ from engine.storage.migrations import HEAD
 from engine.storage.rows.api import passkeys
 from engine.storage.rows.api.hours import DAY, HOUR
 from engine.storage.rows.log_rows import CONSUME, ERROR, LogRow, apply
-from tests.storage.conftest import empty, kind
 
-__all__ = ["empty", "kind"]
 NOW = 1_800_000_000 // DAY * DAY + 5 * HOUR + 60
 
 

@@ -25,10 +25,10 @@ import requests
 from click.testing import CliRunner
 
 from engine.cli import main as command
+from tests.databases import server_database
 from tests.relay.scripted import Say, Upstream
 from tests.releases.conftest import ROUTE, provider
 from tests.releases.test_git import TOKEN, Author, GitServer
-from tests.storage.conftest import server_database
 from tests.support import Gateway
 
 PRICE = """apiVersion: gatewright/v1

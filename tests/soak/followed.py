@@ -28,7 +28,7 @@ from engine.settings import Settings
 from engine.storage.database import Database, open_database
 from engine.storage.rows import crud
 from engine.storage.tables.tasks import tasks
-from tests.storage.conftest import server_database
+from tests.databases import server_database
 from tests.support import Gateway, until
 
 _AGE, _SETTLED = 1_800, 60.0

@@ -26,8 +26,8 @@ import requests
 from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
+from tests.databases import server_database
 from tests.kinds.task.videos_here import documents
-from tests.storage.conftest import server_database
 from tests.support import Gateway
 from tests.upstreams.tasks import Answered, Asked, Vendor
 

@@ -14,7 +14,7 @@ from engine.errors import Invalid
 from engine.storage.database import connect
 from engine.storage.dsn import resolve
 from engine.storage.faults import DatabaseAway
-from tests.storage.conftest import SERVERS
+from tests.databases import SERVERS
 from tests.support import missing
 
 DATA = Path("/data")

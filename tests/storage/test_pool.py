@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from engine.settings import Settings
 from engine.storage.database import Database, StorageError, connect, open_database
 from engine.storage.dsn import resolve
 from engine.storage.logdb import open_logs
+from tests.databases import ADMIN, server_database
 from tests.relay.scripted import Upstream
-from tests.storage.conftest import _ADMIN, server_database
 from tests.support import PATIENCE, Gateway, until
 
 SERVERS = pytest.mark.parametrize("kind", ["mysql", "postgresql"], indirect=True)
@@ -129,6 +130,23 @@ def test_a_connection_is_replaced_after_its_lifetime(empty: Settings) -> None:
 
 
 @SERVERS
+def test_what_nobody_needed_for_its_lifetime_is_closed(empty: Settings) -> None:
+    db = open_database(dataclasses.replace(empty, sql_max_lifetime=1, sql_max_idle_conns=10))
+    watcher = connect(resolve(empty.sql_dsn, "", empty.data))
+    try:
+        with ExitStack() as stack:
+            for _ in range(5):
+                stack.enter_context(db.read()).execute(text("SELECT 1"))
+        assert count(watcher) >= 6
+        time.sleep(1.1)
+        assert options(db) == 0
+        until(lambda: count(watcher) == 2)  # the one that was just used, and the watcher's
+    finally:
+        db.close()
+        watcher.close()
+
+
+@SERVERS
 def test_who_waits_too_long_for_a_connection_is_told_which_setting_it_is(empty: Settings, monkeypatch: Any) -> None:
     monkeypatch.setattr("engine.storage.database._POOL_WAIT", 0.2)
     db = open_database(dataclasses.replace(empty, sql_max_open_conns=1))
@@ -146,11 +164,11 @@ def bounded(tmp_path: Path) -> Iterator[tuple[Settings, str]]:
     with server_database("postgresql", tmp_path) as settings:
         role = f"bounded_{secrets.token_hex(4)}"
         name = settings.sql_dsn.rpartition("/")[2]
-        admin = create_engine(_ADMIN["postgresql"], isolation_level="AUTOCOMMIT")
+        admin = create_engine(ADMIN["postgresql"], isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
             connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'x' CONNECTION LIMIT 2"))
             connection.execute(text(f"ALTER DATABASE {name} OWNER TO {role}"))
-        owned = make_url(_ADMIN["postgresql"]).set(database=name)
+        owned = make_url(ADMIN["postgresql"]).set(database=name)
         inside = create_engine(owned, isolation_level="AUTOCOMMIT")
         with inside.connect() as connection:
             connection.execute(text(f"ALTER SCHEMA public OWNER TO {role}"))
@@ -203,7 +221,7 @@ def test_a_gateway_whose_workers_have_one_connection_each_books_every_call(bound
     settings, role = bounded
     upstream = Upstream()
     upstream.script = lambda say: say.whole(ANSWER)
-    watcher = create_engine(_ADMIN["postgresql"], isolation_level="AUTOCOMMIT")
+    watcher = create_engine(ADMIN["postgresql"], isolation_level="AUTOCOMMIT")
 
     def ask(sql: str) -> int:
         with watcher.connect() as connection:
@@ -227,7 +245,7 @@ def test_a_gateway_whose_workers_have_one_connection_each_books_every_call(bound
             assert gateway.post("/v1/chat/completions", body).status_code == 200
             most = max(most, ask(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'"))
         assert most <= 5
-        reader = create_engine(make_url(_ADMIN["postgresql"]).set(database=settings.sql_dsn.rpartition("/")[2]))
+        reader = create_engine(make_url(ADMIN["postgresql"]).set(database=settings.sql_dsn.rpartition("/")[2]))
 
         def rows() -> int:
             with reader.connect() as connection:

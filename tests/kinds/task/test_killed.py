@@ -14,8 +14,8 @@ import pytest
 from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import open_database
+from tests.databases import server_database
 from tests.kinds.task.videos_here import documents
-from tests.storage.conftest import server_database
 from tests.support import Gateway, until
 from tests.upstreams.tasks import Answered, Asked, Vendor
 

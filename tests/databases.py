@@ -1,4 +1,8 @@
-"""Databases of the test's own on each engine: SQLite always, MariaDB and PostgreSQL where they run; CI demands."""
+"""Databases of the test's own on each engine: SQLite always, MariaDB and PostgreSQL where they run; CI demands.
+
+The fixtures are known to all tests by tests/conftest.py, once: a session's database of each importing module was too
+many for a server's hundred connections.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ SERVERS = {
     "mysql": os.environ.get("GATEWRIGHT_TEST_MYSQL", "root:@tcp(127.0.0.1:3306)/"),
     "postgresql": os.environ.get("GATEWRIGHT_TEST_POSTGRESQL", "postgres://postgres@127.0.0.1:5432/"),
 }
-_ADMIN = {
+ADMIN = {
     "mysql": os.environ.get("GATEWRIGHT_TEST_MYSQL_URL", "mysql+pymysql://root@127.0.0.1:3306/mysql"),
     "postgresql": os.environ.get(
         "GATEWRIGHT_TEST_POSTGRESQL_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
@@ -40,16 +44,17 @@ def kind(request: pytest.FixtureRequest) -> str:
 def server_database(kind: str, data: Path) -> Iterator[Settings]:
     """An empty database on a server, dropped afterwards."""
     name = f"gatewright_test_{secrets.token_hex(4)}"
-    admin = create_engine(_ADMIN[kind], isolation_level="AUTOCOMMIT")
+    admin = create_engine(ADMIN[kind], isolation_level="AUTOCOMMIT")
     try:
         with admin.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
     except OperationalError as error:
-        admin.dispose()
         missing(f"no {kind} server on this machine: {error}")
-    strike = leftovers.database(_ADMIN[kind], name)
+    finally:
+        admin.dispose()  # a database may live as long as the run, and a server has a hundred connections
+    strike = leftovers.database(ADMIN[kind], name)
     try:
-        yield Settings(data=data, sql_dsn=SERVERS[kind] + name)
+        yield Settings(data=data, sql_dsn=SERVERS[kind] + name, sql_max_idle_conns=2)
     finally:
         with admin.connect() as connection:
             force = " WITH (FORCE)" if kind == "postgresql" else ""
@@ -132,7 +137,7 @@ def lite(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def sheets() -> Path:
     """The fact sheets of the family's schemas, which lie beside a checkout of the project's workplace."""
-    directory = Path(os.environ.get("GATEWRIGHT_SHARED", Path(__file__).parents[3] / "shared")) / "reference" / "ddl"
+    directory = Path(os.environ.get("GATEWRIGHT_SHARED", Path(__file__).parents[2] / "shared")) / "reference" / "ddl"
     if not directory.is_dir():
         missing("the reference's schemas are not beside this checkout (GATEWRIGHT_SHARED names their place)")
     return directory

@@ -1,5 +1,0 @@
-"""Databases of the test's own on each engine, as in tests/storage."""
-
-from tests.storage.conftest import db, kind, lite, opened, shared
-
-__all__ = ["db", "kind", "lite", "opened", "shared"]
