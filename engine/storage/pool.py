@@ -43,8 +43,8 @@ class _Idle(NamedTuple):
 
 
 class Slots:
-    """See the module. ``keep`` is how many may lie idle, and ``idle`` for how many seconds; ``wait`` the seconds until a
-    caller gives up.
+    """See the module. ``keep`` is how many may lie idle, ``idle`` for how many seconds; ``wait`` the seconds until a caller
+    gives up.
 
     Who waits is served in turn; while anybody does, nothing lies idle.
     """
