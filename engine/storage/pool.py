@@ -43,8 +43,7 @@ class _Idle(NamedTuple):
 
 
 class Slots:
-    """See the module. ``keep`` is how many may lie idle, ``idle`` for how many seconds; ``wait`` the seconds until a caller
-    gives up.
+    """See the module. ``keep`` may lie idle, for ``idle`` seconds; a caller gives up after ``wait`` seconds.
 
     Who waits is served in turn; while anybody does, nothing lies idle.
     """
