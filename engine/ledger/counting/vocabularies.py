@@ -12,7 +12,6 @@ import lzma
 import sys
 import threading
 from binascii import a2b_base64
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,26 @@ _LOCK = threading.Lock()
 @functools.cache
 def load(directories: tuple[Path, ...], name: str) -> Any:
     """The library's encoder by a vocabulary, kept for this process; nothing where there is none."""
-    raw = _read(directories, name)
-    if raw is None:
+    for directory in directories:
+        path = directory / f"{name}{SUFFIX}"
+        if path.is_file() and (encoder := _encoder(path, name)) is not None:
+            return encoder
+    return None
+
+
+def missing(directories: tuple[Path, ...]) -> list[str]:
+    """Load all that there are; gives the names of those that lie nowhere."""
+    return [name for name in SHA256 if load(directories, name) is None]
+
+
+@functools.cache
+def _encoder(path: Path, name: str) -> Any:
+    """The encoder by a file; nothing where it is not the vocabulary's."""
+    try:
+        raw = lzma.decompress(path.read_bytes())
+    except (OSError, lzma.LZMAError):
+        return None
+    if hashlib.sha256(raw).hexdigest() != SHA256.get(name):
         return None
     import tiktoken
     from tiktoken import registry
@@ -48,20 +65,3 @@ def load(directories: tuple[Path, ...], name: str) -> Any:
             return tiktoken.Encoding(**make())
         finally:
             module.load_tiktoken_bpe = original  # type: ignore[attr-defined]
-
-
-def missing(directories: tuple[Path, ...]) -> list[str]:
-    """Load all that there are; gives the names of those that lie nowhere."""
-    return [name for name in SHA256 if load(directories, name) is None]
-
-
-def _read(directories: Sequence[Path], name: str) -> bytes | None:
-    """A vocabulary's bytes, if a file of the right checksum lies somewhere."""
-    for directory in directories:
-        try:
-            raw = lzma.decompress((directory / f"{name}{SUFFIX}").read_bytes())
-        except (OSError, lzma.LZMAError):
-            continue
-        if hashlib.sha256(raw).hexdigest() == SHA256.get(name):
-            return raw
-    return None
