@@ -106,6 +106,12 @@ class Health:
         back = closed or self._aside.back(_name(channel, None))
         return back or (self.until(channel) if len(channel.keys) > 1 else 0.0)
 
+    def keys_aside(self, channel: LiveChannel) -> int:
+        """How many of several keys are set aside now. Claims no probe."""
+        names, now = self._aside.names(), time.time()
+        marks = [_name(channel, key) for key in channel.keys] if len(channel.keys) > 1 else []
+        return sum(names[mark].until > now for mark in marks if mark in names)
+
     def until(self, channel: LiveChannel) -> float:
         """Until when a channel, or the last of its keys, is set aside; 0 for not. Claims no probe."""
         names = self._aside.names()

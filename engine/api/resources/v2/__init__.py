@@ -11,6 +11,7 @@ from engine.api.resources.v2 import (
     channels,
     codes,
     described,
+    health,
     jobs,
     keys,
     logs,
@@ -30,7 +31,7 @@ __all__ = ["ROUTES"]
 _ROUTES: tuple[Operation, ...] = tuple(
     route
     for module in (
-        *(people, tokens, keys, codes, channels, options, logs, reports),
+        *(people, tokens, keys, codes, channels, health, options, logs, reports),
         *(budgets, tags, ledger, audit, specs, jobs),
         *(notices, webhooks, prices, teams),
     )

@@ -9,7 +9,7 @@ from engine.api.fields import Field, Shape
 from engine.api.operation import PREFIX, Operation
 from engine.api.questions import beside, question_of
 from engine.api.resources.v2.common import ID, told
-from engine.api.resources.v2.exports import as_csv, as_lines, in_pieces
+from engine.api.resources.v2.exports import FORMAT, STREAMED, file_of
 from engine.api.route import ADMIN, USER, Answer, Ask
 from engine.reports import log_lists
 from engine.storage.rows.crud import Row
@@ -53,8 +53,7 @@ LOG = Shape(
     },
 )
 _TAG = {"tag": Field(kind="string", words="Calls that have this tag, of a month.", least=1, most=64)}
-_FORMAT = {"format": Field(kind="string", words="csv or jsonl.", choices=("csv", "jsonl")), **_TAG}
-_MEDIA = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
+_FILE = {**FORMAT, **_TAG}
 
 
 def _tag(ask: Ask) -> str:
@@ -81,13 +80,8 @@ def _own(row: Row) -> dict[str, Any]:
 
 def export(ask: Ask) -> Answer:
     """All log rows that fit, newest first, as they are read."""
-    form = ask.query.get("format") or "csv"
-    _FORMAT["format"].check("format", form)
-    rows = log_lists.everything(ask.worker.log_db, question_of(ask, LOG, _FORMAT), _tag(ask))
-    told_rows = (LOG.tell(row) for row in rows)
-    headers = {"content-type": _MEDIA[form], "content-disposition": f'attachment; filename="logs.{form}"'}
-    lines = as_csv(LOG, told_rows) if form == "csv" else as_lines(told_rows)
-    return Answer(stream=in_pieces(lines), headers=headers)
+    rows = log_lists.everything(ask.worker.log_db, question_of(ask, LOG, _FILE), _tag(ask))
+    return file_of(ask, LOG, (LOG.tell(row) for row in rows), "logs")
 
 
 ROUTES = (
@@ -102,8 +96,8 @@ ROUTES = (
         words="The log as a file.",
         gives=LOG,
         many=True,
-        query=_FORMAT,
-        stream=("text/csv", "application/jsonl"),
+        query=_FILE,
+        stream=STREAMED,
         heavy=True,
         right="log.read",
     ),

@@ -6,9 +6,11 @@ import dataclasses
 
 from engine.api.fields import Field, Shape
 from engine.api.operation import PREFIX, Operation
+from engine.api.questions import question_of
 from engine.api.resources.v2.common import page, told
+from engine.api.resources.v2.exports import FORMAT, STREAMED, file_of
 from engine.api.route import ROOT, Answer, Ask
-from engine.reports import proof, reconciling, rollups
+from engine.reports import lists, proof, reconciling, rollups
 
 ENTRY = Shape(
     "LedgerEntry",
@@ -56,6 +58,13 @@ PROOF = Shape(
 def entries(ask: Ask) -> Answer:
     """The ledger, newest first by time."""
     return page(ask, "gatewright_ledger", ENTRY)
+
+
+def export(ask: Ask) -> Answer:
+    """All entries that fit, as they are read."""
+    question = question_of(ask, ENTRY, FORMAT)
+    rows = lists.everything(ask.worker.db, "gatewright_ledger", question)
+    return file_of(ask, ENTRY, (ENTRY.tell(row) for row in rows), "ledger")
 
 
 def verify(ask: Ask) -> Answer:
@@ -116,5 +125,14 @@ ROUTES = (
         heavy=True,
     ),
     Operation("GET", f"{PREFIX}/ledger/entries", ROOT, entries, words="What was charged.", gives=ENTRY, many=True),
+    Operation(
+        *("GET", f"{PREFIX}/ledger/export", ROOT, export),
+        words="What was charged, as a file.",
+        gives=ENTRY,
+        many=True,
+        query=FORMAT,
+        stream=STREAMED,
+        heavy=True,
+    ),
     Operation("GET", f"{PREFIX}/ledger/verify", ROOT, verify, words="Prove the books.", gives=PROOF, heavy=True),
 )
