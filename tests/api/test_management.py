@@ -47,7 +47,7 @@ class Worker:
         self.snapshot: Any = SimpleNamespace(
             networks={},
             groups=GroupOptions({}),
-            table=SimpleNamespace(models=lambda groups: set()),
+            table=SimpleNamespace(models=lambda groups: set(), by_id={}, channels=()),
             program=SimpleNamespace(payments=(), logins=(), captchas=(), policy={}),
             tags=None,
             captures=None,
