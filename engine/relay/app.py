@@ -39,10 +39,7 @@ if TYPE_CHECKING:
 
 _CORS = (
     ("access-control-allow-origin", "*"),
-    (
-        "access-control-expose-headers",
-        "x-request-id, x-gatewright-loss, x-gatewright-budget, x-gatewright-release, retry-after",
-    ),
+    ("access-control-expose-headers", "*"),
 )
 _SHOWN = 200
 """Characters of a path that a refusal quotes."""

@@ -78,6 +78,7 @@ def attempts(
         for channel in order.channels(tier, scene) if len(by_channel) < full else ():
             if id(channel) in by_channel:
                 continue
+            choice.first = choice.first or channel
             if choosing.back is None or not choosing.away(channel, group, aside):
                 by_channel[id(channel)] = _attempt(call, aliases, channel, reading, group)
                 if len(by_channel) >= full:  # what nobody needs is not even drawn

@@ -196,7 +196,7 @@ def test_no_strategy_asks_bad_accounts_more_than_weights_do_nor_loses_more_calls
 
 @pytest.mark.parametrize("page", ["routing.md", "zh/routing.md"])
 def test_the_page_tells_the_figures_of_this_hour(hours: dict[str, Hour], page: str) -> None:
-    """The row of each strategy: failed calls, calls on bad accounts, seconds, cached share, cost beside no breaker's."""
+    """The row of each strategy: failed calls, calls on bad accounts, seconds, cached share, cost beside the first's."""
     before = hours[FORGETFUL]
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     told = {name: figures.split(" | ") for name, figures in re.findall(r"^\| (`.*`) \| ([0-9].*) \|$", text, re.M)}
