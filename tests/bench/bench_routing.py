@@ -90,7 +90,7 @@ def limits(counts: Any, number: int) -> Callable[[], Any]:
 
 def main() -> int:
     """Print the table; 1 if a target is missed."""
-    (order,) = orders([RouteRules("r", (), {}, COMPOSED)])
+    (order,) = orders([RouteRules("r", (), {}, COMPOSED, {})])
     one = microseconds(choosing(order, 1, 0))
     many = microseconds(choosing(order, 200, 20))
     with tempfile.TemporaryDirectory() as folder:

@@ -14,6 +14,7 @@ from tests.routing.test_golden_fields import CASES, compared, listed
 pytestmark = pytest.mark.xdist_group("golden fields")
 
 
+@pytest.mark.timeout(3000)  # two starts for each of 16 sets
 def test_all_cases_are_alike_or_stand_in_the_docs_with_the_reason(tmp_path: Path) -> None:
     alike, different, words = compared(tmp_path, "--effect")
     print(f"{alike} alike, {len(different)} differ")

@@ -142,7 +142,7 @@ class Play:
 
 
 def route(*strategies: dict[str, Any]) -> Order:
-    (order,) = orders([RouteRules("hour", (), {}, strategies)])
+    (order,) = orders([RouteRules("hour", (), {}, strategies, {})])
     return order
 
 
