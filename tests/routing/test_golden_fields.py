@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import compiled
+from tests.support import compiled, free_port
 
 pytestmark = pytest.mark.xdist_group("golden fields")  # the script's upstream has one port
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,7 +30,7 @@ ALIKE = 188
 """How many of those in ``FIELDS`` of the default options are alike today: fewer is a step back."""
 SERVE = (
     "mkdir -p {dir}/data && cp -r {programs} {dir}/data/ && SQLITE_PATH={db} PORT={port}"
-    " GATEWRIGHT_DATA={dir}/data GATEWRIGHT_BIND=127.0.0.1 GATEWRIGHT_WORKERS=1"
+    " GATEWRIGHT_DATA={dir}/data GATEWRIGHT_BIND=127.0.0.1 GATEWRIGHT_WORKERS=1 SHUTDOWN_TIMEOUT_SECONDS=5"
     " GATEWRIGHT_EGRESS_ALLOW=127.0.0.1 exec {python} -m engine.cli serve"
 )
 
@@ -61,7 +61,7 @@ def compared(tmp_path: Path, *arguments: str) -> tuple[int, set[str], str]:
     compiled(tmp_path)  # the script waits half a minute for a start
     command = SERVE.replace("{python}", sys.executable).replace("{programs}", str(tmp_path / "programs"))
     ran = subprocess.run(
-        [sys.executable, str(SCRIPT), "compare", "--port", "21873", "--serve", command, *arguments],
+        [sys.executable, str(SCRIPT), "compare", "--port", str(free_port()), "--serve", command, *arguments],
         cwd=ROOT, capture_output=True, text=True, timeout=3000, check=False,
     )  # fmt: skip
     counted = re.search(r"^(\d+) of (\d+) cases alike$", ran.stdout, re.MULTILINE)
