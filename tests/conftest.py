@@ -27,7 +27,8 @@ LONG = frozenset(
         "kinds/kept/test_killed", "kinds/task/test_killed", "ledger/test_crash", "ledger/test_hang",
         "ledger/test_outage", "payments/test_killed", "payments/test_storm", "relay/test_background",
         "relay/test_continued", "relay/test_lane", "relay/test_two_machines", "releases/test_live",
-        "releases/test_trials", "reports/test_security", "reports/test_variants", "settings/test_effects",
+        "releases/test_trials", "reports/test_security", "reports/test_variants", "routing/test_all_golden_fields",
+        "settings/test_effects",
     )
 )  # fmt: skip
 """Modules that wait for leases and limits, kill servers or look at every page: a minute or more each."""

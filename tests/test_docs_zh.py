@@ -1,4 +1,4 @@
-"""Pages in Chinese: the headings of the English page, its commands, and links that lead somewhere."""
+"""Pages in Chinese: the headings of the English page, its commands, its tables, and links that lead somewhere."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ END = "(end of the page)"
 
 
 def shape(page: Path) -> Iterator[tuple[str, str]]:
-    """What must be alike, in its order: headings by their depth, lines of code without their comments, and in each
-    section the commands that its sentences name."""
+    """What must be alike, in its order: headings by their depth, lines of code without their comments, rows of tables
+    by their cells, and in each section the commands that its sentences name."""
     said, fenced = "", False
     for line in [*page.read_text(encoding="utf-8").splitlines(), END]:
         heading = HEADING.match(line)
@@ -39,6 +39,8 @@ def shape(page: Path) -> Iterator[tuple[str, str]]:
                 yield "heading", heading[1]
         else:
             said += line.strip() + " "
+            if line.startswith("|"):
+                yield "row", str(line.count("|") - line.count("\\|"))
 
 
 def test_the_subjects_of_an_operator_are_told_in_chinese() -> None:

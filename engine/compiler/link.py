@@ -184,8 +184,8 @@ class _Layout:
         """How Routes order channels, the operator's own before the shipped; each must be for some calls."""
         rules: list[dict[str, Any]] = []
         for definition in sorted(self.definitions.of("Route"), key=lambda item: -item.layer):
-            strategies = _maps(definition.spec.get("strategies"))
-            if not strategies:
+            strategies, timeouts = _maps(definition.spec.get("strategies")), as_map(definition.spec.get("timeouts"))
+            if not strategies and not timeouts:
                 continue
             condition = as_map(definition.spec.get("when"))
             channels = [] if condition else _maps(definition.spec.get("channels"))
@@ -193,9 +193,11 @@ class _Layout:
             before = next((rule["name"] for rule in rules if not rule["when"] and not rule["models"]), None)
             if before is not None:
                 message = f"no call comes to this Route: {before!r} before it is for all; say `when` it is"
-                self.linked.faults.append(definition.fault("never-used", message, ("spec", "strategies")))
+                path = ("spec", "strategies" if strategies else "timeouts")
+                self.linked.faults.append(definition.fault("never-used", message, path))
             self._check_shares(definition, strategies)
-            rules.append({"name": definition.name, "when": condition, "models": sorted(own), "strategies": strategies})
+            rule = {"name": definition.name, "when": condition, "models": sorted(own)}
+            rules.append({**rule, "strategies": strategies, "timeouts": timeouts})
         return rules
 
     def _check_shares(self, definition: Definition, strategies: list[dict[str, Any]]) -> None:

@@ -226,12 +226,17 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class RouteRules:
-    """How a Route orders channels, and for which calls: those for ``models``, or any, of which ``when`` holds."""
+    """How a Route orders channels, how long they may be silent, and for which calls.
+
+    Those for ``models``, or any, of which ``when`` holds.
+    """
 
     name: str = data(needed=True)
     models: tuple[str, ...] = data(read=layout.items)
     when: dict[str, Any] = data(read=layout.mapping)
     strategies: tuple[dict[str, Any], ...] = data(read=layout.items)
+    """None: the usual."""
+    timeouts: dict[str, Any] = data(read=layout.mapping)
 
 
 @dataclass(frozen=True, slots=True)

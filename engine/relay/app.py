@@ -39,10 +39,7 @@ if TYPE_CHECKING:
 
 _CORS = (
     ("access-control-allow-origin", "*"),
-    (
-        "access-control-expose-headers",
-        "x-request-id, x-gatewright-loss, x-gatewright-budget, x-gatewright-release, retry-after",
-    ),
+    ("access-control-expose-headers", "*"),
 )
 _SHOWN = 200
 """Characters of a path that a refusal quotes."""
@@ -154,8 +151,9 @@ class GatewayRoutes:
             raise falcon.HTTPNotFound(description="no format is compiled, so no route is served")
         sock = environ.get("gunicorn.socket")
         spoken = snapshot.program.formats[endpoint.format]
+        request_id = environ[REQUEST_ID] = environ.get(REQUEST_ID) or fresh_id()
         call: Call = self._calls[spoken.kind][0](
-            request_id=environ.get(REQUEST_ID) or fresh_id(),
+            request_id=request_id,
             started=time.monotonic(),
             now=int(time.time()),
             snapshot=snapshot,

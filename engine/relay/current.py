@@ -27,6 +27,7 @@ from engine.net import NetworkRules, network_rules
 from engine.observe import Once
 from engine.relay.attempts.health import HealthRules, health_rules
 from engine.relay.attempts.retry import hedge_rule, retry_rules
+from engine.relay.attempts.served_model import served_model_rule
 from engine.relay.captures.rules import captures
 from engine.relay.ingress.beside import Beside
 from engine.relay.ingress.router import ProgramRouter
@@ -198,6 +199,7 @@ class CurrentSnapshot:
             hedge=hedge_rule(policy),
             affinity=affinity_rules(policy, texts),
             debug=_allowed(policy, "debug"),
+            served_model=served_model_rule(policy),
             trial=_allowed(policy, "trial"),
             orders=orders(program.routes),
             limits=limit_rules(policy, texts),

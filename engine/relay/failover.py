@@ -216,6 +216,8 @@ def _answered(services: AttemptServices, call: Call, attempt: Attempt, reply: Re
     if call.bond is not None:
         services.bonds.keep(call.bond, attempt.channel.mark, call.kept, moves=call.snapshot.affinity.moves)
     services.health.worked(attempt)
+    if call.snapshot.served_model is not None:
+        reply.headers += call.snapshot.served_model.headers(call, call.choice, attempt)
     if reply.stream is None and reply.takes is None:
         attempt.outcome.delivered = True
         settle(services, call)

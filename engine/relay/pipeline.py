@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.routing.aliases import ResolvedModel
     from engine.routing.attempt import Attempt
     from engine.routing.channel import LiveChannel
+    from engine.routing.choice import Choice
 
 log = logging.getLogger(__name__)
 _SPARE = 8
@@ -73,17 +74,22 @@ def relay(services: Services, kind: Kind[Any, Any], call: Call, environ: dict[st
         call.bond = snapshot.affinity.bond(call) if call.pinned is None else None
         if call.bond is not None and not call.kept:
             call.kept = services.bonds.channel(call.bond)
-        tries = kind.order(call, _attempts(services, call, reading, serving))
-        if call.choice is not None and call.choice.shadow is not None:
-            mirror(services, kind, call, call.choice.shadow)
+        drawn, choice = _attempts(services, call, reading, serving)
+        tries = kind.order(call, drawn)
+        if tries[0] is not drawn[0]:
+            choice.first = tries[0].channel
+        if choice.shadow is not None:
+            mirror(services, kind, call, choice.shadow)
         return answer(services, kind, call, tries)
     except BaseException as ex:
         ended(services, call, ex)
         raise
 
 
-def _attempts(services: Services, call: Call, reading: ResolvedModel, serving: tuple[str, ...]) -> list[Attempt]:
-    """What to try, in order, as everything stands now."""
+def _attempts(
+    services: Services, call: Call, reading: ResolvedModel, serving: tuple[str, ...]
+) -> tuple[list[Attempt], Choice]:
+    """What to try, in order, as everything stands now, and why."""
     snapshot = call.snapshot
     choosing = Choosing(
         snapshot.aliases,
@@ -95,15 +101,17 @@ def _attempts(services: Services, call: Call, reading: ResolvedModel, serving: t
         _SPARE if snapshot.limits.channels else 0,
         services.health.back if snapshot.table.timed or services.health.watches() else None,
     )
-    tries, call.choice = attempts(choosing, call, reading, serving)
+    tries, choice = attempts(choosing, call, reading, serving)
+    call.choice = choice
     if not call.bound:
-        return tries
+        return tries, choice
     own = [attempt for attempt in tries if attempt.channel.mark == call.kept][:1]
     if not own:
         raise CallError(
             "unavailable", "the channel that has what this goes on from does not serve this", code="origin_channel"
         )
-    return own
+    choice.first = own[0].channel
+    return own, choice
 
 
 def _typical_cost(call: Call, channel: LiveChannel, model: str) -> float:

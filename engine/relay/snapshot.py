@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.program import Program
     from engine.relay.attempts.health import HealthRules
     from engine.relay.attempts.retry import HedgeRule, RetryRules
+    from engine.relay.attempts.served_model import ServedModelRule
     from engine.relay.captures.rules import Captures
     from engine.relay.ingress.router import ProgramRouter
     from engine.relay.ingress.tags import TagRules
@@ -66,6 +67,8 @@ class Snapshot:
     affinity: AffinityRules
     debug: Callable[[RoutedCall], bool]
     """Whether a call may ask why it goes where it goes."""
+    served_model: ServedModelRule | None
+    """When answers tell which model served; never where there is no rule."""
     trial: Callable[[RoutedCall], bool]
     """Whether a call may ask for another release than the one in force."""
     orders: tuple[Order, ...]

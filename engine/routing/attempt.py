@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from engine.routing.channel import LiveChannel
     from engine.routing.overrides.compiled import Overrides
     from engine.routing.overrides.edit import Circumstances
+    from engine.routing.profile import RouteTimeouts
 
 Report = list[tuple[str, str]]
 """What a conversion dropped or changed: (path, why)."""
@@ -68,6 +69,8 @@ class Attempt:
     """The key of the channel that it went up with."""
     token: str | None = None
     """What that key was exchanged for, where it does not go up itself."""
+    timeouts: RouteTimeouts | None = None
+    """The time limits of its Route, where that has some."""
     speaks_by: float = 0.0
     """When something must be said in its stream, in monotonic seconds; 0: no such limit."""
     unheard: bool = False

@@ -91,7 +91,7 @@ class LiveChannel:
     turn: int = 0
     plans: dict[str, Plan] = field(default_factory=dict)
     """How usage is counted, by format; made at the first use."""
-    profiles: dict[tuple[str, str, bool], UpstreamProfile] = field(default_factory=dict)
+    profiles: dict[tuple[str, str, bool, str], UpstreamProfile] = field(default_factory=dict)
     """What ``upstream_profile`` keeps."""
     spoken: dict[tuple[str, str], Format | None] = field(default_factory=dict)
     """The format to speak to it, by the caller's and the model's vendor: what ``candidates.format_for`` keeps."""

@@ -19,6 +19,8 @@ class Choice:
     said: list[str] = field(default_factory=list)
     candidates: dict[str, tuple[LiveChannel, ...]] = field(default_factory=dict)
     """Channels that can take the call, by group, as far as groups were looked at."""
+    first: LiveChannel | None = None
+    """Where the call would go if no channel were set aside, full or failing; nothing where its key names one."""
     shadow: Attempt | None = None
     """What is made beside the call, and told nobody."""
     aside: list[tuple[str, float]] = field(default_factory=list)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.transport.leg import Timeouts
 
 Pairs = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTimeouts:
+    """The time limits that a Route declares for its calls: seconds by the names that documents have for them."""
+
+    route: str
+    declared: Mapping[str, Any]
 
 
 class HeaderFilter:

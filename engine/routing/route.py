@@ -22,6 +22,7 @@ from engine.routing.strategies.order import Order, order_of
 from engine.routing.strategies.tier import Scene
 
 if TYPE_CHECKING:
+    from engine.routing.profile import RouteTimeouts
     from engine.routing.pulse import Pulse
     from engine.routing.request import RoutedCall
     from engine.routing.table import Table
@@ -78,8 +79,9 @@ def attempts(
         for channel in order.channels(tier, scene) if len(by_channel) < full else ():
             if id(channel) in by_channel:
                 continue
+            choice.first = choice.first or channel
             if choosing.back is None or not choosing.away(channel, group, aside):
-                by_channel[id(channel)] = _attempt(call, aliases, channel, reading, group)
+                by_channel[id(channel)] = _attempt(call, aliases, channel, reading, group, order.timeouts)
                 if len(by_channel) >= full:  # what nobody needs is not even drawn
                     break
     if order.shadows:
@@ -90,7 +92,7 @@ def attempts(
     others = [item for item in aside if not item[1].closed(call.now)] if not tries else []
     if others:
         until, channel, group = min(others, key=itemgetter(0))
-        tries = [_attempt(call, aliases, channel, reading, group)] if isfinite(until) else []
+        tries = [_attempt(call, aliases, channel, reading, group, order.timeouts)] if isfinite(until) else []
     if not tries:
         raise CallError(
             "unavailable", f"no channel for the model {call.asked!r} is available", code="no_available_channel"
@@ -107,7 +109,7 @@ def _shadow(choosing: Choosing, call: RoutedCall, order: Order, reading: Resolve
             continue
         model = channel.mapped(reading.name)
         if format_for(choosing.aliases.program, channel, call.format, call.speaks, model) is not None:
-            return _attempt(call, choosing.aliases, channel, reading, group)
+            return _attempt(call, choosing.aliases, channel, reading, group, order.timeouts)
     return None
 
 
@@ -123,7 +125,12 @@ def _pinned(table: Table, channel: int) -> LiveChannel:
 
 
 def _attempt(
-    call: RoutedCall, aliases: AliasResolver, channel: LiveChannel, reading: ResolvedModel, group: str
+    call: RoutedCall,
+    aliases: AliasResolver,
+    channel: LiveChannel,
+    reading: ResolvedModel,
+    group: str,
+    timeouts: RouteTimeouts | None = None,
 ) -> Attempt:
     """A channel that lists the name that was asked for maps it first; what comes out is read for aliases."""
     provider = channel.provider
@@ -144,7 +151,7 @@ def _attempt(
         if rule.holds(call.format.name, call.asked):
             other = aliases.program.formats[rule.spoken]
             spoken = other if call.speaks(call.format, other) else spoken
-    attempt = Attempt(channel, spoken, model, reading.alias, reading.groups or {}, group)
+    attempt = Attempt(channel, spoken, model, reading.alias, reading.groups or {}, group, timeouts=timeouts)
     if call.bond is not None and call.bond.overrides:
         attempt.more = call.bond.overrides
     return attempt

@@ -46,25 +46,26 @@ _NEVER_BACK = frozenset({"set-cookie", "content-type", "content-length", "transf
 def upstream_profile(limits: Timeouts, call: RoutedCall, attempt: Attempt, *, same: bool) -> UpstreamProfile:
     """Return an attempt's profile; ``same``: the caller's bytes pass through, so its headers mean something up there.
 
-    ``limits`` are the operator's time limits, which hold where the provider has none of its own.
+    ``limits`` are the operator's time limits, which hold where neither its Route nor the provider has its own.
     """
-    profiles, key = attempt.channel.profiles, (attempt.format.name, call.format.name if same else "", call.stream)
+    profiles, route = attempt.channel.profiles, attempt.timeouts
+    key = (attempt.format.name, call.format.name if same else "", call.stream, "" if route is None else route.route)
     profile = profiles.get(key)
     if profile is None:
+        times = time_limits(limits, attempt.channel.provider.timeouts)
+        if route is not None:
+            times = time_limits(times, route.declared)
         profile = profiles[key] = _made(
-            limits, attempt.channel, attempt.format, call.format if same else None, call.stream
+            times, attempt.channel, attempt.format, call.format if same else None, call.stream
         )
     return profile
 
 
-def _made(
-    limits: Timeouts, channel: LiveChannel, spoken: Format, asked: Format | None, stream: bool
-) -> UpstreamProfile:
+def _made(times: Timeouts, channel: LiveChannel, spoken: Format, asked: Format | None, stream: bool) -> UpstreamProfile:
     provider = channel.provider
     # A format without streams answers whole, however long that takes, also to who wants a stream.
     stream = stream and spoken.stream is not None
     hop = provider.formats[spoken.name]
-    times = time_limits(limits, provider.timeouts)
     usual = {
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",

@@ -34,7 +34,6 @@ from engine.server.http.connection import ClientConnection, Clock
 from engine.server.http.head import Environ, Head
 from engine.server.http.rules import HeadError
 from engine.server.http.slowpath import Named, StrictParser
-from engine.server.logs import access_line
 from engine.server.watchdog import Watchdog
 
 _DROPPED = 262_144
@@ -156,7 +155,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             self.share = settings.connections_per_address or max(settings.max_connections // 4, 1)
             self.trusted = settings.trusted_proxies
         self.peers: Counter[str] = Counter()
-        self.access = self.log.access_log.info if self.cfg.accesslog else None
+        self.access = self.log.answered if self.cfg.accesslog else None
         # PROXY lines stand before the head, where only gunicorn's own parser looks for them
         self.whole = self.whole or self.cfg.proxy_protocol != "off" or self.cfg.is_ssl
         self.template: Environ = {
@@ -275,7 +274,7 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
             self._run(env, answer, body)
         finally:
             if self.access is not None:
-                self.access(access_line(env, answer.status, answer.sent, time.monotonic() - started))
+                self.access(env, answer.status, answer.sent, time.monotonic() - started)
         if body.left and not answer.close and not self._drop(link, body):
             answer.close = True
         if answer.close and (link.held or body.left):

@@ -38,6 +38,7 @@ class Table:
     access_log: bool = _HTTP(
         "GATEWRIGHT_ACCESS_LOG", False, kinds.SWITCH, "A line on stdout for each answer, keys masked."
     )
+    log_json: bool = _HTTP("GATEWRIGHT_LOG_JSON", False, kinds.SWITCH, "The log as lines of JSON, one for each answer.")
     shutdown_timeout: int = _HTTP(
         "SHUTDOWN_TIMEOUT_SECONDS", 120, kinds.COUNT, "How long open requests and streams may go on after TERM."
     )

@@ -90,18 +90,19 @@ def limits(counts: Any, number: int) -> Callable[[], Any]:
 
 def main() -> int:
     """Print the table; 1 if a target is missed."""
-    (order,) = orders([RouteRules("r", (), {}, COMPOSED)])
+    (order,) = orders([RouteRules("r", (), {}, COMPOSED, {})])
     one = microseconds(choosing(order, 1, 0))
     many = microseconds(choosing(order, 200, 20))
     with tempfile.TemporaryDirectory() as folder:
         own = Rates(Path(folder) / "rates")
         counters = Counters(Path(folder) / "metrics")
+        cells = [counters.place(f"m{number}") for number in range(10)]
         rows: list[tuple[str, float, float | None]] = [
             ("choose, one channel of 2,000", one, None),
             ("200 of them, 20 aside, five strategies: more", many - one, 15.0),
             ("a limit more, of one machine", (microseconds(limits(own, 4)) - microseconds(limits(own, 1))) / 3, 4.0),
             ("three limits, of one machine", microseconds(limits(own, 3)), None),
-            ("ten counts of metrics", microseconds(lambda: counters.add((f"m{n}", 1) for n in range(10))), None),
+            ("ten counts of metrics", microseconds(lambda: counters.add((cell, 1) for cell in cells)), None),
         ]
         try:
             redis = Redis("redis://127.0.0.1:6379/9")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.relay import plain
-from tests.relay.failing import CHARGED, USED, Play, Site, example, words
+from tests.relay.failing import CHARGED, USED, Play, Site, answer, example, words
 from tests.relay.scripted import Say
 from tests.relay.test_attempts import DIALECTS
 from tests.relay.test_channel_rows import Proxy
@@ -201,3 +201,21 @@ def test_a_stream_through_a_proxy_that_says_nothing_is_given_up_too(tmp_path: Pa
     finally:
         site.close()
         proxy.close()
+
+
+def test_a_route_says_how_long_its_calls_wait_whatever_provider_and_policy_say(tmp_path: Path) -> None:
+    route = example("quick").replace("groups: [vip]", 'models: ["^m$"]').replace("5, firstToken: 8", "0.5")
+    more = "  timeouts: {streamFirstByte: 60, firstByte: 60}\n"
+    site = Site(tmp_path, route, QUIET.replace("idle: 4", "streamFirstByte: 60"), first=more)
+    try:
+
+        def late(say: Say) -> None:
+            time.sleep(2)
+            answer("first", say)
+
+        site.play(late)
+        check_second(site, site.ask(streamed=True), "timeout")
+        assert "first:Hello" in site.ask(streamed=True, model="other").text
+        assert "first:Hello" in site.ask().text, "it is for streams"
+    finally:
+        site.close()

@@ -1,13 +1,14 @@
 """An hour of calls in counted time: ten accounts, two of which flap, one is slow and one has no money.
 
 Real strategies, pulse and breaker choose; the accounts and the clock are the test's. Each step of a conversation goes
-to an account whose prompt cache may know the steps before. The figures of it in docs/routing.md are those printed here.
+to an account whose prompt cache may know the steps before. Chance is seeded, and docs/routing.md has these figures.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from engine.routing.channel import LiveChannel
 from engine.routing.pulse import Pulse
 from engine.routing.strategies.order import Order, orders
 from engine.routing.strategies.tier import Scene, Tier
+from tests.support import ROOT
 
 HOUR, EVERY = 3600, 0.5
 STEPS, BETWEEN = 10, 20.0
@@ -88,6 +90,7 @@ class Play:
         self.hour = Hour()
 
     def run(self) -> Hour:
+        random.seed(15)  # by which a breaker spreads its times
         asked = [(self.clock.now + second * EVERY * STEPS + step * BETWEEN, second, step)
                  for second in range(int(HOUR / EVERY / STEPS)) for step in range(STEPS)]  # fmt: skip
         for moment, conversation, step in sorted(asked):
@@ -139,7 +142,7 @@ class Play:
 
 
 def route(*strategies: dict[str, Any]) -> Order:
-    (order,) = orders([RouteRules("hour", (), {}, strategies)])
+    (order,) = orders([RouteRules("hour", (), {}, strategies, {})])
     return order
 
 
@@ -189,3 +192,17 @@ def test_no_strategy_asks_bad_accounts_more_than_weights_do_nor_loses_more_calls
         assert hours[name].wasted <= most.wasted / 5, name
         assert hours[name].failed <= most.failed / 5, name
         assert hours[name].calls == most.calls
+
+
+@pytest.mark.parametrize("page", ["routing.md", "zh/routing.md"])
+def test_the_page_tells_the_figures_of_this_hour(hours: dict[str, Hour], page: str) -> None:
+    """The row of each strategy: failed calls, calls on bad accounts, seconds, cached share, cost beside the first's."""
+    before = hours[FORGETFUL]
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    told = {name: figures.split(" | ") for name, figures in re.findall(r"^\| (`.*`) \| ([0-9].*) \|$", text, re.M)}
+    names = {"`weighted`, `failures: 0`": FORGETFUL, "`affinity`, `cheapest`, `latency`": "composed"}
+    assert {names.get(name, name.strip("`")) for name in told} == {FORGETFUL, *STRATEGIES}
+    for name, figures in told.items():
+        hour = hours[names.get(name, name.strip("`"))]
+        seconds, cost = f"{hour.waited / hour.calls:.2f}", f"{hour.cost / before.cost:.2f}"
+        assert figures == [str(hour.failed), f"{hour.wasted:,}", seconds, f"{hour.share:.2f}", cost], name

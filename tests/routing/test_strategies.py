@@ -137,7 +137,7 @@ def test_the_first_route_that_is_for_a_call_orders_it(examples: dict[str, Order]
     assert order_of(listed, call(account=vip, stream=True)).name == "fast"
     assert order_of(listed, call(account=vip)) is USUAL
     assert order_of(listed, call(asked="chat-large-2")).name == "trial"
-    own = orders([RouteRules("own", ("m",), {}, ({"priority": {}},))])
+    own = orders([RouteRules("own", ("m",), {}, ({"priority": {}},), {})])
     assert order_of(own, call()).name == "own"
     assert order_of(own, call(asked="other")) is USUAL
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
+import requests
 
 from engine.server.logs import access_line, masked
+from tests.relay import plain
+from tests.relay.failing import Site
+from tests.support import PATIENCE, until
 
 
 @pytest.mark.parametrize(
@@ -63,3 +70,27 @@ def test_what_is_no_key_stays(query):
 def test_access_line_masks_too():
     line = access_line({"REMOTE_ADDR": "1.2.3.4", "REQUEST_METHOD": "GET", "RAW_URI": "/x?key=s"}, "200 OK", 7, 0.0012)
     assert line == "1.2.3.4 GET /x?key=*** 200 7 1.2ms"
+
+
+def test_the_log_is_json_with_a_line_for_each_call_and_its_request_id(tmp_path: Path) -> None:
+    site = Site(tmp_path, env={"GATEWRIGHT_LOG_JSON": "true"})
+    try:
+        site.play(lambda say: say.whole(plain.error("openai.chat", status=401), 401))
+        replies = {reply.headers["x-request-id"]: reply.status_code for reply in (site.ask(), site.ask(model="none"))}
+        requests.get(f"{site.gateway.base}/healthz?key=secret", timeout=PATIENCE)
+
+        def lines() -> list[dict[str, object]]:
+            return [json.loads(line) for line in site.gateway.output.splitlines() if line.startswith("{")]
+
+        until(lambda: any(line.get("path") == "/healthz?key=***" for line in lines()), words=lines)
+        told = {line["request_id"]: line for line in lines() if "request_id" in line}
+        assert {name: line["status"] for name, line in told.items()} == replies
+        assert set(replies.values()) == {200, 404}
+        for line in lines():
+            assert line["time"]
+            assert line["level"] in ("debug", "info", "warning", "error")
+        assert any("channel first" in str(line["message"]) and line["level"] == "warning" for line in lines())
+        other = [line for line in site.gateway.output.splitlines() if "WARNING" in line or "INFO" in line]
+        assert not other, "nothing is said in another form"
+    finally:
+        site.close()

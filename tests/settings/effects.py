@@ -28,6 +28,7 @@ EFFECTS: dict[str, str] = {
     "TZ": f"{_HERE}::test_days_begin_in_the_zone_of_the_env_file",
     "DEBUG": f"{_HERE}::test_the_server_is_told_its_settings",
     "GATEWRIGHT_ACCESS_LOG": f"{_HERE}::test_answers_are_logged_where_that_is_asked_for",
+    "GATEWRIGHT_LOG_JSON": "server/test_logs.py::test_the_log_is_json_with_a_line_for_each_call_and_its_request_id",
     "SHUTDOWN_TIMEOUT_SECONDS": "relay/test_stopping.py"
     "::test_open_streams_are_told_that_the_gateway_stops_and_it_does_in_time",
     "TRUSTED_PROXIES": f"{_HERE}::test_who_is_no_trusted_proxy_can_not_name_an_address",

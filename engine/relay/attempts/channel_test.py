@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.cluster.aside import BreakerRule
+from engine.relay.attempts.health import HealthRules
 from engine.routing.channel import LiveChannel, OneKeyChannel
 from engine.routing.channels import from_row
 from engine.routing.table import Table
@@ -41,8 +41,6 @@ def channel_test(snapshot: Snapshot, row: ChannelRow, key: str | None, *, asks_u
     if key is not None and row.multi is not None:
         members = {field.name: getattr(channel, field.name) for field in dataclasses.fields(LiveChannel) if field.init}
         channel = OneKeyChannel(**members, only=key)
-    health = snapshot.health
-    if quiet:
-        health = dataclasses.replace(health, breaker=BreakerRule(), disables=False)
+    health = HealthRules() if quiet else snapshot.health
     table = Table([channel], [row.id], set())
     return ChannelTest(dataclasses.replace(snapshot, table=table, health=health, hedge=None, channel_test=True))

@@ -17,6 +17,7 @@ from engine.cluster.aside import Aside, BreakerRule
 from engine.routing.group_options import ranges
 from engine.storage.database import StorageError
 from engine.storage.rows import channels
+from engine.storage.rows.work import outbox
 
 if TYPE_CHECKING:
     from engine.relay.upstream.failure import UpstreamFailure
@@ -54,11 +55,27 @@ _KEYWORDS = (
 
 
 @dataclass(frozen=True, slots=True)
+class MeaningRule:
+    """What follows failures of one meaning: when a channel is set aside, or that it is switched off at the first.
+
+    ``tells``: operators are told when that happens for the first time since it last answered.
+    """
+
+    breaker: BreakerRule
+    disables: bool = False
+    tells: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HealthRules:
-    """``disables``: channels that fail by these statuses or words are switched off in the database."""
+    """``disables``: channels that fail by these statuses or words are switched off in the database.
+
+    ``meanings`` have rules of their own; all others share ``breaker``, if they are ``counted``.
+    """
 
     breaker: BreakerRule = field(default_factory=BreakerRule)
     counted: frozenset[str] = COUNTED
+    meanings: Mapping[str, MeaningRule] = field(default_factory=dict)
     disables: bool = False
     statuses: tuple[tuple[int, int], ...] = ()
     words: tuple[str, ...] = ()
@@ -67,21 +84,32 @@ class HealthRules:
 def health_rules(policy: Mapping[str, Any], options: Mapping[str, str]) -> HealthRules:
     """The rules of a merged policy and of the console's options."""
     breaker = policy.get("breaker") or {}
-    usual = BreakerRule()
+    usual = _breaker(breaker, BreakerRule())
+    meanings = {
+        meaning: MeaningRule(_breaker(rule, usual), bool(rule.get("disable")), bool(rule.get("tell")))
+        for meaning, rule in (breaker.get("meanings") or {}).items()
+        if rule is not None
+    }
     codes = ranges(options.get("AutomaticDisableStatusCodes") or "401") or []
     words = options.get("AutomaticDisableKeywords")
     listed = _KEYWORDS if words is None else words.splitlines()
     return HealthRules(
-        BreakerRule(
-            failures=int(breaker.get("failures", usual.failures)),
-            window=float(breaker.get("window", usual.window)),
-            cool_down=float(breaker.get("coolDown", usual.cool_down)),
-            longest=float(breaker.get("longest", usual.longest)),
-        ),
+        usual,
         frozenset(breaker.get("on") or COUNTED),
+        meanings,
         options.get("AutomaticDisableChannelEnabled") == "true",
         tuple(codes),
         tuple(word.strip().lower() for word in listed if word.strip()),
+    )
+
+
+def _breaker(declared: Mapping[str, Any], usual: BreakerRule) -> BreakerRule:
+    """What is declared, and where nothing is what is usual."""
+    return BreakerRule(
+        failures=int(declared.get("failures", usual.failures)),
+        window=float(declared.get("window", usual.window)),
+        cool_down=float(declared.get("coolDown", usual.cool_down)),
+        longest=float(declared.get("longest", usual.longest)),
     )
 
 
@@ -150,15 +178,37 @@ class Health:
         channel, meaning = attempt.channel, failure.error["meaning"]
         if failure.again is not None or failure.own:
             return  # an operation of the channel ended it: nothing went up
-        if rules.disables and channel.auto_ban and channel.id and self._disabling(rules, failure):
+        own = rules.meanings.get(meaning)
+        off = own is not None and own.disables
+        if channel.auto_ban and channel.id and (off or (rules.disables and self._disabling(rules, failure))):
             self._disable(attempt, failure)
             return
+        breaker = rules.breaker if own is None else own.breaker
         wait = failure.error.get("wait") if meaning in _WAITED else None
-        if not rules.breaker.failures or (wait is None and meaning not in rules.counted):
+        if off and not channel.id:
+            wait = breaker.longest  # no row of it can be switched off
+        if (not breaker.failures and not off) or (wait is None and own is None and meaning not in rules.counted):
             return
-        until = self._aside.failed(_name(channel, attempt.secret), rules.breaker, wait)
+        name = _name(channel, attempt.secret)
+        first = name not in self._aside.names()
+        until = self._aside.failed(name, breaker, wait)
         if until:
             log.warning("channel %s is set aside: %s", channel.name, failure)
+            if own is not None and own.tells and first:
+                self._tell(channel, until, failure)
+
+    def _tell(self, channel: LiveChannel, until: float, failure: UpstreamFailure) -> None:
+        """Have operators told, beside the call."""
+        moment = time.strftime("%Y-%m-%d %H:%M:%S%z", time.localtime(until))
+        values = {"channel": channel.id, "name": channel.name, "reason": f"set aside until {moment}: {failure}"[:200]}
+
+        def write() -> None:
+            try:
+                self._db.write(lambda connection: outbox.happened(self._db, connection, "channel.aside", values))
+            except StorageError as ex:
+                log.warning("nobody is told that channel %s is set aside: %s", channel.name, ex)
+
+        threading.Thread(target=write, daemon=True).start()
 
     @staticmethod
     def _disabling(rules: HealthRules, failure: UpstreamFailure) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from engine.routing.profile import RouteTimeouts
 from engine.routing.strategies import affinity, cheapest, latency, least_outstanding, priority, shadow, split, weighted
 from engine.routing.strategies.tier import Scene, Strategy, Tier
 from engine.routing.when import When, when
@@ -51,6 +52,7 @@ class Order:
     models: frozenset[str] = frozenset()
     shadows: tuple[tuple[When, shadow.Shadow], ...] = ()
     """Where calls are made too, and which."""
+    timeouts: RouteTimeouts | None = None
 
     names: tuple[str, ...] = field(init=False)
     """What its strategies are called."""
@@ -104,7 +106,8 @@ def _order(route: RouteRules) -> Order:
         name, parameters = next((name, value) for name, value in entry.items() if name != "when")
         steps.append(Step(name, _made(name, parameters or {}), when(entry.get("when"))))
     shadows = tuple((step.when, step.strategy) for step in steps if isinstance(step.strategy, shadow.Shadow))
-    return Order(route.name, tuple(steps), when(route.when), frozenset(route.models), shadows)
+    timeouts = RouteTimeouts(route.name, route.timeouts) if route.timeouts else None
+    return Order(route.name, tuple(steps) or USUAL.steps, when(route.when), frozenset(route.models), shadows, timeouts)
 
 
 def _made(name: str, parameters: Mapping[str, Any]) -> Strategy:
