@@ -88,6 +88,11 @@ what was planned."""
 _MOST_KNOWN = 2
 
 
+def forget() -> None:
+    """Know no set any more."""
+    _KNOWN.clear()
+
+
 def _known(sources: list[Source], shared: list[Source]) -> _KnownSet:
     asked = (sources, shared)
     known = next((one for one in _KNOWN if one.texts == asked), None)
