@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Connection, insert
 
+from engine import paths
 from engine.cli import main
 from engine.settings import Settings
 from engine.storage.database import open_database
@@ -251,3 +252,12 @@ spec:
     priced = run(*words, "--price")
     assert "before options (options:ModelRatio['house-model'])" in priced.output
     assert json.loads(run(*words, "--price", "--json").output)["rule"]["name"] == told[1]["wins"].split(" (")[0]
+
+
+def test_shipped_documents_say_where_editors_find_their_schema() -> None:
+    root = paths.SPECS.parent
+    for path in sorted(paths.SPECS.rglob("*.yaml")):
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+        words, _, schema = first.partition("$schema=")
+        assert words == "# yaml-language-server: ", path
+        assert (path.parent / schema).resolve() == (root / ".schemas" / "document.json").resolve(), path
