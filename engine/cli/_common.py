@@ -56,7 +56,7 @@ def compiled(paths_asked: tuple[Path, ...] = ()) -> Result:
     if work is not None:
         standing.take_up(work)
     result = compile_set(documents, shared)
-    if work is not None and result.artefact is not None:
+    if work is not None and result.ok:
         standing.put_away(work)
     result.faults = faults + result.faults
     return result
@@ -80,7 +80,7 @@ def left_out(program: Program) -> dict[str, str]:
 def runnable(paths_asked: tuple[Path, ...] = (), *, json_: bool = False) -> Result:
     """The whole set, or the end of the command with its faults."""
     result = compiled(paths_asked)
-    if has_errors(result.faults) or result.artefact is None:
+    if has_errors(result.faults) or not result.ok:
         show_faults([fault for fault in result.faults if fault.severity == "error"], json_=json_)
         raise SystemExit(FAULTS)
     return result

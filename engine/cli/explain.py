@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 import click
 
+from engine import settings
 from engine.cli import _common, _pricing
+from engine.cli.gitops import _winners
 from engine.compiler.diagnostics import nearest
 from engine.kinds import KINDS
 from engine.program import Format, Program
@@ -20,6 +23,7 @@ from engine.routing.candidates import format_for
 from engine.routing.channel import LiveChannel
 from engine.routing.strategies import order
 from engine.routing.table import Table
+from engine.storage.database import open_database
 
 
 @click.command()
@@ -34,7 +38,12 @@ from engine.routing.table import Table
 @click.option("--user-group", default="", metavar="GROUP", help="The group of the user, for the price.")
 @click.option("--channel", default="", metavar="NAME", help="The channel that serves, for the price.")
 @click.option("--at", type=click.DateTime(), help="When, in UTC, for the price; now if left out.")
-@click.option("--database", is_flag=True, help="Price by the options of the configured database too.")
+@click.option(
+    "--database",
+    is_flag=True,
+    help="Look at options and channels of the configured database too: what they price, and who wins where a document"
+    " names the same thing.",
+)
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @_common.as_json
 def command(
@@ -53,24 +62,40 @@ def command(
 ) -> None:
     """Explain the way of a request by the documents alone (PATHS are put on top of them).
 
-    Channels of the database are not looked at.
+    Channels of the database are no candidates here; --database tells where one has the name of a document's.
     """
     program = _common.runnable(paths, json_=json_).program()
     caller = _caller(program, source)
     body = _common.read_json(body_file) if body_file else {"model": model}
     body = body if isinstance(body, dict) else {}
+    twice = _twice(program, model) if database else []
     if price:
         usage = _pricing.usage_of(_common.read_json(usage_file) if usage_file else None, caller, program, model)
         book, now = _pricing.book(program, database=database), at.replace(tzinfo=UTC).timestamp() if at else None
         explained = _pricing.explain(program, book, model, usage, body, (group, user_group, channel), now)
+        explained |= {"twice": twice} if database else {}
         (_common.print_json if json_ else _pricing.show)(explained)
+        _print_twice(twice, json_=json_)
         raise SystemExit(_common.OK if explained["rule"] else _common.FAULTS)
     explained = explain(program, model, group, caller, body, _common.left_out(program))
-    if json_:
-        _common.print_json(explained)
-    else:
-        _print(explained)
+    explained |= {"twice": twice} if database else {}
+    (_common.print_json if json_ else _print)(explained)
+    _print_twice(twice, json_=json_)
     raise SystemExit(_common.OK if explained["candidates"] else _common.FAULTS)
+
+
+def _twice(program: Program, model: str) -> list[dict[str, Any]]:
+    """Who wins where a document and a row of the database name the same thing."""
+    db = open_database(settings.load(os.environ), migrate=False)
+    try:
+        return _winners.winners(db, program, (model, aliases.AliasResolver(program).read(model).name))
+    finally:
+        db.close()
+
+
+def _print_twice(twice: list[dict[str, Any]], *, json_: bool) -> None:
+    for line in () if json_ else _winners.lines(twice):
+        click.echo(line)
 
 
 def explain(

@@ -26,7 +26,7 @@ def command(paths: tuple[Path, ...], json_: bool) -> None:
     result = _common.compiled(paths)
     result.faults = in_order(result.faults + _closed(result) + _left_out(result))
     _common.show_faults(result.faults, json_=json_)
-    raise SystemExit(_common.FAULTS if result.artefact is None else _common.OK)
+    raise SystemExit(_common.OK if result.ok else _common.FAULTS)
 
 
 def _closed(result: Result) -> list[Fault]:
@@ -49,7 +49,7 @@ def _closed(result: Result) -> list[Fault]:
 
 def _left_out(result: Result) -> list[Fault]:
     """Channels that a server with these settings would leave out, as their secret can't be had."""
-    if result.artefact is None:
+    if not result.ok:
         return []
     closed = {fault.document for fault in _closed(result)}
     reasons = _common.left_out(result.program())

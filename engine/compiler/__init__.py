@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 
 from engine import __version__, paths, program
 from engine.compiler.diagnostics import Fault, has_errors, in_order
@@ -27,22 +28,35 @@ __all__ = ["Fault", "Result", "Source", "check_set", "compile_set", "read_set"]
 
 @dataclass(slots=True)
 class Result:
-    """What came of a set. There is an artefact unless a fault is an error."""
+    """What came of a set: ``code`` of its module, and so an artefact and a Program, unless a fault is an error."""
 
-    artefact: bytes | None
+    code: tuple[CodeType, ...] | None
     faults: list[Fault]
     hash: str
     documents: Definitions = field(default_factory=Definitions)
     linked: Linked = field(default_factory=Linked)
-    loaded: program.Program | None = None
+    _written: bytes | None = None
+    _built: program.Program | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can run."""
+        return self.code is not None
+
+    @property
+    def artefact(self) -> bytes | None:
+        """The artefact, written when first asked for: a plan needs none."""
+        if self._written is None and self.code is not None:
+            self._written = program.dump(self.hash, self.code, self.linked.data)
+        return self._written
 
     def program(self) -> program.Program:
-        """The Program, ready to run; loaded once."""
-        if self.artefact is None:
+        """The Program, ready to run; built once."""
+        if self.code is None:
             raise ValueError("a set with faults makes no program")
-        if self.loaded is None:
-            self.loaded = program.load(self.artefact)
-        return self.loaded
+        if self._built is None:
+            self._built = program.build(self.hash, program.run(self.code), self.linked.data)
+        return self._built
 
 
 def read_set(directories: list[Path], templates: Path | None = None) -> tuple[list[Source], list[Source], list[Fault]]:
@@ -68,11 +82,8 @@ def _compiled(sources: list[Source], shared: list[Source] | None) -> Result:
     linked = link(definitions, common)
     faults = in_order(faults + linked.faults)
     digest = release_hash(definitions, common)
-    artefact = None
-    if not has_errors(faults):
-        code = emit.module(linked.functions)
-        artefact = program.dump(digest, code, linked.data)
-    return Result(artefact, faults, digest, definitions, linked)
+    code = None if has_errors(faults) else emit.module(linked.functions)
+    return Result(code, faults, digest, definitions, linked)
 
 
 def check_set(sources: list[Source], shared: list[Source] | None = None) -> tuple[Definitions, Fragments, list[Fault]]:
@@ -100,7 +111,7 @@ def release_hash(definitions: Definitions, common: Fragments) -> str:
     """
     digest = hashlib.sha256(f"gatewright {__version__}\n".encode())
     for definition in definitions:
-        digest.update(json.dumps([definition.title, definition.data], ensure_ascii=False).encode("utf-8", "replace"))
+        digest.update(f"{json.dumps(definition.title)} {definition.text}\n".encode("utf-8", "replace"))
     for name, fragment in sorted(common.items()):
         digest.update(json.dumps([name, fragment.args, fragment.do], ensure_ascii=False).encode("utf-8", "replace"))
     return digest.hexdigest()

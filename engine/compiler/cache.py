@@ -39,7 +39,7 @@ def load_or_compile(
         standing.take_up(standing_file(cache_dir))
     result = compile_set(sources, shared)
     faults = faults + result.faults
-    if result.artefact is not None:
+    if result.ok:
         faults += spectests.faults(result)
     artefact = None if has_errors(faults) else result.artefact
     if keep and cache_dir is not None and artefact is not None:

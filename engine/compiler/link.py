@@ -54,9 +54,10 @@ def link(definitions: Definitions, shared: Fragments) -> Linked:
     linked = Linked()
     fields_of = [(definition, list(fields(definition))) for definition in definitions]
     wanted = [(definition, schema_fields) for definition, schema_fields in fields_of if not definition.abstract]
+    words = parameters.task_words(definitions)
     for definition, schema_fields in fields_of:
         linked.faults += references.check(definition, schema_fields, definitions)
-        linked.faults += parameters.check(definition, definitions)
+        linked.faults += parameters.check(definition, definitions, words)
         linked.faults += models.check(definition)
         if not definition.abstract:
             linked.faults += generated_names.check_generated_names(definition)

@@ -41,7 +41,7 @@ def warm(directories: Sequence[Path], releases: Releases, documents: Sequence[St
             present = [path for path in directories if path.is_dir()]
             sources, shared, _ = read_set(present)
             result = compile_set([*sources, *changes.sources(documents, changes.layer_of(present))], shared)
-            if result.artefact is not None:
+            if result.ok:
                 spectests.faults(result)
                 standing.put_away(file)
     # PERF: a full collection over all that is kept takes longer than an edit (0.4 s against 0.25)

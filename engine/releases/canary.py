@@ -2,17 +2,19 @@
 
 Each measure is a ratio of sums over calls: errors, loss lines and logarithms of milliseconds by call, charge by token.
 A measure breaks its bound where the difference between the releases exceeds the bound by more than chance explains.
-Chance is reckoned twice and the wider one counts: as if calls were independent, and by keys as wholes, since calls of
-one key fare alike (by groups, where these are drawn whole). The k-th look (at ``least`` calls, then each time that
-they have doubled) spends 1/(k(k+1)) of what the confidence leaves, a measure its equal part of that: so all looks stay
-within it. Knows no database.
+Chance is reckoned as if calls were independent, which they are where calls are drawn. Where keys are drawn (or groups
+of them), calls of one fare alike, and two more reckonings have to agree: the spread between keys as wholes, and a test
+by redrawing (``_redrawn``), which holds however unlike the keys are. The k-th look (at ``least`` calls, then each time
+that they have doubled) spends 1/(k(k+1)) of what the confidence leaves, errors half of that and the other
+measures equal parts of the rest: so all looks stay within it. Knows no database.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -23,6 +25,12 @@ Sums = Mapping[str, float]
 WORSE, BETTER, OPEN = "worse", "better", "open"
 _BY = ("key", "group", "call")
 _HOUR = 3600
+_MANY = 64
+"""Keys of even traffic on either side from which on the spread between them says enough."""
+_REDRAWN = 4
+"""Redraws for each that may reach what is seen, where chance alone is left."""
+_MOST_DRAWN = 5_000_000
+"""Keys in all redraws of a look: some 2 s of CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +174,13 @@ class Verdict:
     calls: Mapping[str, int]
     measures: Sequence[Compared]
     state: str
+    few: bool = False
+    """So few keys (or groups) have called that no difference, however large, is more than the luck of their draw."""
 
     def as_json(self) -> dict[str, Any]:
         """As plain data."""
-        return {"state": self.state, "calls": dict(self.calls), "measures": [asdict(one) for one in self.measures]}
+        measures = [asdict(one) for one in self.measures]
+        return {"state": self.state, "calls": dict(self.calls), "measures": measures, "few": self.few}
 
     @property
     def words(self) -> str:
@@ -178,18 +189,37 @@ class Verdict:
         return "; ".join(f"{one.measure} {one.new:.4g} against {one.old:.4g}, bound {one.bound:g}" for one in broken)
 
 
+def due(rules: Rules, looks: int, counts: Mapping[str, Sequence[Sums]]) -> int:
+    """The number of the look that there are enough calls for; 0 where that was made."""
+    calls = _calls(counts)
+    number = int(math.log2(calls["new"] / rules.least)) + 1 if min(calls.values()) >= rules.least else 0
+    return number if number > looks else 0
+
+
+def _calls(counts: Mapping[str, Sequence[Sums]]) -> dict[str, int]:
+    return {arm: int(sum(key["calls"] for key in keys)) for arm, keys in counts.items()}
+
+
 def look(rules: Rules, looks: int, counts: Mapping[str, Sequence[Sums]]) -> Verdict | None:
     """Compare ``counts`` (new, old: a map of sums for each key), if there are enough calls for the next look."""
-    calls = {arm: int(sum(key["calls"] for key in keys)) for arm, keys in counts.items()}
-    if min(calls.values()) < rules.least:
+    number, calls = due(rules, looks, counts), _calls(counts)
+    if not number:
         return None
-    number = int(math.log2(calls["new"] / rules.least)) + 1
-    if number <= looks:
-        return None
-    bounds = rules.bounds()
-    left = (1 - rules.confidence) / (number * (number + 1)) / len(bounds)
-    measures = [_compared(name, bound, counts["old"], counts["new"], left) for name, bound in bounds.items()]
-    return Verdict(number, calls, measures, _over_all(measures))
+    parts, drawn = _parts(rules, number), rules.by != "call"
+    measures = [_compared(name, bound, counts, parts[name], keys=drawn) for name, bound in rules.bounds().items()]
+    if not drawn or min(_even(keys) for keys in counts.values()) >= _MANY:
+        return Verdict(number, calls, measures, _over_all(measures))
+    measures = _redrawn(measures, counts, parts, number)
+    few = math.comb(len(counts["old"]) + len(counts["new"]), len(counts["new"])) * max(parts.values()) < 1
+    return Verdict(number, calls, measures, _over_all(measures), few)
+
+
+def _parts(rules: Rules, number: int) -> dict[str, float]:
+    """How often each measure may err at a look."""
+    left, names = (1 - rules.confidence) / (number * (number + 1)), list(rules.bounds())
+    if "errors" not in names or len(names) == 1:
+        return dict.fromkeys(names, left / len(names))
+    return dict.fromkeys(names, left / 2 / (len(names) - 1)) | {"errors": left / 2}
 
 
 def tally(rules: Rules, counts: Mapping[str, Sequence[Sums]]) -> dict[str, Any]:
@@ -198,8 +228,7 @@ def tally(rules: Rules, counts: Mapping[str, Sequence[Sums]]) -> dict[str, Any]:
     for name, bound in rules.bounds().items():
         old, new = (_shown(name, _ratio(_MEASURES[name], counts[arm])) for arm in ("old", "new"))
         measures.append(Compared(name, old, new, bound))
-    calls = {arm: int(sum(key["calls"] for key in keys)) for arm, keys in counts.items()}
-    return Verdict(0, calls, measures, OPEN).as_json()
+    return Verdict(0, _calls(counts), measures, OPEN).as_json()
 
 
 def _over_all(measures: Sequence[Compared]) -> str:
@@ -209,20 +238,90 @@ def _over_all(measures: Sequence[Compared]) -> str:
     return BETTER if states == {BETTER} else OPEN
 
 
-def _compared(name: str, bound: float, before: Sequence[Sums], after: Sequence[Sums], left: float) -> Compared:
-    old, new = _ratio(_MEASURES[name], before), _ratio(_MEASURES[name], after)
+def _compared(name: str, bound: float, counts: Mapping[str, Sequence[Sums]], left: float, *, keys: bool) -> Compared:
+    old, new = _ratio(_MEASURES[name], counts["old"]), _ratio(_MEASURES[name], counts["new"])
     shown = Compared(name, _shown(name, old), _shown(name, new), bound)
     if old is None or new is None:
         return shown
-    factor, add = (bound, 0.0) if name == "cost" else (1.0, math.log(bound) if name == "latency" else bound)
+    factor, add = _allowed(name, bound)
     over = new.value - factor * old.value - add
     chance = NormalDist().inv_cdf(1 - left) * math.sqrt(new.alone + factor**2 * old.alone)
     degrees = min(new.degrees, old.degrees)
-    if degrees > 0:
+    if keys and degrees > 0:
         chance = max(chance, _student(left, degrees) * math.sqrt(new.by_keys + factor**2 * old.by_keys))
     state = WORSE if over > chance else BETTER if over < -chance else OPEN
     difference, worst = (_in_terms(name, new.value - old.value + more, old.value) for more in (0.0, chance))
     return Compared(name, shown.old, shown.new, bound, difference, worst, state)
+
+
+def _allowed(name: str, bound: float) -> tuple[float, float]:
+    """The factor and the sum by which the new ratio may be above the old one."""
+    return (bound, 0.0) if name == "cost" else (1.0, math.log(bound) if name == "latency" else bound)
+
+
+def _even(keys: Sequence[Sums]) -> float:
+    """How many keys of even traffic say as much as these."""
+    calls = [key["calls"] for key in keys]
+    return sum(calls) ** 2 / (sum(one**2 for one in calls) or 1)
+
+
+def _redrawn(
+    measures: Sequence[Compared], counts: Mapping[str, Sequence[Sums]], parts: Mapping[str, float], seed: int
+) -> list[Compared]:
+    """The measures, where one is left open that other draws of the same keys would give as well.
+
+    Were the releases alike, each key would fare as it did on either side, so all draws of as many keys would be as
+    likely as the one that was made: of random ones no more than the measure's part may reach what is seen. Exact for
+    any keys. What the bound allows is taken off the new release's keys first.
+    """
+    asked = {n: one for n, one in enumerate(measures) if one.state != OPEN}
+    if not asked:
+        return list(measures)
+    rows = {arm: [_shifted(key, measures, arm) for key in keys] for arm, keys in counts.items()}
+    arm, other = sorted(rows, key=lambda name: len(rows[name]))
+    redraw = _Redraw([*rows[arm], *rows[other]], 1 if arm == "new" else -1)
+    size, chance = len(rows[arm]), random.Random(seed)  # noqa: S311 - statistics
+    draws = min(math.ceil(_REDRAWN / min(parts.values())), _MOST_DRAWN // size)
+    most = {n: math.floor(parts[one.measure] * (draws + 1)) - 1 for n, one in asked.items()}
+    seen, reached = redraw.differences(range(size)), dict.fromkeys(asked, 0)
+    for _ in range(draws):
+        if all(reached[n] > most[n] for n in asked):
+            break
+        drawn = redraw.differences(chance.sample(redraw.all, size))
+        for n, one in asked.items():
+            away = drawn[n] - seen[n] if one.state == WORSE else seen[n] - drawn[n]
+            reached[n] += away >= -_TIE * abs(seen[n])
+    return [replace(one, state=OPEN) if n in asked and reached[n] > most[n] else one for n, one in enumerate(measures)]
+
+
+_TIE = 1e-9
+
+
+def _shifted(key: Sums, measures: Sequence[Compared], arm: str) -> tuple[float, ...]:
+    """What counts of a key for each measure, and by what; of the new release without what the bound allows."""
+    row: list[float] = []
+    for one in measures:
+        measure, (factor, add) = _MEASURES[one.measure], _allowed(one.measure, one.bound)
+        x, y = key[measure.x], key[measure.y]
+        row += (x, y if arm == "old" else (y - add * x) / factor)
+    return tuple(row)
+
+
+class _Redraw:
+    """Keys of both sides, of which some are drawn for one; ``sign`` is -1 where that is the release in force."""
+
+    def __init__(self, rows: Sequence[tuple[float, ...]], sign: int) -> None:
+        self.rows, self.sign, self.all = rows, sign, range(len(rows))
+        self.sums = [sum(column) for column in zip(*rows, strict=True)]
+
+    def differences(self, drawn: Sequence[int]) -> list[float]:
+        """By how much the new release would be above the other in each measure; 0 where a side had nothing of it."""
+        inside = [sum(column) for column in zip(*(self.rows[index] for index in drawn), strict=True)]
+        pairs = zip(inside[::2], inside[1::2], self.sums[::2], self.sums[1::2], strict=True)
+        return [
+            self.sign * (y / x - (every_y - y) / (every_x - x)) if 0 < x < every_x else 0.0
+            for x, y, every_x, every_y in pairs
+        ]
 
 
 def _in_terms(name: str, difference: float, old: float) -> float | None:

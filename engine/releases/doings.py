@@ -15,7 +15,7 @@ from typing import Any
 from engine.errors import Conflict, Invalid, NotFound
 from engine.releases import changes as texts
 from engine.releases import checking, looking, planning, publishing, reading
-from engine.releases.canary import Rules
+from engine.releases.canary import WORSE, Rules, look
 from engine.releases.captured import replay, telling
 from engine.releases.checking import Check, Ground
 from engine.releases.desk import Doings
@@ -219,6 +219,16 @@ class Services:
         number = canaries.begin(db, trial.id, trial.name, rules.as_json(), until, _author(question))
         return reading.canary(db, number)
 
+    def weigh_canary(self, _question: dict[str, Any]) -> dict[str, Any]:
+        """Look at the canary: how many looks there were with this one, its ``verdict``, and what is ``broken``."""
+        canary = _running(self._db())
+        rules = Rules.of(canary.rules)
+        verdict = look(rules, canary.looks, canaries.counts(self._db(), canary.number, rules.by))
+        if verdict is None:
+            raise Conflict(f"canary {canary.number} has been looked at meanwhile")
+        broken = verdict.words if verdict.state == WORSE else ""
+        return {"looks": verdict.looks, "verdict": verdict.as_json(), "broken": broken}
+
     def promote_canary(self, question: dict[str, Any]) -> dict[str, Any]:
         """Make a release of what the canary runs, which ends with that."""
         db = self._db()
@@ -331,6 +341,6 @@ def doings(services: Services) -> Doings:
             "rendered",
             "live",
         ),
-        *("begin_trial", "end_trial", "begin_canary", "promote_canary", "drop_canary"),
+        *("begin_trial", "end_trial", "begin_canary", "weigh_canary", "promote_canary", "drop_canary"),
     )
     return {name: getattr(services, name) for name in names}

@@ -1,7 +1,7 @@
 """The job that looks at the canary: drops it where it breaks a bound or its time is over, promotes it where it may.
 
 One process of the cluster does it at a time; each step is a compare-and-set, so one that was killed is taken up. What
-it publishes goes over the compiling process, as all releases do.
+takes a processor is asked of the compiling process: to look, seconds at times, and to publish, as all releases are.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
-from engine.releases.canary import BETTER, WORSE, Rules, look
+from engine.releases.canary import BETTER, Rules, due
 from engine.storage.database import Database
 from engine.storage.releases import canaries
 
@@ -29,13 +29,15 @@ def judge(db: Database, desk: _Asked) -> str:
     rules = Rules.of(canary.rules)
     if time.time() > canary.begun_at + rules.seconds():
         words = f"nothing was decided in {rules.hours:g} hours"
+        if canary.verdict.get("few"):
+            words += f"; so few {rules.by}s called that no difference is sure: share by call, or give it more of them"
         db.write(lambda connection: canaries.end(db, connection, canary.number, canaries.DROPPED, words))
         return f"canary {canary.number} is dropped: {words}"
-    verdict = look(rules, canary.looks, canaries.counts(db, canary.number, rules.by))
     state = canary.verdict.get("state", "")
-    if verdict is not None:
-        state, words = verdict.state, verdict.words if verdict.state == WORSE else ""
-        if not canaries.looked(db, canary, verdict.looks, verdict.as_json(), dropped=words):
+    if due(rules, canary.looks, canaries.counts(db, canary.number, rules.by)):
+        answer = desk.ask("weigh_canary")
+        state, words = answer["verdict"]["state"], answer["broken"]
+        if not canaries.looked(db, canary, answer["looks"], answer["verdict"], dropped=words):
             return ""
         if words:
             return f"canary {canary.number} is dropped: {words}"

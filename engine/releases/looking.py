@@ -7,6 +7,7 @@ Runs in the compiling process, asked for at its desk; questions and answers are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from engine.compiler import Result, check_set, read_set
 from engine.compiler.diagnostics import path_text
 from engine.compiler.documents import load
 from engine.compiler.documents.sets import Definition, gather
+from engine.compiler.standing import uncollected
 from engine.compiler.translation import KINDS, WireMessage, translate
 from engine.errors import GatewrightError, NotFound
 from engine.program.origins import leaves
@@ -39,10 +41,19 @@ def shelf(ground: Ground) -> list[dict[str, Any]]:
 def _of_directories(directories: Sequence[Path]) -> Iterator[tuple[int, tuple[load.Source, str, str, int]]]:
     sources, _, _ = read_set([path for path in directories if path.is_dir()])
     for source in sources:
-        for line, piece in texts.split(source.text):
-            parsed, _ = load.parse(load.Source(source.name, "\n" * (line - 1) + piece, source.layer))
-            for definition in gather(parsed)[0]:
-                yield source.layer, (source, definition.name, definition.kind, line)
+        for name, kind, line in _titles(source):
+            yield source.layer, (source, name, kind, line)
+
+
+@lru_cache(4 * texts.MOST_DOCUMENTS)
+@uncollected()
+def _titles(source: load.Source) -> list[tuple[str, str, int]]:
+    """(name, kind, line) of each document of a file. PERF: the shipped files take 0.4 s of CPU to read."""
+    titles: list[tuple[str, str, int]] = []
+    for line, piece in texts.split(source.text):
+        parsed, _ = load.parse(load.Source(source.name, "\n" * (line - 1) + piece, source.layer))
+        titles += [(definition.name, definition.kind, line) for definition in gather(parsed)[0]]
+    return titles
 
 
 def text_of(ground: Ground, title: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 from engine.compiler import Fault, Result, spectests
 from engine.compiler.comparison import difference
 from engine.compiler.documents.sets import Definition
+from engine.compiler.standing import uncollected
 from engine.hub import usage as counting
 from engine.ledger.pricing.book import Book, Rule
 from engine.releases.captured import replay
@@ -100,6 +101,7 @@ class Plan:
         }
 
 
+@uncollected()
 def plan(
     ground: Ground,
     changes: Sequence[StoredDocument],
@@ -121,7 +123,7 @@ def plan(
 def compare(made: Plan, before: Check, after: Check, rows: Rows, exchanges: Sequence[Captured] = ()) -> None:
     """Fill a plan with what differs between two sets; a set with faults tells nothing."""
     old, new = before.result, after.result
-    if old is None or new is None or old.artefact is None or new.artefact is None:
+    if old is None or new is None or not (old.ok and new.ok):
         return
     changed = {one.title for one in made.documents}
     made.effects = list(_effects(old, new, changed))

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import Connection, insert
 
+from engine import paths
 from engine.cli import main
 from engine.settings import Settings
 from engine.storage.database import open_database
+from engine.storage.tables import core
 
 PRICE = """# of the house
 apiVersion: gatewright/v1
@@ -202,3 +205,59 @@ def test_a_secret_is_set_listed_and_taken_away_and_never_shown(data: Path, monke
     assert "there is no secret" in run("secret", "remove", "house-key").output
     for name, value in (("../x", "a"), ("ok", ""), ("ok", "x" * 20_000)):
         assert CliRunner().invoke(main, ["secret", "set", name], input=value + "\n").exit_code == 1
+
+
+def test_who_wins_is_told_where_a_document_and_a_row_name_the_same_thing(data: Path) -> None:
+    (data / "data" / "specs" / "ours.yaml").write_text(
+        PRICE.format(price=6)
+        + """---
+apiVersion: gatewright/v1
+kind: Settings
+metadata: {name: ours}
+spec: {options: {RetryTimes: 3}}
+---
+apiVersion: gatewright/v1
+kind: Provider
+metadata: {name: twin}
+spec:
+  baseUrl: https://twin.example
+  formats: {openai.chat: {path: /v1/chat/completions}}
+  auth: {scheme: none}
+  models: [house-model]
+"""
+    )
+    words = ("explain", "--model", "house-model", "--database")
+    assert "RetryTimes" not in run(*words).output
+    db = open_database(Settings(data=data / "data"))
+    rows = {"RetryTimes": "9", "ModelRatio": '{"house-model": 5}'}
+    row = {"type": 1, "status": 1, "key": "sk", "models": "other", "group": "default", "name": "twin"}
+
+    def work(connection: Connection) -> None:
+        for key, value in rows.items():
+            connection.execute(insert(core.options).values(key=key, value=value))
+        connection.execute(insert(core.channels).values(**row))
+
+    db.write(work)
+    db.close()
+    told = json.loads(run(*words, "--json").output)["twice"]
+    assert [(one["kind"], one["name"]) for one in told] == [
+        ("option", "RetryTimes"), ("price", "house-model"), ("channel", "twin"),
+    ]  # fmt: skip
+    assert "ours.yaml" in told[0]["wins"]
+    assert told[0]["over"] == ["the row of the option RetryTimes"]
+    assert "ours.yaml" in told[1]["wins"]
+    assert "options:ModelRatio['house-model']" in told[1]["over"][0]
+    shown = run(*words).output
+    assert "channel twin: the document's and the database's number 1, by priority and weight" in shown
+    priced = run(*words, "--price")
+    assert "before options (options:ModelRatio['house-model'])" in priced.output
+    assert json.loads(run(*words, "--price", "--json").output)["rule"]["name"] == told[1]["wins"].split(" (")[0]
+
+
+def test_shipped_documents_say_where_editors_find_their_schema() -> None:
+    root = paths.SPECS.parent
+    for path in sorted(paths.SPECS.rglob("*.yaml")):
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+        words, _, schema = first.partition("$schema=")
+        assert words == "# yaml-language-server: ", path
+        assert (path.parent / schema).resolve() == (root / ".schemas" / "document.json").resolve(), path

@@ -51,14 +51,38 @@ def unequal(chance: random.Random, bent: float) -> tuple[bool, float, int, int, 
     return chance.random() < (0.3 if bent > 0.66 else 0.01), *usual(chance, bent)[1:]
 
 
-def followed(chance: random.Random, rules: Rules, old: Make, new: Make, keys: int, until: int) -> Verdict | None:
-    """A canary from its first call to ``until``: the look that decides, else the last."""
-    bents = {arm: [chance.random() for _ in range(keys)] for arm in ("old", "new")}
-    counts: Mapping[str, list[dict[str, float]]] = {arm: [sums() for _ in range(keys)] for arm in bents}
+def broken(chance: random.Random, bent: float) -> tuple[bool, float, int, int, float]:
+    """A fifth of the keys always fail, as those of a caller who asks for what there is not; the others never."""
+    return bent > 0.8, *usual(chance, bent)[1:]
+
+
+def rare(chance: random.Random, bent: float) -> tuple[bool, float, int, int, float]:
+    """Few keys fail now and then, most of them hardly ever."""
+    return chance.random() < bent**12, *usual(chance, bent)[1:]
+
+
+def followed(
+    chance: random.Random,
+    rules: Rules,
+    old: Make,
+    new: Make,
+    keys: int | tuple[int, int],
+    until: int,
+    *,
+    even: bool = True,
+) -> Verdict | None:
+    """A canary from its first call to ``until``: the look that decides, else the last. ``keys`` of the release in force
+    and of the canary; but for ``even`` traffic, a few of them call nearly all the time.
+    """
+    sides = dict(zip(("old", "new"), keys if isinstance(keys, tuple) else (keys, keys), strict=True))
+    bents = {arm: [chance.random() for _ in range(count)] for arm, count in sides.items()}
+    weights = {arm: [1 if even else chance.paretovariate(1.1) for _ in range(n)] for arm, n in sides.items()}
+    counts: Mapping[str, list[dict[str, float]]] = {arm: [sums() for _ in range(n)] for arm, n in sides.items()}
     verdict, looks = None, 0
-    for _ in range(until):
+    callers = {arm: chance.choices(range(n), weights[arm], k=until) for arm, n in sides.items()}
+    for call in range(until):
         for arm, make in (("old", old), ("new", new)):
-            which = chance.randrange(keys)
+            which = callers[arm][call]
             add(counts[arm][which], make(chance, bents[arm][which]))
         if (fresh := look(rules, looks, counts)) is not None:
             verdict, looks = fresh, fresh.looks
@@ -74,6 +98,31 @@ def test_of_200_canaries_without_a_difference_four_at_most_are_dropped(make: Mak
     verdicts = [followed(chance, rules, make, make, 12, 420) for _ in range(200)]
     assert all(verdict is not None and verdict.looks == 4 for verdict in verdicts if verdict and verdict.state != WORSE)
     assert sum(verdict is not None and verdict.state == WORSE for verdict in verdicts) <= 4
+
+
+@pytest.mark.parametrize("make", [unequal, broken, rare])
+@pytest.mark.parametrize("keys", [(20, 1), (20, 2), (19, 3), (10, 5), (3, 3), (100, 30)])
+@pytest.mark.parametrize("even", [True, False])
+def test_however_unlike_keys_are_and_however_few(make: Make, keys: tuple[int, int], even: bool) -> None:
+    """Keys are drawn, not calls: that a key which always fails is among the canary's is chance."""
+    rules = Rules.of({**STRICT, "least": 50})
+    chance = random.Random(29)
+    verdicts = [followed(chance, rules, make, make, keys, 110, even=even) for _ in range(200)]
+    assert sum(verdict is not None and verdict.state == WORSE for verdict in verdicts) <= 4
+
+
+def test_with_too_few_keys_nothing_is_decided_and_that_is_told() -> None:
+    def all_fail(chance: random.Random, bent: float) -> tuple[bool, float, int, int, float]:
+        return True, *usual(chance, bent)[1:]
+
+    chance = random.Random(2)
+    few = followed(chance, Rules.of({"least": 50}), usual, all_fail, (20, 1), 60)
+    assert few is not None
+    assert (few.state, few.few, few.as_json()["few"]) == (OPEN, True, True)
+    for rules, keys in (({"least": 50}, (20, 3)), ({"least": 50, "by": "call"}, (1, 1))):
+        verdict = followed(chance, Rules.of(rules), usual, all_fail, keys, 60)
+        assert verdict is not None
+        assert (verdict.state, verdict.few) == (WORSE, False), rules
 
 
 def spoilt(name: str) -> Make:
@@ -114,7 +163,7 @@ def test_what_is_surely_within_its_bounds_is_better_and_doubt_is_neither() -> No
 
 
 def test_each_look_is_made_once_and_has_its_least_number_of_calls() -> None:
-    rules = Rules.of({"least": 50})
+    rules = Rules.of({"least": 50, "by": "call"})
     counts = {"old": [sums()], "new": [sums()]}
     for _ in range(49):
         add(counts["old"][0], (False, 100.0, 0, 10, 1.0))

@@ -136,6 +136,8 @@ def show(facts: dict[str, Any]) -> None:
     click.echo(
         f"  {calls['new']} calls against {calls['old']}; {facts['looks']} looks, the first at {rules['least']} calls"
     )
+    if look.get("few"):
+        click.echo(f"  so few {rules['by']}s called that no difference is sure: share by call, or give it more of them")
     for one in look["measures"]:
         old, new = (_shown(one, side) for side in ("old", "new"))
         state = _STATES[one["state"]] if facts["verdict"] else "not looked at"

@@ -6,28 +6,28 @@ Takes definitions; gives faults with the nearest right name. A word that nobody 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.compiler.diagnostics import Fault, nearest
 from engine.compiler.documents.positions import Path
 from engine.compiler.documents.sets import Definition, Definitions, as_map
 
+Words = Mapping[Any, Mapping[str, Any]]
 _WORD = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
-def check(definition: Definition, definitions: Definitions) -> list[Fault]:
-    """Faults of a Provider's texts, or of the channels of a Route."""
+def check(definition: Definition, definitions: Definitions, words: Words) -> list[Fault]:
+    """Faults of a Provider's texts, or of the channels of a Route; ``words`` are those of ``task_words``."""
     if definition.kind == "Provider":
         known = as_map(definition.spec.get("parameters"))
         credential = as_map(as_map(definition.spec.get("auth")).get("key"))
         shown = {*(credential.get("public") or ()), *as_map(credential.get("derived")), "model", "segment"}
-        tasks = _words(definitions)
         return _renewal(definition) + [
             _fault(definition, path, word, known, key=False)
             for path, text, model in _texts(definition)
             for word in _WORD.findall(text)
-            if word not in known and not (model and (word in shown or word in tasks.get(path[2], ())))
+            if word not in known and not (model and (word in shown or word in words.get(path[2], ())))
         ]
     if definition.kind != "Route":
         return []
@@ -69,8 +69,8 @@ def _renewal(definition: Definition) -> list[Fault]:
     ]
 
 
-def _words(definitions: Definitions) -> dict[Any, dict[str, Any]]:
-    """The words that tasks put into the paths of their formats."""
+def task_words(definitions: Definitions) -> Words:
+    """The words that tasks put into the paths of their formats, by format."""
     return {
         task.spec.get("format"): as_map(as_map(task.spec.get("submit")).get("words")) for task in definitions.of("Task")
     }

@@ -199,34 +199,68 @@ class _Wording:
 
 def fields(definition: Definition) -> Iterator[SchemaField]:
     """Every value of the spec that is compiled, refers to something, or is a pattern; in the document's order."""
-    root = schema_of(definition.kind)
-    yield from _fields(root, root["properties"]["spec"], definition.spec, ("spec",), ())
+    return _fields(_spots(definition.kind), definition.spec, ("spec",), ())
 
 
-def _fields(
-    root: dict[str, Any], schema: dict[str, Any], value: Any, path: Path, variables: tuple[str, ...]
-) -> Iterator[SchemaField]:
-    reference = schema.get("$ref")
-    if reference is not None:
-        name = reference.rsplit("/", 1)[1]
-        variables = tuple(schema.get("x-variables", variables))
-        if name in ("tree", "expression"):
-            yield SchemaField(path, value, schema, variables, name)
-            return
-        schema = {**root["$defs"][name], **{key: item for key, item in schema.items() if key != "$ref"}}
-    variables = tuple(schema.get("x-variables", variables))
-    if any(mark.startswith("x-") for mark in schema):
-        yield SchemaField(path, value, schema, variables, None)
+def _fields(spot: _Spot, value: Any, path: Path, variables: tuple[str, ...]) -> Iterator[SchemaField]:
+    if spot.variables is not None:
+        variables = spot.variables
+    if spot.marked:
+        yield SchemaField(path, value, spot.schema, variables, spot.mapping)
     if isinstance(value, dict):
-        properties = schema.get("properties", {})
-        others = schema.get("additionalProperties")
         for key, item in value.items():
-            inner = properties.get(key, others)
-            if isinstance(inner, dict):
-                yield from _fields(root, inner, item, (*path, key), variables)
-    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+            inner = spot.properties.get(key, spot.others)
+            if inner is not None and inner.leads:
+                yield from _fields(inner, item, (*path, key), variables)
+    elif isinstance(value, list) and spot.items is not None and spot.items.leads:
         for index, item in enumerate(value):
-            yield from _fields(root, schema["items"], item, (*path, index), variables)
+            yield from _fields(spot.items, item, (*path, index), variables)
+
+
+class _Spot:
+    """A place of a kind's schema, with what its marks say. PERF: a schema is looked through once, its documents at
+    every compile, and only where something marked can stand."""
+
+    __slots__ = ("items", "leads", "mapping", "marked", "others", "properties", "schema", "variables")
+
+    def __init__(self, root: dict[str, Any], schema: dict[str, Any], known: dict[int, _Spot]) -> None:
+        known[id(schema)] = self
+        name = schema.get("$ref", "").rsplit("/", 1)[-1]
+        self.mapping = name if name in ("tree", "expression") else None
+        if name and self.mapping is None:
+            schema = {**root["$defs"][name], **{key: item for key, item in schema.items() if key != "$ref"}}
+        self.schema = schema
+        self.variables = tuple(schema["x-variables"]) if "x-variables" in schema else None
+        self.marked = self.mapping is not None or any(mark.startswith("x-") for mark in schema)
+        self.leads = self.marked
+        """Whether it or a place below it is marked."""
+        below = {} if self.mapping else schema
+
+        def spot(inner: Any) -> _Spot | None:
+            return (known.get(id(inner)) or _Spot(root, inner, known)) if isinstance(inner, dict) else None
+
+        self.properties = {key: spot(inner) for key, inner in below.get("properties", {}).items()}
+        self.others = spot(below.get("additionalProperties"))
+        self.items = spot(below.get("items"))
+
+    def below(self) -> Iterator[_Spot]:
+        """The places below it."""
+        yield from (one for one in (*self.properties.values(), self.others, self.items) if one is not None)
+
+
+@cache
+def _spots(kind: str) -> _Spot:
+    """The place of a kind's spec, with all below it."""
+    root = schema_of(kind)
+    known: dict[int, _Spot] = {}
+    top = _Spot(root, root["properties"]["spec"], known)
+    grew = True
+    while grew:  # places may lead to themselves
+        leading = [one for one in known.values() if not one.leads and any(inner.leads for inner in one.below())]
+        for one in leading:
+            one.leads = True
+        grew = bool(leading)
+    return top
 
 
 @dataclass(frozen=True, slots=True)

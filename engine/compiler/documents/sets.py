@@ -6,6 +6,7 @@ one's, and faults for whatever has no kind, no name, or a name twice. Knows noth
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,15 @@ class Definition:
     """The document of a lower layer whose place this one took."""
     orphan: bool = False
     """It extends something that can't be found, so nobody knows what it lacks."""
+    _text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What it says as JSON, keys in the document's order, since that is the order of the wire's keys. PERF: written
+        once; to be asked for when ``extends`` is resolved."""
+        if self._text is None:
+            self._text = json.dumps(self.data, ensure_ascii=False)
+        return self._text
 
     @property
     def title(self) -> str:
@@ -83,14 +93,13 @@ class Definition:
 
 @dataclass(slots=True)
 class Definitions:
-    """All definitions of a set, in the order of kinds and names."""
+    """All definitions of a set, in the order of kinds and names (which ``gather`` puts them into)."""
 
     by_name: dict[Name, Definition] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[Definition]:
         """The definitions of a kind that are in the program, by name."""
-        of_kind = (item for (its_kind, _), item in sorted(self.by_name.items()) if its_kind == kind)
-        return [item for item in of_kind if not item.abstract]
+        return [item for (its_kind, _), item in self.by_name.items() if its_kind == kind and not item.abstract]
 
     def get(self, kind: str, name: str) -> Definition | None:
         """One definition."""
@@ -101,7 +110,7 @@ class Definitions:
         return [name for its_kind, name in self.by_name if its_kind == kind]
 
     def __iter__(self) -> Any:
-        return iter(item for _, item in sorted(self.by_name.items()))
+        return iter(self.by_name.values())
 
 
 def gather(documents: list[Document]) -> tuple[Definitions, list[Fault]]:
@@ -117,6 +126,7 @@ def gather(documents: list[Document]) -> tuple[Definitions, list[Fault]]:
             faults.append(_twice(document, lower))
             continue
         definitions.by_name[name] = Definition(name[0], name[1], document.data, (document,), lower)
+    definitions.by_name = dict(sorted(definitions.by_name.items()))
     return definitions, faults
 
 

@@ -38,8 +38,8 @@ def compile_all(
     wanted: list[tuple[Definition, list[SchemaField]]], shared: Fragments, faults: list[Fault]
 ) -> tuple[list[Function], dict[str, dict[Path, Compiled]]]:
     """Functions for every mapping of the definitions, and by title and path which of them stands for which."""
-    fragments = _digest([[name, item.args, item.do] for name, item in shared.items()])
-    digests = {item.title: _digest([fragments, item.data]) for item, _ in wanted}
+    fragments = _digest(json.dumps([[name, item.args, item.do] for name, item in shared.items()], ensure_ascii=False))
+    digests = {item.title: _digest(fragments + item.text) for item, _ in wanted}
     works = _standing(digests)
     shelf = Shelf()
     for work in works.values():
@@ -74,6 +74,5 @@ def _standing(digests: Mapping[str, str]) -> dict[str, CompiledDocument]:
             del works[title]
 
 
-def _digest(data: object) -> str:
-    """The order of keys counts, since it is the order of the wire's keys."""
-    return hashlib.sha256(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

@@ -101,12 +101,12 @@ class Book:
         """The rule in force for the name asked for, else for the model that an alias says it means."""
         moment = time.time() if now is None else now
         for name in (model,) if base is None or base == model else (model, base):
-            for rule in self._rules(name):
+            for rule in self.rules(name):
                 if (rule.start is None or rule.start <= moment) and (rule.end is None or moment < rule.end):
                     return rule
         return None
 
-    def _rules(self, model: str) -> tuple[Rule, ...]:
+    def rules(self, model: str) -> tuple[Rule, ...]:
         """Every rule of a name at any time, the strongest first. PERF: made ready once."""
         model_rules = self._known.get(model)
         return model_rules if model_rules is not None else self._known.keep(model, tuple(self._made(model)))

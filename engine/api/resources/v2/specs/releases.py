@@ -185,9 +185,18 @@ def apply(ask: Ask) -> Answer:
     files = _files(ask)
     if ask.session is not None and not files.get("draft"):
         changes = done(ask, "texts", files=files["files"], owner=files["owner"])["changes"]
-        proven(ask, (one["kind"] for one in changes))
+        proven(ask, [one["kind"] for one in changes] + _pruned(ask, files, changes))
     made = done(ask, "apply", **files)
     return Answer(made, status=200 if made["ok"] else UNPROCESSABLE)
+
+
+def _pruned(ask: Ask, files: dict[str, Any], changes: list[dict[str, Any]]) -> list[str]:
+    """The kinds of documents that go with ``prune``, or would without its labels."""
+    if not files.get("prune"):
+        return []
+    titles = {(one["kind"], one["name"]) for one in changes}
+    there = documents.listed(ask.worker.db)[1]
+    return [one.kind for one in there if one.owner == files["owner"] and (one.kind, one.name) not in titles]
 
 
 def rollback(ask: Ask) -> Answer:
