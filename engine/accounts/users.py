@@ -66,7 +66,7 @@ def create_user(
         raise Invalid("username", f"a user's name has 1 to {_NAME_LENGTH} characters and no blanks around it")
     row = {
         "username": username,
-        "password": "" if password is None else hash_password(password),
+        "password": "" if password is None else hash_password(password, username),
         "display_name": display_name or username,
         "role": role,
         "status": ENABLED,
