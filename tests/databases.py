@@ -24,7 +24,8 @@ from engine.storage.tables.own import facts
 from tests import leftovers
 from tests.support import missing
 
-TOUCHED = {"users", "tokens", "channels", "logs", "options", "setups", "redemptions", "two_fas"}
+TOUCHED = {"users", "tokens", "channels", "logs", "options", "setups", "redemptions", "two_fas", "top_ups"}
+TOUCHED |= {"subscription_plans", "subscription_orders", "user_subscriptions"}
 SERVERS = {
     "mysql": os.environ.get("GATEWRIGHT_TEST_MYSQL", "root:@tcp(127.0.0.1:3306)/"),
     "postgresql": os.environ.get("GATEWRIGHT_TEST_POSTGRESQL", "postgres://postgres@127.0.0.1:5432/"),

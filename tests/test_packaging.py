@@ -108,7 +108,7 @@ def test_from_a_wheel_the_gateway_runs_in_any_directory_and_its_lines_work_as_pa
     command = [sys.executable, "-m", "engine.cli", "serve", "--demo", "--port", str(port), "--workers", "1"]
     running = Running(command, env, cwd=tmp_path)
     try:
-        running.wait_for(r"^curl .*generateContent", 40)
+        running.wait_for(r"^curl .*generateContent", PATIENCE)
         calls = [line for line in running.lines if line.startswith("curl ") and "/v1/videos" not in line]
         assert len(calls) == 3
         if shutil.which("curl") is None:

@@ -81,6 +81,7 @@ def listed(view: View, **more: Any) -> Shown:
 def drawer(view: View, which: int, **more: Any) -> dict[str, Any]:
     """What the drawer of a key holds."""
     row = _shown(view, view.api("GET", f"/api/token/{which}"), _usable(view))
+    row["tags"] = view.api("GET", f"/api/v2/keys/{which}")["call_tags"]
     models = view.api("GET", "/api/user/models")
     calls = view.api(
         "GET", "/api/log/self", token_name=row["name"], page_size=5, start_timestamp=int(time.time()) - 86_400
@@ -141,6 +142,7 @@ def _body(view: View) -> dict[str, Any]:
         "model_limits_enabled": bool(models),
         "allow_ips": "\n".join(forms.words_of(form.get("networks", ""))),
         "cross_group_retry": "retry" in form,
+        "call_tags": ",".join(forms.words_of(form.get("tags", ""))),
     }
     if amount:
         body["remain_quota"] = forms.quota(view, "quota", amount)

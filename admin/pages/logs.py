@@ -27,7 +27,8 @@ KINDS = (
     ("3", noted("Management")),
     ("4", noted("System")),
 )
-_FILTERS = {"user": "username", "key": "token_name", "model": "model_name", "channel": "channel", "group": "group"}
+_FILTERS = {"user": "username", "key": "token_name", "model": "model_name", "channel": "channel"}
+_FILTERS |= {"group": "group", "tag": "tag"}
 
 
 def span(view: View) -> tuple[int, int]:
@@ -77,7 +78,7 @@ def listed(view: View, **more: Any) -> Shown:
         "ranges": [("1h", "1 h"), ("24h", "24 h"), ("7d", gettext("7 days")), ("30d", gettext("30 days"))],
         "page": page,
         "more": data["total"] > page * _SIZE,
-        "narrowed": sum(1 for name in ("key", "group", "vendor", "day", "last") if view.query.get(name)),
+        "narrowed": sum(1 for name in ("key", "group", "tag", "vendor", "day", "last") if view.query.get(name)),
         "open": None,
         "twin": "/api/log/self" if own else "/api/log/",
     }

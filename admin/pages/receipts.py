@@ -13,6 +13,7 @@ from engine.catalogue import options
 from engine.errors import Forbidden, NotFound
 from engine.storage.rows import people
 from engine.storage.rows.crud import Row
+from engine.storage.rows.work import invoices
 from engine.texts import refusal
 
 _DONE = (orders.PAID, orders.REFUNDED)
@@ -38,21 +39,39 @@ def _sees(view: View, payer: int) -> bool:
 
 
 def receipt(view: View) -> Result:
-    """The receipt of an order; ``to`` of the address is what stands as who it is for, such as a company's address."""
+    """The paper of an order: its invoice or, of a refunded one, its credit note, with the invoice on a second page.
+
+    ``to`` of the address is what stands as who it is for, such as a company's address; ``kind=invoice`` asks for the
+    invoice of a refunded order. An order that has no number (of New API, or from before there were any) has a receipt.
+    """
     row, payer = _order(view, view.path["number"][:255])
+    papers = invoices.of(view.worker.db, row["trade_no"])
+    refunded = row["status"] == orders.REFUNDED and view.query.get("kind") != invoices.INVOICE
+    paper = papers.get(invoices.CREDIT if refunded else invoices.INVOICE)
     known: dict[str, Any] = {
         "order": row,
         "payer": payer,
         "title": _title(row),
-        "price": f"{row.get('money') or 0:.2f}",
-        "refunded": row["status"] == orders.REFUNDED,
-        "issuer": str(options.value_of(view.worker.options, "payment_setting.issuer") or "").strip(),
+        "price": paper["money"] if paper else f"{row.get('money') or 0:.2f}",
+        "refunded": refunded,
+        "paper": paper,
+        "paid_at": papers[invoices.INVOICE]["issued_at"]
+        if invoices.INVOICE in papers
+        else row.get("complete_time") or row.get("create_time") or 0,
+        "first": papers.get(invoices.INVOICE) if refunded else None,
+        "issuer": _said(view, paper, "issuer", "payment_setting.issuer"),
         "system": view.worker.options.get("SystemName") or "Gatewright",
-        "note": str(options.value_of(view.worker.options, "payment_setting.receipt_note") or "").strip(),
+        "note": _said(view, paper, "remark", "payment_setting.receipt_note"),
         "to": view.query.get("to", "")[:_LONGEST].strip(),
-        "currency": str(options.value_of(view.worker.options, "payment_setting.currency") or ""),
+        "currency": _said(view, paper, "currency", "payment_setting.currency"),
     }
     return gate.framed(view, "receipt.html", **known)
+
+
+def _said(view: View, paper: Row | None, column: str, option: str) -> str:
+    """What a numbered paper said when it was given; where it said nothing, and without a number, what the option is."""
+    kept = str(paper.get(column) or "") if paper else ""
+    return kept or str(options.value_of(view.worker.options, option) or "").strip()
 
 
 def _title(row: Row) -> str:

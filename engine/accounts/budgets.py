@@ -66,7 +66,9 @@ def of_user(db: Database, user: int) -> list[Row]:
 
 
 def known_holder(db: Database, holder: str, which: int) -> None:
-    """Raises ``NotFound`` where a budget would bound nobody."""
+    """Raises ``NotFound`` where a budget would bound nobody; 0 is each new user or key."""
+    if not which and holder in (USER, KEY):
+        return
     table = {USER: users, KEY: tokens, MEMBER: members}.get(holder, labels)
     if table is labels:
         known = crud.one(db, labels, labels.c.id == which, labels.c.kind == holder)

@@ -24,6 +24,7 @@ from engine.accounts.credit import set_key
 from engine.errors import Conflict, Invalid, NotFound
 from engine.storage.database import Database
 from engine.storage.key_form import for_writing, is_hash, tail
+from engine.storage.rows import budgets
 from engine.storage.rows.accounts import split_key
 from engine.storage.tables.core import tokens, users
 from engine.storage.values import DISABLED, ENABLED, EXHAUSTED, EXPIRED
@@ -129,7 +130,9 @@ def create_key(
     def work(connection: Connection) -> int:
         mine = {"user_id": user_id(db, connection, user), "key": for_writing(db, connection, key)}
         values = present(db, tokens, {**row, **mine})
-        return new_id(connection.execute(insert(tokens).values(values)))
+        which = new_id(connection.execute(insert(tokens).values(values)))
+        budgets.begin(db, connection, budgets.KEY, which)
+        return which
 
     return NewKey(db.write(work), name, f"sk-{key}")
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import smtplib
+import socket
 import ssl
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -18,6 +21,9 @@ from typing import Any
 from engine.errors import Unavailable
 
 _TIMEOUT = 15.0
+"""Seconds that one answer of the server may take."""
+_WHOLE = 60.0
+"""Seconds that a mail may take, however the server spends them."""
 _IMPLICIT = 465
 _HERE = ("127.0.0.1", "localhost", "::1")
 _logger = logging.getLogger("gatewright.mail")
@@ -64,8 +70,15 @@ class Server:
         """
         try:
             mail = self._written(to, subject, text, html, message)
-            with self._connected() as link:
-                link.send_message(mail)
+            link = self._link()
+            late = threading.Timer(_WHOLE, _cut, (link,))
+            late.daemon = True
+            late.start()
+            try:
+                with self._connected(link):
+                    link.send_message(mail)
+            finally:
+                late.cancel()
         except (OSError, smtplib.SMTPException, ValueError) as error:
             _logger.warning("no mail to %s could be sent over %s:%d: %s", to, self.host, self.port, error)
             raise MailFailed(str(error)) from None
@@ -81,19 +94,28 @@ class Server:
             mail.add_alternative(html, subtype="html")
         return mail
 
-    def _connected(self) -> smtplib.SMTP:
+    def _link(self) -> smtplib.SMTP:
+        """Not connected yet, so that it can be cut while the server greets."""
+        link = (
+            smtplib.SMTP_SSL(timeout=_TIMEOUT, context=self._context()) if self.tls else smtplib.SMTP(timeout=_TIMEOUT)
+        )
+        # the name that a certificate has to be of; smtplib notes it only where it connects at once
+        link._host = self.host  # type: ignore[attr-defined]
+        return link
+
+    def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         if not self.verified:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if self.tls:
-            link: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, timeout=_TIMEOUT, context=context)
-        else:
-            link = smtplib.SMTP(self.host, self.port, timeout=_TIMEOUT)
+        return context
+
+    def _connected(self, link: smtplib.SMTP) -> smtplib.SMTP:
         try:
+            link.connect(self.host, self.port)
             link.ehlo()
             safe = self.tls
             if not safe and link.has_extn("starttls"):
-                link.starttls(context=context)
+                link.starttls(context=self._context())
                 link.ehlo()
                 safe = True
             if self.account and self.password and link.has_extn("auth"):
@@ -104,3 +126,10 @@ class Server:
             link.close()
             raise
         return link
+
+
+def _cut(link: smtplib.SMTP) -> None:
+    """End a link whose server takes too long: who waits for it is told that it is closed."""
+    if link.sock is not None:
+        with suppress(OSError):
+            link.sock.shutdown(socket.SHUT_RDWR)

@@ -108,7 +108,7 @@ def reset(db: Database, address: str, token: str, password: str) -> None:
     row, user = rows.tried(db, name, _TRIES), people.by_email(db, address)
     if row is None or user is None or not hmac.compare_digest(row["hash"], _hashed(token)):
         raise refusal(Conflict, "reset.invalid")
-    hashed = passwords.hash_password(checked_password(password))
+    hashed = passwords.hash_password(checked_password(password), user["username"] or "")
     if not rows.used(db, name, row["hash"]):
         raise refusal(Conflict, "reset.invalid")
 

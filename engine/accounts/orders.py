@@ -27,7 +27,7 @@ from engine.storage.database import Database, StorageError
 from engine.storage.rows import jobs, people
 from engine.storage.rows.crud import Row
 from engine.storage.rows.log_rows import LogRow, apply
-from engine.storage.rows.work import outbox
+from engine.storage.rows.work import invoices, outbox
 from engine.storage.values import QUOTA_PER_UNIT
 from engine.texts import refusal
 
@@ -37,6 +37,7 @@ OUTCOMES = {"paid": PAID, "failed": FAILED, "expired": EXPIRED, "refunded": REFU
 RENEWED = "renewed"
 """The word for a plan that is paid for once more: an order of its own, which is paid."""
 _BEFORE = {PAID: (PENDING, EXPIRED, FAILED), FAILED: (PENDING,), EXPIRED: (PENDING,), REFUNDED: (PAID,)}
+_PAPERS = {PAID: invoices.INVOICE, REFUNDED: invoices.CREDIT}
 _TOP_UP = 1
 _ROUNDING = Decimal("0.001")
 """The column of what an order asks for is binary, and services write two decimals."""
@@ -111,6 +112,8 @@ def settle(
         if change > 0:
             told = {"order": str(row["trade_no"]), "units": change}
             outbox.happened(db, connection, "payment.in", told, row["user_id"])
+        if status in _PAPERS:
+            invoices.give(db, connection, row, _PAPERS[status], options, time.time())
         return True
 
     changed = db.write(work)

@@ -15,7 +15,7 @@ from engine.accounts.keys import checked, random_text
 from engine.errors import Conflict, Invalid, NotFound
 from engine.storage.database import Database
 from engine.storage.key_form import for_writing, is_hash
-from engine.storage.rows import tokens
+from engine.storage.rows import budgets, tokens
 from engine.storage.rows.accounts import comma
 from engine.storage.rows.api import call_tags
 from engine.storage.rows.crud import Guard, Row
@@ -136,6 +136,7 @@ def create(
 
     def work(connection: Connection) -> int:
         which = tokens.add(db, connection, {**row, "key": for_writing(db, connection, str(row["key"]))})
+        budgets.begin(db, connection, budgets.KEY, which)
         if tags:
             call_tags.put(connection, which, tags)
         if also is not None:

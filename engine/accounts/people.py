@@ -189,7 +189,8 @@ def _edited(db: Database, actor: Person, row: Row, body: Mapping[str, Any]) -> d
     if body.get("remark") is not None:
         values["remark"] = bounded("remark", body["remark"], 255)
     if body.get("password"):
-        values["password"] = passwords.hash_password(checked_password(body["password"]))
+        name = str(values.get("username") or row["username"])
+        values["password"] = passwords.hash_password(checked_password(body["password"]), name)
     if values.get("username", row["username"]) != row["username"] and people.taken(db, values["username"]):
         raise refusal(Conflict, "user.exists")
     return values
@@ -238,7 +239,7 @@ def change_self(db: Database, person: Person, body: Mapping[str, Any]) -> bool:
         # who came from outside has none yet, and chooses the first one
         if kept and not passwords.check_password(str(body.get("original_password") or ""), kept):
             raise refusal(Conflict, "self.password")
-        values["password"] = passwords.hash_password(password)
+        values["password"] = passwords.hash_password(password, name.strip() or person.username)
     db.write(lambda connection: people.change(db, connection, person.id, values, end=bool(password)))
     return bool(password)
 

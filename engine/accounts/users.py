@@ -18,6 +18,7 @@ from engine.accounts.passwords import hash_password
 from engine.errors import Conflict, Invalid, Unavailable
 from engine.storage.database import Database
 from engine.storage.faults import StatementError
+from engine.storage.rows import budgets
 from engine.storage.rows.api import teams
 from engine.storage.tables.core import users
 from engine.storage.values import ADMIN, DISABLED, ENABLED, ROOT
@@ -54,8 +55,9 @@ def create_user(
     setting: str = "",
     email: str = "",
     also: Callable[[Connection, int], None] | None = None,
+    team: bool = False,
 ) -> int:
-    """Make a user and give the id. ``invited_by`` is the invitation code of another.
+    """Make a user and give the id. ``invited_by`` is the invitation code of another; a ``team`` has no default budgets.
 
     Without ``quota`` the user begins with what the option QuotaForNewUser says, in units; without a password nobody
     signs in by one. ``also`` is done in the same transaction, and ends it where it raises.
@@ -66,7 +68,7 @@ def create_user(
         raise Invalid("username", f"a user's name has 1 to {_NAME_LENGTH} characters and no blanks around it")
     row = {
         "username": username,
-        "password": "" if password is None else hash_password(password),
+        "password": "" if password is None else hash_password(password, username),
         "display_name": display_name or username,
         "role": role,
         "status": ENABLED,
@@ -78,9 +80,16 @@ def create_user(
         "auth_version": 1,
     }
     rewards = invitations.worth(db) if invited_by else (0, 0)
+
+    def beside(connection: Connection, which: int) -> None:
+        if not team:
+            budgets.begin(db, connection, budgets.USER, which)
+        if also is not None:
+            also(connection, which)
+
     for _ in range(5):
         try:
-            return db.write(lambda connection: _insert(db, connection, dict(row), invited_by, rewards, also))
+            return db.write(lambda connection: _insert(db, connection, dict(row), invited_by, rewards, beside))
         except StatementError as error:
             if not isinstance(error.__cause__, IntegrityError):
                 raise
@@ -95,7 +104,7 @@ def _insert(
     row: dict[str, Any],
     code: str,
     rewards: tuple[int, int],
-    also: Callable[[Connection, int], None] | None,
+    beside: Callable[[Connection, int], None],
 ) -> int:
     if code:
         row["inviter_id"] = invitations.inviter(db, connection, code)
@@ -106,8 +115,7 @@ def _insert(
         # One API's column is unique and never NULL
         row["access_token"] = random_text(32).lower()
     which = new_id(connection.execute(insert(users).values(present(db, users, row))))
-    if also is not None:
-        also(connection, which)
+    beside(connection, which)
     return which
 
 

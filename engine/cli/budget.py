@@ -24,17 +24,27 @@ def command() -> None:
 @command.command("set")
 @click.option("--user", help="Name of the user whose keys together are bound.")
 @click.option("--key", type=int, help="Id of the key that is bound.")
+@click.option(
+    "--new", type=click.Choice([budgets.USER, budgets.KEY]), help="Each user or key that is made from now on."
+)
 @click.option("--period", type=click.Choice(budgets.PERIODS), required=True)
 @click.option("--quota", type=int, help="Quota units.")
 @click.option("--tokens", type=int, help="Tokens, input and output together.")
 @click.option("--warn", type=int, default=80, show_default=True, help="Percent from which answers carry a warning.")
 @as_json
 def set_(
-    user: str | None, key: int | None, period: str, quota: int | None, tokens: int | None, warn: int, json_: bool
+    user: str | None,
+    key: int | None,
+    new: str | None,
+    period: str,
+    quota: int | None,
+    tokens: int | None,
+    warn: int,
+    json_: bool,
 ) -> None:
-    """Bind a key or a user. What was used in the running period counts."""
-    if (user is None) == (key is None) or (quota is None) == (tokens is None):
-        usage("give one of --user and --key, and one of --quota and --tokens")
+    """Bind a key or a user; what was used in the running period counts. Or have each new one begin with a budget."""
+    if [user, key, new].count(None) != 2 or (quota is None) == (tokens is None):
+        usage("give one of --user, --key and --new, and one of --quota and --tokens")
     db = database()
     try:
         logs = open_logs(settings.load(os.environ), db)
@@ -42,7 +52,7 @@ def set_(
         if user is not None:
             with db.read() as connection:
                 holder = user_id(db, connection, user)
-        kind = budgets.KEY if user is None else budgets.USER
+        kind = new or (budgets.KEY if user is None else budgets.USER)
         unit, amount = (budgets.TOKENS, tokens) if quota is None else (budgets.QUOTA, quota)
         budget = budgets.Budget(0, kind, holder, period, unit, amount or 0, warn)
         set_budget(db, logs, budget)
@@ -61,7 +71,7 @@ def list_(json_: bool) -> None:
     db = database()
     now = time.time()
     try:
-        listed_budgets = [budget for listed in budgets.load(db).values() for budget in listed]
+        listed_budgets = [*budgets.defaults(db), *(one for listed in budgets.load(db).values() for one in listed)]
         rows = [
             {
                 "id": budget.id,
@@ -83,7 +93,7 @@ def list_(json_: bool) -> None:
         return
     for row in rows:
         of = f"{row['used']} of {row['amount']} {row['unit']} a {row['period']}"
-        click.echo(f"{row['id']:>6}  {row['holder']:<4} {row['holder_id']:<6}  {of}")
+        click.echo(f"{row['id']:>6}  {row['holder']:<4} {row['holder_id'] or 'new':<6}  {of}")
 
 
 @command.command()

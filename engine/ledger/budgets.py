@@ -78,7 +78,7 @@ class Budgets:
         now = time.monotonic()
         if now >= self._until:
             self._read(now)
-        if not self._set.by_holder:
+        if not self._set.by_holder and not self._set.newest:
             return ()
         if account.token_id > self._set.newest and self._set.newest:
             self._read(now, account.token_id)

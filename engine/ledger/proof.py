@@ -1,5 +1,7 @@
 """Proves the books: users, keys, channels, plans and log rows agree with the ledger to the unit, or says what differs.
 
+Numbers of invoices are looked at too: 1 to the last of each series, without a gap.
+
 Sums count from the opening balance that was noted before a holder's first charge; what differed before is listed
 apart, as it is another program's. Takes the databases and the journals' directory, gives a ``Proof``.
 """
@@ -17,6 +19,7 @@ from engine.storage import retention
 from engine.storage.database import Database
 from engine.storage.rows import audit
 from engine.storage.rows.audit import HolderTotals
+from engine.storage.rows.work import invoices
 
 _WORDS = ("balance", "used", "requests")
 _LISTED = 1000
@@ -70,6 +73,9 @@ def verify(db: Database, log_db: Database, journals: Path) -> Proof:
         counts[holder.kind] += 1
         proof.differences += _compared(holder)
     proof.users, proof.tokens, proof.channels, proof.plans = counts.values()
+    proof.differences += [
+        Difference("invoices", name, "numbers", last, count) for name, last, count in invoices.broken(db)
+    ]
     underway = lying(journals)
     since = retention.kept_from(db)
     for call in audit.unmatched(db, log_db, since):

@@ -13,6 +13,7 @@ from engine.storage.rows.api.keyset import Question
 from engine.storage.rows.crud import Row
 from engine.storage.tables.billing import redemptions
 from engine.storage.tables.core import channels, tokens, users
+from engine.storage.tables.invoices import invoices
 from engine.storage.tables.ledger import ledger
 from engine.storage.tables.outbox import outbox, webhooks
 from engine.storage.tables.own import access_tokens, audit, budgets, grants
@@ -23,7 +24,7 @@ _TABLES = {
     table.name: table
     for table in (
         *(users, tokens, channels, redemptions, ledger, audit, budgets, grants),
-        *(access_tokens, outbox, webhooks, captures, row_revisions, labels),
+        *(access_tokens, outbox, webhooks, captures, row_revisions, labels, invoices),
     )
 }
 

@@ -309,6 +309,12 @@ TEXTS: dict[str, tuple[str, str, str, str]] = {
         "Le mot de passe doit avoir 8 caractères au moins",
         "パスワードは 8 文字以上必要です",
     ),
+    "password.common": (
+        "This password is among the first that are guessed: take a longer one, such as four words of your own",
+        "此密码属于最容易被猜到的密码：请换一个更长的，例如自己想出的四个词",
+        "Ce mot de passe est parmi les premiers essayés : prenez-en un plus long, par exemple quatre mots à vous",
+        "このパスワードは真っ先に推測されます。自分で選んだ 4 つの単語など、もっと長いものにしてください",
+    ),
     "setup.differs": (
         "The two passwords differ",
         "两次输入的密码不一致",

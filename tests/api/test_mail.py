@@ -16,6 +16,7 @@ from aiosmtpd.controller import Controller
 from engine.accounts import first_start, users
 from engine.settings import Settings
 from engine.storage.rows import people
+from engine.texts import say
 from tests.api.test_management import PASSWORD, Site
 from tests.support import free_port, until
 
@@ -116,6 +117,8 @@ def test_the_person_chooses_the_password_and_other_logins_end(site: Site, box: t
     token = link.rpartition("=")[2]
     body = {"email": "ann@example.org", "token": token}
     assert not site.ask("POST", "/api/user/reset", {**body, "password": "short"}).json["success"]
+    common = site.ask("POST", "/api/user/reset", {**body, "password": "P@ssw0rd1"}).json
+    assert (common["success"], common["message"]) == (False, say("password.common"))
     assert not site.ask("POST", "/api/user/reset", {**body, "token": "x" * 43, "password": "a new secret"}).json[
         "success"
     ]

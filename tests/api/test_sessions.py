@@ -13,6 +13,7 @@ from sqlalchemy import text
 from engine.accounts import first_start, sessions, users
 from engine.settings import Settings
 from engine.storage.rows import logins, people
+from engine.texts import say
 from tests.api.test_management import PASSWORD, Site
 
 
@@ -90,3 +91,34 @@ def test_passwords_are_bounded_and_compared_as_typed(site: Site) -> None:
     assert site.login("ann", typed).json["success"]
     for other in (typed.strip(), typed.lower(), typed[:-1], PASSWORD):
         assert site.login("ann", other).json["success"] is False
+
+
+def test_a_common_password_is_refused_wherever_one_is_set(site: Site, tmp_path: Path) -> None:
+    """By mail as well: ``test_mail``; on the command line: ``tests/cli``."""
+    root, ann = begun(site, "root"), begun(site)
+    ann_id = (people.by_login(site.worker.db, "ann") or {})["id"]
+    common, name, words = "Qwerty123", {"username": "bob"}, say("password.common")
+    calls = (
+        ("POST", "/api/user/register", {**name, "password": common}, {}),
+        ("POST", "/api/user/", {**name, "password": common, "role": 1}, root),
+        ("PUT", "/api/user/", {"id": ann_id, "username": "ann", "password": common}, root),
+        ("PUT", "/api/user/self", {"original_password": PASSWORD, "password": common}, ann),
+    )
+    for method, path, body, who in calls:
+        answer = site.ask(method, path, body, **who)
+        assert (answer.json["success"], answer.json["message"]) == (False, words), path
+    for method, path, body in (
+        ("POST", "/api/v2/users", {**name, "password": common}),
+        ("PUT", "/api/v2/users/by-name/bob", {"password": common}),
+        ("PATCH", f"/api/v2/users/{ann_id}", {"password": common}),
+    ):
+        answer = site.ask(method, path, body, **root, **({"if-match": "*"} if method == "PATCH" else {}))
+        assert (answer.status_code, answer.json["detail"], answer.json["field"]) == (400, words, "password")
+    told = site.ask("PUT", "/api/user/self", calls[-1][2], **ann, **{"accept-language": "ja"}).json
+    assert "パスワード" in told["message"]
+    assert site.login("ann").json["success"]
+    assert people.by_login(site.worker.db, "bob") is None
+    fresh = Site(Settings(data=tmp_path / "fresh", first_start="open"))
+    body = {"username": "root", "password": common, "confirmPassword": common}
+    assert fresh.ask("POST", "/api/setup", body).json["message"] == words
+    fresh.worker.db.close()

@@ -37,7 +37,7 @@ class Team:
         """Ask as somebody below the team's address; the data of the answer, which has this status."""
         ask = self.root if name == "root" else self.people[name]
         place = "/teams" if method == "POST" and not path else f"/teams/{self.id}{path}"
-        answer = ask(method, place, body)
+        answer = ask(method, place, body, **({"if_match": "*"} if method in ("PATCH", "DELETE") else {}))
         assert answer.status_code == (status or (204 if method == "DELETE" else answer.status_code)), answer.text
         if not status:
             assert answer.status_code < 300, answer.text
@@ -102,6 +102,39 @@ MAY: list[tuple[str, str, Any, set[str]]] = [
 ]
 
 
+def test_a_change_names_what_was_read(team: Team) -> None:
+    """428 without ``If-Match``, 412 after somebody else's change, and the tag of what was read does it."""
+    key = team.key("mia")
+    project = team("olga", "POST", "/projects", {"name": "p"}, 201)["id"]
+    budget = team("olga", "POST", "/budgets", {"holder": "team", "period": "day", "unit": "quota", "amount": 5}, 201)[
+        "id"
+    ]
+    ask, place = team.people["olga"], f"/teams/{team.id}"
+    things = [
+        (f"/keys/{key['id']}", {"name": "other"}, {"tags": []}),
+        (f"/members/{team.members['max']}", {"role": "administrator"}, {"role": "member"}),
+        (f"/projects/{project}", None, None),
+        (f"/budgets/{budget}", None, None),
+        ("", {"title": "New"}, {"title": "Newer"}),
+    ]
+    for path, first, second in things:
+        read = ask("GET", place + path)
+        tag = read.headers["etag"]
+        for method, body in (*((("PATCH", first),) if first else ()), ("DELETE", None)):
+            assert ask(method, place + path, body).status_code == 428, path
+            assert ask(method, place + path, body, if_match='"other"').status_code == 412, path
+        assert ask("GET", place + path).json == read.json
+        if first:
+            changed = ask("PATCH", place + path, first, if_match=tag)
+            assert changed.status_code == 200, changed.text
+            assert ask("PATCH", place + path, second, if_match=tag).status_code == 412, path
+            assert ask("DELETE", place + path, if_match=tag).status_code == 412, path
+            assert changed.headers["etag"] == ask("GET", place + path).headers["etag"] != tag
+            tag = changed.headers["etag"]
+        assert ask("DELETE", place + path, if_match=tag).status_code == 204, path
+        assert ask("GET", place + path).status_code == 404, path
+
+
 def _named(value: Any) -> str:
     """The same in every process, which the order of a set is not."""
     return " ".join(sorted(value)) if isinstance(value, set) else str(value or "-")
@@ -112,7 +145,7 @@ def test_each_role_may_what_it_may_and_no_more(team: Team, method: str, path: st
     for name in team.members:
         path = path.replace(name.upper(), str(team.members[name]))
     for name in ("stranger", "mia", "adele", "olga"):
-        answer = team.people[name](method, f"/teams/{team.id}{path}", body)
+        answer = team.people[name](method, f"/teams/{team.id}{path}", body, if_match="*")
         allowed = answer.status_code < 300
         assert allowed is (name in may), (name, answer.status_code, answer.text)
         if not allowed:  # nobody learns of a team from outside
@@ -220,7 +253,7 @@ def test_budgets_bind_only_what_is_of_the_team(team: Team) -> None:
     mine = team.people["max"]("GET", f"/teams/{other}/members").json["items"][0]["id"]
     for holder, which in (("member", mine), ("project", 1), ("key", 1), ("team", other)):
         team("adele", "POST", "/budgets", {**cap, "holder": holder, "holder_id": which}, 404)
-    assert team.people["max"]("DELETE", f"/teams/{other}/budgets/{set_one['id']}").status_code == 404
+    assert team.people["max"]("DELETE", f"/teams/{other}/budgets/{set_one['id']}", if_match="*").status_code == 404
     for wrong in ({"rollover": 101}, {"rollover": -1}, {"amount": -1}, {"period": "year"}, {"holder": "user"}):
         team("adele", "POST", "/budgets", {**cap, "holder": "member", "holder_id": member, **wrong}, 400)
     team("adele", "DELETE", f"/budgets/{set_one['id']}")

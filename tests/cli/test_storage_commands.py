@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,11 @@ def test_budgets_are_set_listed_and_removed() -> None:
     listed = json.loads(run("budget", "list", "--json").output)
     assert [(one["holder"], one["amount"], one["used"]) for one in listed] == [("user", 500, 0), ("key", 90, 0)]
     assert "0 of 500 quota a month" in run("budget", "list").output
+    assert run("budget", "set", "--new", "user", "--period", "day", "--quota", "7").exit_code == 0
+    assert run("budget", "set", "--new", "user", "--user", "ann", "--period", "day", "--quota", "7").exit_code == 2
+    assert re.search(r"user +new +0 of 7 quota a day", run("budget", "list").output)
+    assert run("user", "create", "carl", "--password", "a long password").exit_code == 0
+    assert [row["amount"] for row in json.loads(run("budget", "list", "--json").output)].count(7) == 2
     assert run("budget", "remove", str(listed[0]["id"])).exit_code == 0
     assert run("budget", "remove", str(listed[0]["id"])).exit_code == 1
 

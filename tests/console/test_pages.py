@@ -83,6 +83,9 @@ def test_a_fault_stands_beside_its_field_and_what_was_typed_stays(site: Site, pe
     assert "Write a number" in told.text
     assert 'value="a lot"' in told.text
     assert "10.0.0.0/8" in told.text
+    told = root.post(f"{site.url}/console/keys/new", data={"name": "mine", "tags": "night a&b"})
+    assert told.status_code == 422
+    assert 'aria-describedby="f-tags-d"' in told.text
     told = root.post(f"{site.url}/console/channels/new", data={"name": "", "type": "1", "key": "k", "models": "m"})
     assert told.status_code == 422
     assert "Give it a name" in told.text
@@ -93,6 +96,18 @@ def test_a_fault_stands_beside_its_field_and_what_was_typed_stays(site: Site, pe
     assert told.status_code == 422
     assert 'id="f-password"' in told.text
     assert "aria-invalid" in told.text
+
+
+def test_a_holder_binds_a_key_to_tags_and_sees_them(site: Site, people: People) -> None:
+    ann = people[USER]
+    made = ann.post(f"{site.url}/console/keys/new", data={"name": "tagged", "tags": "Night\nteam:*"})
+    address = site.url + made.headers["hx-redirect"].partition("?")[0]
+    assert "<dd>night, team:*</dd>" in ann.get(address).text
+    saved = ann.post(address, data={"name": "tagged", "tags": "day"})
+    assert saved.status_code == 200
+    assert "<dd>day</dd>" in ann.get(address).text
+    ann.post(address, data={"name": "tagged", "tags": ""})
+    assert "<dd>day</dd>" not in ann.get(address).text
 
 
 def test_stored_markup_stays_text_and_no_secret_is_in_a_page(site: Site, people: People) -> None:

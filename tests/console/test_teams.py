@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -151,6 +152,11 @@ def test_an_amount_is_paid_and_its_receipt_prints(site: Site, opened: Open) -> N
     page.goto(f"{site.url}/console/wallet")
     page.get_by_role("link", name="Receipt").first.click()
     expect(page.locator(".paper")).to_contain_text("Acme Ltd")
+    expect(page.locator("h1")).to_have_text(re.compile(r"Invoice \d{4}-000001"))
+    invoices = requests.get(f"{site.url}/api/v2/me/invoices", headers=headers, timeout=PATIENCE).json()["items"]
+    assert [(one["trade_no"], one["kind"], one["number"], one["currency"]) for one in invoices] == [
+        (number, "invoice", 1, "CNY")
+    ]
     expect(page.locator("tfoot")).to_contain_text("CNY")
     page.fill("[name=to]", "Buyer <i>SA</i>\nRue 1")
     page.get_by_role("button", name="Put it on the receipt").click()

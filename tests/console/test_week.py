@@ -73,7 +73,7 @@ def seeded(site: Site) -> str:
     channel = {"type": "1", "key": "sk-old", "models": "week-broken", "base_url": "https://llm.invalid", "tag": "week"}
     for name in ("week one", "week two"):
         assert root.post(f"{site.url}/console/channels/new", data={**channel, "name": name}).status_code == 204
-    root.post(f"{site.url}/console/users/new", data={"username": "customer", "password": "customer1", "role": "1"})
+    root.post(f"{site.url}/console/users/new", data={"username": "customer", "password": "customer pays", "role": "1"})
     answer = root.post(f"{site.url}/console/keys/new", data={"name": "week key"})
     secret = root.post(f"{site.url}{answer.headers['hx-redirect'].partition('?')[0]}/secret").text
     root.close()

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.accounts import keys, users
+from engine.accounts import keys, own_keys, users
 from engine.accounts.budgets import set_budget
 from engine.cluster.store import EmbeddedStore
 from engine.errors import Invalid
@@ -289,3 +289,32 @@ def test_periods_begin_at_midnight_on_monday_and_on_the_first() -> None:
 def test_budgets_that_make_no_sense_are_refused(db: Database, wrong: Budget) -> None:
     with pytest.raises(Invalid):
         set_budget(db, db, wrong)
+
+
+def test_who_is_made_later_begins_with_what_new_ones_have(
+    db: Database, store: EmbeddedStore, account: accounts.Account
+) -> None:
+    """Bound from the first call, each by itself; who was there before, and a team, are not."""
+    bound_new = [Budget(0, "user", 0, "day", "quota", 100, 80), Budget(0, "key", 0, "month", "tokens", 50, 0, 10)]
+    for budget in bound_new:
+        set_budget(db, db, budget)
+    one = worker(db, store)
+    assert one.check(account, quota=10**9, tokens=10**9, now=NOW).parts == []
+    users.create_user(db, "bob", "correct horse")
+    users.create_user(db, "lab", None, team=True)
+    key = accounts.find_key(db, keys.create_key(db, "bob", "k").key[3:])
+    assert key is not None
+    held = one.check(key, quota=40, tokens=10, now=NOW)  # at once: no worker waits for three seconds
+    assert {(part.holder, part.period, part.amount, part.rollover) for part, _ in held.parts} == {
+        ("user", "day", 100, 0),
+        ("key", "month", 50, 10),
+    }
+    one.add(held, quota=40, tokens=10)
+    with pytest.raises(Exceeded):
+        one.check(key, quota=61, tokens=0, now=NOW)
+    own = own_keys.create(db, 2, {"name": "second"}, {"default"}, 10)
+    assert {(holder, which) for holder, which in budgets.load(db)} == {
+        ("user", 2),
+        ("key", key.token_id),
+        ("key", own["id"]),
+    }

@@ -14,7 +14,9 @@ from engine.accounts.plans import catalogue
 from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import Database
+from engine.storage.rows import crud
 from engine.storage.rows.people import by_id
+from engine.storage.tables.invoices import invoices
 from tests.support import PATIENCE
 
 TAKER = Path(__file__).with_name("taker.py")
@@ -65,5 +67,7 @@ def test_an_order_is_credited_once_wherever_its_taker_dies(
             balance, ended = state(db, user, number)[1:]
             assert (state(db, user, number)[0], balance, len(ended)) == (status, credited, lives)
             assert ended.count("active") == (goal if what == "plan" else 0)
+    numbers = [one["number"] for one in crud.listed(db, invoices, order=[invoices.c.number])]
+    assert numbers == list(range(1, 2 * len(statements) + 1))  # an invoice and a credit note each, without a gap
     assert killed > (6 if EVERY else 2)
     assert proof.verify(db, db, settings.data / "journal").agrees

@@ -153,6 +153,27 @@ def test_a_checkout_and_its_events(shop: Shop) -> None:
     assert shop.order(number)["status"] == "success"
 
 
+def test_what_a_checkout_gave_back_whole_is_taken_back_once(shop: Shop) -> None:
+    before, number = shop.balance(), stripe_order(shop)
+    form = dict(parse_qsl(shop.services.upstream.got[-1].body.decode()))
+    assert form["payment_intent_data[metadata][order]"] == number
+
+    def charge(whole: Any, **more: Any) -> bytes:
+        one = {"object": "charge", "refunded": whole, "metadata": {"order": number}, "payment_status": None, **more}
+        return json.dumps({"id": "evt_2", "type": "charge.refunded", "data": {"object": one}}).encode()
+
+    assert stripe_tell(shop, charge(True)) == 200  # before it was paid: there is nothing to take back
+    assert shop.order(number)["status"] == "pending"
+    assert stripe_tell(shop, stripe_event(number)) == 200
+    for body in (charge(False), charge("true"), charge(True, metadata={}), charge(True, metadata={"order": "x"})):
+        stripe_tell(shop, body)
+    assert stripe_tell(shop, charge(True), secret="other") == 400
+    assert (shop.balance(), shop.order(number)["status"]) == (before + 10 * UNIT, "success")
+    assert [stripe_tell(shop, charge(True)) for _ in range(3)] == [200] * 3
+    assert stripe_tell(shop, stripe_event(number)) == 200  # its old event once more
+    assert (shop.balance(), shop.order(number)["status"]) == (before, "refunded")
+
+
 def test_an_event_that_is_not_genuine(shop: Shop) -> None:
     before, number = shop.balance(), stripe_order(shop)
     body = stripe_event(number)
@@ -218,6 +239,13 @@ def test_a_service_that_signs_with_rsa(shop: Shop) -> None:
         answer = requests.post(url, data={**told, "sign": sign, "sign_type": "RSA2"}, timeout=PATIENCE)
         assert answer.text == text
     assert shop.balance() == before + 10 * UNIT
+    part = {**told, "refund_fee": "1.00"}
+    closed = {**told, "trade_status": "TRADE_CLOSED"}
+    whole = {**closed, "refund_fee": "73.00"}
+    for fields, left in ((part, 10), (closed, 10), (whole, 0), (whole, 0), (told, 0)):
+        sign = base64.b64encode(theirs.sign(rsa_text(fields), padding.PKCS1v15(), hashes.SHA256())).decode()
+        answer = requests.post(url, data={**fields, "sign": sign, "sign_type": "RSA2"}, timeout=PATIENCE)
+        assert (answer.text, shop.balance()) == ("success", before + left * UNIT), fields
 
 
 def test_an_order_whose_notice_was_lost_is_found(shop: Shop) -> None:

@@ -16,7 +16,9 @@ from engine.accounts.plans import catalogue
 from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import Database
+from engine.storage.rows import crud
 from engine.storage.rows.people import by_id
+from engine.storage.tables.invoices import invoices
 from tests.support import PATIENCE
 
 STORM = Path(__file__).with_name("storm.py")
@@ -62,4 +64,6 @@ def test_the_balance_is_what_the_paid_orders_say(opened: tuple[Settings, Databas
     assert [one["status"] for one in catalogue.owned(db, user)] == ["active"] * len(
         [each for each in paid if each % 5 == 4]
     )
+    numbers = sorted(one["number"] for one in crud.listed(db, invoices))
+    assert numbers == list(range(1, len(paid) + 1))  # one for each paid order, without a gap
     assert proof.verify(db, db, settings.data / "journal").agrees

@@ -66,6 +66,11 @@ class Site:
         assert answer.status_code == status or (not status and answer.ok), answer.text
         return answer.json() if answer.content else None
 
+    def older(self, path: str) -> Any:
+        """The rows of a list of New API's routes."""
+        headers = {"authorization": f"Bearer {self.token}"}
+        return requests.get(f"{self.gateway.base}{path}", headers=headers, timeout=60).json()["data"]["items"]
+
     def call(self, tags: Any = None, *, key: str = "", body: Any = None, **headers: str) -> requests.Response:
         sent = {"authorization": f"Bearer {key or self.key['key']}"} | {
             n.replace("_", "-"): v for n, v in headers.items()
@@ -110,6 +115,8 @@ def test_tags_reach_log_sums_and_ledger_and_no_provider(site: Site) -> None:
     assert site.manage("GET", "/me/logs?tag=team:red")["items"][0]["other"]["tags"] == tags
     assert site.manage("GET", "/logs?tag=on")["items"] == []
     assert site.manage("GET", "/logs?tag=t_o")["items"] == []
+    listed = {tag: [one["request_id"] for one in site.older(f"/api/log/self?tag={tag}")] for tag in ("Team:red", "on")}
+    assert listed == {"Team:red": [row["request_id"]], "on": []}
     (entry,) = site.manage("GET", f"/ledger/entries?request_id={row['request_id']}")["items"]
     assert entry["tags"] == tags
     (arrived,) = site.upstream.got

@@ -80,7 +80,7 @@ def _apply(db: Database, log_db: Database, terms: Terms) -> bool:
     if team is None:
         try:
             create_user(
-                db, terms.name, None, group=terms.group, quota=0, display_name=title,
+                db, terms.name, None, group=terms.group, quota=0, display_name=title, team=True,
                 also=lambda connection, account: rows.add(db, connection, account, values),
             )  # fmt: skip
         except Conflict:

@@ -38,8 +38,8 @@ class Purpose:
 def listed(db: Database, who: Standing) -> list[Row]:
     """The keys that one sees, each with whom it is counted for: with the right ``usage`` all, else one's own."""
     keys = crud.listed(db, tokens, [tokens.c.user_id == who.id, *crud.alive(db, tokens)], [tokens.c.id.desc()])
-    described = _described(db, who, keys)
-    return described if who.may("usage") else [row for row in described if _is_mine(who, row)]
+    listed_keys = _described(db, who, keys)
+    return listed_keys if who.may("usage") else [row for row in listed_keys if _is_mine(who, row)]
 
 
 def _described(db: Database, who: Standing, keys: Sequence[Row]) -> list[Row]:
@@ -148,9 +148,14 @@ def renew(db: Database, who: Standing, which: int) -> Row:
     return {**row, "key": own_keys.renew(db, who.id, which)["key"]}
 
 
-def delete(db: Database, who: Standing, which: int) -> None:
+def described(db: Database, who: Standing, row: Row) -> Row:
+    """A key's row with whom it is counted for."""
+    return _described(db, who, [row])[0]
+
+
+def delete(db: Database, who: Standing, which: int, guard: Guard | None = None) -> None:
     """Delete a key: one's own, or with the right ``members`` anybody's."""
     row = one(db, who, which)
     if not _is_mine(who, row):
         who.need("members")
-    own_keys.delete(db, who.id, [which])
+    own_keys.delete(db, who.id, [which], guard)

@@ -12,7 +12,7 @@ from engine.storage.database import Database
 from engine.storage.faults import StatementError
 from engine.storage.rows import people
 from engine.storage.rows.api import teams as rows
-from engine.storage.rows.crud import Row
+from engine.storage.rows.crud import Guard, Row
 from engine.storage.values import ENABLED
 from engine.texts import refusal
 
@@ -64,17 +64,27 @@ def accept(db: Database, person: Person, team: int) -> Row:
     return rows.member(db, team, person.id) or {}
 
 
-def change(db: Database, who: Standing, which: int, role: str) -> Row:
+def one(db: Database, who: Standing, which: int) -> Row:
+    """A member, or somebody who was invited."""
+    row = next((row for row in rows.members_of(db, who.id) if row["id"] == which), None)
+    if row is None:
+        raise refusal(NotFound, "not_found")
+    return row
+
+
+def change(db: Database, who: Standing, which: int, role: str, guard: Guard | None = None) -> Row:
     """Give a member another role; owners are made and unmade by owners alone."""
     who.need("members")
     _grantable(who, role)
 
     def work(connection: Connection) -> int:
         row = _held(db, connection, who, which, leaves=role != OWNER)
+        if guard is not None:
+            guard(row)
         return rows.change_member(db, connection, row["id"], {"role": role})
 
     db.write(work)
-    return next(row for row in rows.members_of(db, who.id) if row["id"] == which)
+    return one(db, who, which)
 
 
 def _held(db: Database, connection: Connection, who: Standing, which: int, *, leaves: bool) -> Row:
@@ -92,13 +102,15 @@ def _held(db: Database, connection: Connection, who: Standing, which: int, *, le
     return row
 
 
-def remove(db: Database, who: Standing, which: int) -> None:
+def remove(db: Database, who: Standing, which: int, guard: Guard | None = None) -> None:
     """Take somebody out of a team, or leave it oneself: the keys that the team gave to the person are deleted."""
     if who.member is None or who.member["id"] != which:
         who.need("members")
 
     def work(connection: Connection) -> None:
         row = _held(db, connection, who, which, leaves=True)
+        if guard is not None:
+            guard(row)
         rows.drop_members(db, connection, [row["id"]])
 
     db.write(work)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import Connection
+
 from engine.accounts import budgets as rules
 from engine.accounts.teams.standing import Standing
 from engine.errors import Conflict, Invalid, NotFound
@@ -13,7 +15,7 @@ from engine.storage.rows import budgets
 from engine.storage.rows.api import teams as rows
 from engine.storage.rows.api.teams import MEMBER, PROJECT, TAG
 from engine.storage.rows.budgets import KEY, USER, Budget
-from engine.storage.rows.crud import Row
+from engine.storage.rows.crud import Guard, Row
 from engine.texts import refusal
 
 KINDS = (PROJECT, TAG)
@@ -40,11 +42,33 @@ def add(db: Database, who: Standing, kind: str, name: str) -> Row:
     return next(row for row in rows.labels_of(db, who.id, kind) if row["name"] == name)
 
 
-def remove(db: Database, who: Standing, kind: str, which: int) -> None:
+def one(db: Database, who: Standing, kind: str, which: int) -> Row:
+    """A project or a tag."""
+    row = next((row for row in rows.labels_of(db, who.id, kind) if row["id"] == which), None)
+    if row is None:
+        raise refusal(NotFound, "not_found")
+    return row
+
+
+def remove(db: Database, who: Standing, kind: str, which: int, guard: Guard | None = None) -> None:
     """Take a project or a tag away with its budgets; its keys stay and are counted for the others."""
     who.need("members")
-    if not db.write(lambda connection: rows.drop_label(db, connection, who.id, kind, which)):
+    one(db, who, kind, which)
+
+    def work(connection: Connection) -> bool:
+        rows.guarded_label(db, connection, which, guard)
+        return rows.drop_label(db, connection, who.id, kind, which)
+
+    if not db.write(work):
         raise refusal(NotFound, "not_found")
+
+
+def budget(db: Database, who: Standing, which: int) -> Row:
+    """A budget that one sees."""
+    row = next((row for row in budgets_of(db, who) if row["id"] == which), None)
+    if row is None:
+        raise refusal(NotFound, "not_found")
+    return row
 
 
 def budgets_of(db: Database, who: Standing) -> list[Row]:
@@ -89,9 +113,11 @@ def _mine(db: Database, who: Standing, holder: str, which: int) -> None:
         raise refusal(NotFound, "not_found")
 
 
-def drop_budget(db: Database, who: Standing, which: int) -> None:
+def drop_budget(db: Database, who: Standing, which: int, guard: Guard | None = None) -> None:
     """Take a budget away."""
     who.need("budgets")
+    if guard is not None:
+        guard(budget(db, who, which))
     listed = [row for row in rules.of_user(db, who.id) if row["id"] == which]
     for row in listed:
         rules.undeclared(db, row)

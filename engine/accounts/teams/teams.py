@@ -12,7 +12,7 @@ from engine.errors import Conflict, Forbidden, Invalid
 from engine.storage.database import Database
 from engine.storage.rows import people
 from engine.storage.rows.api import teams as rows
-from engine.storage.rows.crud import Row
+from engine.storage.rows.crud import Guard, Row
 from engine.texts import refusal
 
 MOST = 10
@@ -34,7 +34,7 @@ def create(db: Database, person: Person, name: str, title: str = "") -> Row:
         rows.add(db, connection, account, {"declared": "", "terms": ""})
         _owner(db, connection, account, person)
 
-    which = create_user(db, name, None, group=person.group, quota=0, display_name=title, also=also)
+    which = create_user(db, name, None, group=person.group, quota=0, display_name=title, also=also, team=True)
     return rows.one(db, which) or {}
 
 
@@ -55,12 +55,17 @@ def of_person(db: Database, person: Person) -> list[tuple[Row, Row]]:
     return [(team, row) for team, row in pairs if team is not None]
 
 
-def rename(db: Database, who: Standing, title: str) -> Row:
+def rename(db: Database, who: Standing, title: str, guard: Guard | None = None) -> Row:
     """Change what the team is called for eyes; its name stays, as log rows have it."""
     who.need("team")
     _undeclared(who)
     title = _title(title)
-    db.write(lambda connection: people.change(db, connection, who.id, {"display_name": title}))
+
+    def work(connection: Connection) -> None:
+        rows.guarded(db, connection, who.id, guard)
+        people.change(db, connection, who.id, {"display_name": title})
+
+    db.write(work)
     return rows.one(db, who.id) or {}
 
 
@@ -69,13 +74,14 @@ def _undeclared(who: Standing) -> None:
         raise refusal(Conflict, "team.declared", document=who.team["declared"])
 
 
-def dissolve(db: Database, who: Standing) -> None:
+def dissolve(db: Database, who: Standing, guard: Guard | None = None) -> None:
     """End a team for good: its keys are refused from now on. Money that is left has to be moved before."""
     who.need("team")
     _undeclared(who)
 
     def work(connection: Connection) -> None:
         rows.held(db, connection, who.id)
+        rows.guarded(db, connection, who.id, guard)
         if people.held_balance(connection, who.id) > 0:
             raise refusal(Conflict, "team.money")
         rows.drop(db, connection, who.id)

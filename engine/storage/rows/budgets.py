@@ -121,7 +121,7 @@ def load(db: Database) -> dict[HolderId, tuple[Budget, ...]]:
 def bind(db: Database) -> Binding:
     """The same, and by key what binds it for those that it is counted for."""
     by_holder = load(db)
-    if all(holder in (KEY, USER) for holder, _ in by_holder):
+    if all(holder in (KEY, USER) for holder, _ in by_holder) and not defaults(db):
         return Binding(by_holder, {}, 0)
     by_key: dict[int, tuple[Budget, ...]] = {}
     with db.read() as connection:
@@ -165,7 +165,29 @@ def _carried(connection: Connection, budget: Budget, now: float, zone: datetime.
     return replace(budget, carried=left, since=since)
 
 
+def defaults(db: Database) -> list[Budget]:
+    """What each new user or key begins with: rows of nobody (``holder_id`` 0), which bind nobody themselves."""
+    if budgets.name not in db.columns:
+        return []
+    with db.read() as connection:
+        return [budget for budget in _all(connection) if not budget.holder_id]
+
+
+def begin(db: Database, connection: Connection, holder: str, which: int) -> None:
+    """Bind a user or key that is made in this transaction as the defaults say."""
+    for budget in _all(connection) if budgets.name in db.columns else ():
+        if budget.holder == holder and not budget.holder_id:
+            names = ("holder", "period", "unit", "amount", "soft_percent", "rollover")
+            row = {name: getattr(budget, name) for name in names}
+            values = {**row, "holder_id": which, "created_at": int(time.time()), "declared": ""}
+            connection.execute(insert(budgets).values(values))
+
+
 def _listed(connection: Connection) -> list[Budget]:
+    return [budget for budget in _all(connection) if budget.holder_id]
+
+
+def _all(connection: Connection) -> list[Budget]:
     # PERF: 30 us; as a Core select it costs each commit of the ledger 200 more
     columns = "id, holder, holder_id, period, unit, amount, soft_percent, rollover"
     rows = connection.exec_driver_sql(f"SELECT {columns} FROM {budgets.name} ORDER BY id")  # noqa: S608 - our names
@@ -188,9 +210,7 @@ def put(db: Database, log_db: Database, budget: Budget, declared: str = "") -> N
     """Set a budget, in place of one of the same holder, period and unit; its id is not looked at."""
     now = time.time()
     since = begins(budget.period, now, db.zone)
-    spent = _logged(db, log_db, budget, since) + _unlogged(db, budget, since)
-    with db.read() as connection:
-        spent += _tagged(connection, budget, since)
+    spent = _spent(db, log_db, budget, since) if budget.holder_id else 0
     names = ("holder", "holder_id", "period", "unit", "amount", "soft_percent", "rollover")
     row = {name: getattr(budget, name) for name in names} | {"declared": declared}
     place = {**{name: row[name] for name in ("holder", "holder_id", "period", "unit")}}
@@ -207,6 +227,12 @@ def put(db: Database, log_db: Database, budget: Budget, declared: str = "") -> N
         return 0
 
     db.write(work)
+
+
+def _spent(db: Database, log_db: Database, budget: Budget, since: int) -> int:
+    with db.read() as connection:
+        tagged = _tagged(connection, budget, since)
+    return _logged(db, log_db, budget, since) + _unlogged(db, budget, since) + tagged
 
 
 def _logged(db: Database, log_db: Database, budget: Budget, since: int) -> int:

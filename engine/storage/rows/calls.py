@@ -36,11 +36,12 @@ class Wanted:
     group: str = ""
     request_id: str = ""
     upstream_request_id: str = ""
+    tag: str = ""
 
     @property
     def patterns(self) -> bool:
         """Whether it has a pattern, for which no index helps."""
-        return "%" in self.username or "%" in self.model
+        return "%" in self.username or "%" in self.model or bool(self.tag)
 
 
 def conditions(db: Database, wanted: Wanted) -> list[Any]:
@@ -61,6 +62,8 @@ def conditions(db: Database, wanted: Wanted) -> list[Any]:
     for column, text in ((logs.c.username, wanted.username), (logs.c.model_name, wanted.model)):
         if text:
             where.append(column.like(text) if "%" in text else column == text)
+    if wanted.tag:
+        where.append(tagged(db, wanted.tag))
     if wanted.since:
         where.append(logs.c.created_at >= wanted.since)
     if wanted.until:

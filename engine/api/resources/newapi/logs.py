@@ -22,6 +22,7 @@ def _wanted(ask: Ask, *, own: bool, kind: int | None = None) -> Wanted:
         channel=0 if own else ask.whole("channel", 0) or 0,
         group=query.get("group", "")[:64],
         request_id=query.get("request_id", "")[:64],
+        tag=query.get("tag", "").strip()[:64],
         upstream_request_id="" if own else query.get("upstream_request_id", "")[:128],
     )
 

@@ -103,7 +103,7 @@ def auto_groups(ask: Ask) -> Answer:
 
 
 _BODY = {
-    **dict.fromkeys(("name", "model_limits", "allow_ips", "group", "models", "subnet"), str),
+    **dict.fromkeys(("name", "model_limits", "allow_ips", "group", "models", "subnet", "call_tags"), str),
     **dict.fromkeys(("id", "expired_time", "remain_quota", "status"), int),
     **dict.fromkeys(("unlimited_quota", "model_limits_enabled", "cross_group_retry"), bool),
     "auto_groups": list,

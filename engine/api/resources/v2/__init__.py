@@ -24,7 +24,7 @@ from engine.api.resources.v2 import (
     tokens,
     webhooks,
 )
-from engine.api.resources.v2.money import budgets, ledger, prices, tags
+from engine.api.resources.v2.money import budgets, invoices, ledger, prices, tags
 
 __all__ = ["ROUTES"]
 
@@ -32,7 +32,7 @@ _ROUTES: tuple[Operation, ...] = tuple(
     route
     for module in (
         *(people, tokens, keys, codes, channels, health, options, logs, reports),
-        *(budgets, tags, ledger, audit, specs, jobs),
+        *(budgets, tags, ledger, invoices, audit, specs, jobs),
         *(notices, webhooks, prices, teams),
     )
     for route in module.ROUTES

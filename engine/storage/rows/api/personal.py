@@ -10,7 +10,7 @@ from engine.storage.database import Database
 from engine.storage.releases import captures
 from engine.storage.rows import crud
 from engine.storage.rows.crud import Row
-from engine.storage.tables import auth, billing, management, own, releases, teams
+from engine.storage.tables import auth, billing, invoices, management, own, releases, teams
 from engine.storage.tables.core import logs, tokens, users
 
 _STRETCH = 500
@@ -31,6 +31,7 @@ _TOLD: tuple[tuple[str, Table, tuple[str, ...]], ...] = (
     ("passkeys", management.passkeys, ("hash", "public_key")),
     ("grants", own.grants, ()),
     ("top_ups", billing.top_ups, ()),
+    ("invoices", invoices.invoices, ()),
     ("subscriptions", billing.user_subscriptions, ()),
     ("check_ins", billing.checkins, ()),
     ("memberships", teams.members, ()),

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select
 
 from engine.storage.database import Database
 from engine.storage.rows import crud
-from engine.storage.rows.crud import Row
+from engine.storage.rows.crud import Guard, Row
 from engine.storage.tables.core import tokens, users
 from engine.storage.tables.ledger import ledger
 from engine.storage.tables.own import budget_use, budgets, facts
@@ -66,6 +66,21 @@ def _row(row: Mapping[Any, Any]) -> Row:
     title = whole.pop("display_name") or whole["username"]
     group = whole["group"] or "default"
     return {**whole, "id": whole["account_id"], "name": whole.pop("username"), "title": title, "group": group}
+
+
+def titled(account: Row) -> Row:
+    """The name and title of a team, by the row of its account."""
+    return {"name": account["username"], "title": account.get("display_name") or account["username"]}
+
+
+def guarded(db: Database, connection: Connection, team: int, guard: Guard | None) -> None:
+    """Hold a team's account until the transaction ends, and have it looked at."""
+    crud.guarded(db, connection, users, users.c.id == team, guard)
+
+
+def guarded_label(db: Database, connection: Connection, which: int, guard: Guard | None) -> None:
+    """The same of a project or a tag."""
+    crud.guarded(db, connection, labels, labels.c.id == which, guard)
 
 
 def add(db: Database, connection: Connection, account: int, values: Mapping[str, Any]) -> None:

@@ -22,7 +22,11 @@ BUDGET = Shape(
         "id": ID,
         "holder": Field(kind="string", words="What it bounds.", choices=HOLDERS, needed=True, filtered=True),
         "holder_id": Field(
-            kind="integer", words="Which key, user, membership, project or tag.", least=1, needed=True, filtered=True
+            kind="integer",
+            words="Which key, user, membership, project or tag; 0: what each new user or key begins with.",
+            least=0,
+            needed=True,
+            filtered=True,
         ),
         "period": Field(kind="string", words="When it begins anew.", choices=PERIODS, needed=True, filtered=True),
         "unit": Field(kind="string", words="What is counted.", choices=(QUOTA, TOKENS), needed=True, filtered=True),

@@ -7,12 +7,12 @@ from typing import Any
 from engine.accounts.teams import members as rules
 from engine.accounts.teams.standing import MEMBER, ROLES
 from engine.api.fields import Field, Shape
-from engine.api.operation import PREFIX, Operation
+from engine.api.operation import PREFIX, Operation, unchanged
 from engine.api.resources.v2.common import ID, told
 from engine.api.resources.v2.teams.teams import who
 from engine.api.route import USER, Answer, Ask
 from engine.storage.rows.api import teams as rows
-from engine.storage.rows.crud import Row
+from engine.storage.rows.crud import Guard, Row
 
 _ROLE = Field(kind="string", words="What it may do in the team.", choices=ROLES)
 MEMBER_SHAPE = Shape(
@@ -53,12 +53,24 @@ def invite(ask: Ask) -> Answer:
 
 def change(ask: Ask) -> Answer:
     """Give somebody another role."""
-    return Answer(_told(rules.change(ask.worker.db, who(ask), ask.number("member"), ask.values.get("role", ""))))
+    which, role = ask.number("member"), ask.values.get("role", "")
+    return Answer(_told(rules.change(ask.worker.db, who(ask), which, role, _guard(ask))))
+
+
+def one(ask: Ask) -> Answer:
+    """Somebody in a team, or who was invited."""
+    return Answer(_told(rules.one(ask.worker.db, who(ask), ask.number("member"))))
+
+
+def _guard(ask: Ask) -> Guard:
+    """Whether a membership is still as the caller read it."""
+    named = rules.one(ask.worker.db, who(ask), ask.number("member"))
+    return unchanged(ask, MEMBER_SHAPE, lambda row: _told({**named, **row}))
 
 
 def remove(ask: Ask) -> Answer:
     """Take somebody out of a team, or leave it."""
-    rules.remove(ask.worker.db, who(ask), ask.number("member"))
+    rules.remove(ask.worker.db, who(ask), ask.number("member"), _guard(ask))
     return Answer()
 
 
@@ -84,11 +96,19 @@ ROUTES = (
         status=201,
         makes=True,
     ),
+    Operation("GET", f"{_ALL}/:member", USER, one, words="Somebody in a team.", gives=MEMBER_SHAPE),
     Operation(
-        *("PATCH", f"{_ALL}/:member", USER, change), words="Give a member a role.", takes=ROLE, gives=MEMBER_SHAPE
+        *("PATCH", f"{_ALL}/:member", USER, change),
+        words="Give a member a role.",
+        takes=ROLE,
+        gives=MEMBER_SHAPE,
+        guarded=True,
     ),
     Operation(
-        *("DELETE", f"{_ALL}/:member", USER, remove), words="Take a member out, with the keys it has there.", status=204
+        *("DELETE", f"{_ALL}/:member", USER, remove),
+        words="Take a member out, with the keys it has there.",
+        status=204,
+        guarded=True,
     ),
     Operation(
         *("POST", f"{PREFIX}/teams/:id/invitation", USER, accept),

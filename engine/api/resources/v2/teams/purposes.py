@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.accounts.teams import purposes as rules
 from engine.api.fields import Field, Shape
-from engine.api.operation import PREFIX, Operation
+from engine.api.operation import PREFIX, Operation, unchanged
 from engine.api.resources.v2.common import ID, MADE, told
 from engine.api.resources.v2.money.budgets import BUDGET, budget_told
 from engine.api.resources.v2.teams.teams import who
@@ -62,8 +62,11 @@ def _labels(kind: str) -> tuple[Operation, ...]:
         return Answer(LABEL.tell(row), headers={"location": f"{PREFIX}/teams/{ask.number()}/{kind}s/{row['id']}"})
 
     def remove(ask: Ask) -> Answer:
-        rules.remove(ask.worker.db, who(ask), kind, ask.number("label"))
+        rules.remove(ask.worker.db, who(ask), kind, ask.number("label"), unchanged(ask, LABEL))
         return Answer()
+
+    def one(ask: Ask) -> Answer:
+        return Answer(LABEL.tell(rules.one(ask.worker.db, who(ask), kind, ask.number("label"))))
 
     def named(call: Callable[[Ask], Answer], verb: str) -> Callable[[Ask], Answer]:
         call.__name__ = f"{verb}_{kind}"
@@ -86,10 +89,12 @@ def _labels(kind: str) -> tuple[Operation, ...]:
             status=201,
             makes=True,
         ),
+        Operation("GET", f"{every}/:label", USER, named(one, "one"), words=f"A {kind} of a team.", gives=LABEL),
         Operation(
             *("DELETE", f"{every}/:label", USER, named(remove, "delete")),
             words=f"Take a {kind} away with its budgets; its keys stay.",
             status=204,
+            guarded=True,
         ),
     )
 
@@ -113,8 +118,14 @@ def put_budget(ask: Ask) -> Answer:
 
 def drop_budget(ask: Ask) -> Answer:
     """Take a budget away."""
-    rules.drop_budget(ask.worker.db, who(ask), ask.number("budget"))
+    guard = unchanged(ask, TEAM_BUDGET, lambda row: _budget(ask, row))
+    rules.drop_budget(ask.worker.db, who(ask), ask.number("budget"), guard)
     return Answer()
+
+
+def budget(ask: Ask) -> Answer:
+    """A budget of a team that one sees."""
+    return Answer(_budget(ask, rules.budget(ask.worker.db, who(ask), ask.number("budget"))))
 
 
 def use(ask: Ask) -> Answer:
@@ -138,7 +149,13 @@ ROUTES = (
         status=201,
         makes=True,
     ),
-    Operation("DELETE", f"{_BUDGETS}/:budget", USER, drop_budget, words="Take a team's budget away.", status=204),
+    Operation("GET", f"{_BUDGETS}/:budget", USER, budget, words="A budget of a team.", gives=TEAM_BUDGET),
+    Operation(
+        *("DELETE", f"{_BUDGETS}/:budget", USER, drop_budget),
+        words="Take a team's budget away.",
+        status=204,
+        guarded=True,
+    ),
     Operation(
         *("GET", f"{PREFIX}/teams/:id/usage", USER, use),
         words="What a team's keys were charged, by key with its member, project and tags.",

@@ -8,14 +8,14 @@ from engine.accounts.teams import keys as rules
 from engine.accounts.teams.keys import Purpose
 from engine.accounts.teams.standing import Standing
 from engine.api.fields import Field, Shape
-from engine.api.operation import PREFIX, Operation
+from engine.api.operation import PREFIX, Operation, unchanged
 from engine.api.resources.newapi.shapes import masked
 from engine.api.resources.v2.common import told
 from engine.api.resources.v2.keys import KEY, key_values
 from engine.api.resources.v2.teams.teams import who
 from engine.api.route import USER, Answer, Ask
 from engine.catalogue import options
-from engine.storage.rows.crud import Row
+from engine.storage.rows.crud import Guard, Row
 
 _PURPOSE = {
     "project": Field(kind="string", words="The project that it is counted for; empty: none.", most=64),
@@ -75,8 +75,19 @@ def create(ask: Ask) -> Answer:
 def change(ask: Ask) -> Answer:
     """Change what is sent of a key."""
     standing, (values, purpose) = who(ask), _asked(ask)
-    row = rules.change(ask.worker.db, standing, ask.number("key"), values, purpose, _open(ask, standing))
+    guard = _guard(ask, standing)
+    row = rules.change(ask.worker.db, standing, ask.number("key"), values, purpose, _open(ask, standing), guard)
     return Answer(_told(row))
+
+
+def one(ask: Ask) -> Answer:
+    """A key of a team that one sees."""
+    return Answer(_told(rules.one(ask.worker.db, who(ask), ask.number("key"))))
+
+
+def _guard(ask: Ask, standing: Standing) -> Guard:
+    """Whether a key is still as the caller read it."""
+    return unchanged(ask, TEAM_KEY, lambda row: _told(rules.described(ask.worker.db, standing, row)))
 
 
 def renew(ask: Ask) -> Answer:
@@ -87,7 +98,8 @@ def renew(ask: Ask) -> Answer:
 
 def delete(ask: Ask) -> Answer:
     """Delete a key."""
-    rules.delete(ask.worker.db, who(ask), ask.number("key"))
+    standing = who(ask)
+    rules.delete(ask.worker.db, standing, ask.number("key"), _guard(ask, standing))
     return Answer()
 
 
@@ -102,9 +114,16 @@ ROUTES = (
         status=201,
         makes=True,
     ),
-    Operation(*("PATCH", f"{_ALL}/:key", USER, change), words="Change a team's key.", takes=TEAM_KEY, gives=TEAM_KEY),
+    Operation("GET", f"{_ALL}/:key", USER, one, words="A team's key, masked.", gives=TEAM_KEY),
+    Operation(
+        *("PATCH", f"{_ALL}/:key", USER, change),
+        words="Change a team's key.",
+        takes=TEAM_KEY,
+        gives=TEAM_KEY,
+        guarded=True,
+    ),
     Operation(
         *("POST", f"{_ALL}/:key/renew", USER, renew), words="Give one's key in a team another secret.", gives=TEAM_KEY
     ),
-    Operation("DELETE", f"{_ALL}/:key", USER, delete, words="Delete a team's key.", status=204),
+    Operation("DELETE", f"{_ALL}/:key", USER, delete, words="Delete a team's key.", status=204, guarded=True),
 )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from engine.accounts.teams import standing
 from engine.accounts.teams import teams as rules
 from engine.accounts.teams.standing import RIGHTS, ROLES, Standing
 from engine.api.fields import Field, Shape
-from engine.api.operation import PREFIX, Operation
+from engine.api.operation import PREFIX, Operation, unchanged
 from engine.api.resources.v2.common import ID, STATES, told
 from engine.api.route import ADMIN, USER, Answer, Ask
 from engine.storage.rows.api import teams as rows
-from engine.storage.rows.crud import Row
+from engine.storage.rows.crud import Guard, Row
 
 TEAM = Shape(
     "Team",
@@ -105,13 +106,20 @@ def one(ask: Ask) -> Answer:
 
 def change(ask: Ask) -> Answer:
     """Change what a team is called for eyes."""
-    rules.rename(ask.worker.db, who(ask), ask.values.get("title", ""))
+    standing_now = who(ask)
+    rules.rename(ask.worker.db, standing_now, ask.values.get("title", ""), _guard(ask, standing_now))
     return Answer(shown(who(ask)))
+
+
+def _guard(ask: Ask, who_asks: Standing) -> Guard:
+    """Whether a team's account is still as the caller read the team."""
+    return unchanged(ask, TEAM, lambda row: shown(replace(who_asks, team={**who_asks.team, **rows.titled(row)})))
 
 
 def delete(ask: Ask) -> Answer:
     """End a team without money for good."""
-    rules.dissolve(ask.worker.db, who(ask))
+    standing_now = who(ask)
+    rules.dissolve(ask.worker.db, standing_now, _guard(ask, standing_now))
     return Answer()
 
 
@@ -137,8 +145,8 @@ ROUTES = (
         *("POST", f"{PREFIX}/teams", USER, create), words="Make a team.", takes=TEAM, gives=TEAM, status=201, makes=True
     ),
     Operation("GET", _ONE, USER, one, words="A team.", gives=TEAM),
-    Operation("PATCH", _ONE, USER, change, words="Change a team's title.", takes=TITLE, gives=TEAM),
-    Operation("DELETE", _ONE, USER, delete, words="End a team.", status=204),
+    Operation("PATCH", _ONE, USER, change, words="Change a team's title.", takes=TITLE, gives=TEAM, guarded=True),
+    Operation("DELETE", _ONE, USER, delete, words="End a team.", status=204, guarded=True),
     Operation(
         *("POST", f"{_ONE}/transfers", USER, transfer),
         words="Move money between one's own wallet and the team's.",
