@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -55,8 +54,12 @@ class Forked:
         return code
 
     def _look(self, timeout: float | None) -> int | None:
-        if self.returncode is None and select.select([self._server], [], [], timeout)[0]:
-            self.returncode = int(self._server.recv(64) or -signal.SIGKILL)
+        if self.returncode is None:
+            self._server.settimeout(timeout)
+            try:
+                self.returncode = int(self._server.recv(64) or -signal.SIGKILL)
+            except (BlockingIOError, TimeoutError):
+                return None
             self._server.close()
         return self.returncode
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -78,7 +77,7 @@ class Runner:
         self._jobs = jobs
         self._seconds = seconds
         self._look = look
-        self.holder = holder or f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.holder = holder or f"{db.node[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="job")
         self._working: set[str] = set()
         self._kept: dict[str, Lease] = {}

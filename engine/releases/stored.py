@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -118,7 +117,7 @@ class Stored:
         faults = [] if status.get("ok") else str(status.get("text", "")).splitlines()[:20]
         row = machines.Machine(
             id=self._id(),
-            name=socket.gethostname(),
+            name=self.db.node,
             release=int(status.get("release") or 0),
             program=str(status.get("running") or ""),
             ok=bool(status.get("ok")),

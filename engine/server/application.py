@@ -113,7 +113,7 @@ class Gateway(BaseApplication):  # type: ignore[misc]
 
     def start_jobs(self, listeners: Iterable[Any], log: Any) -> None:
         """In the master: the process that does what one of the cluster has to."""
-        if self.heavy and self.settings.update_task:
+        if self.heavy and self.settings.update_task and not self.settings.is_slave:
             runner = jobs.child(self, listeners, log)
             self.children.append(runner)
             runner.start()

@@ -24,6 +24,7 @@ from engine.server.application import Gateway
 from engine.server.children import Child, ChildError, in_child
 from engine.server.faults import StartError
 from engine.settings import Settings
+from engine.storage import migrations
 from engine.storage.bounds import Bounds
 from engine.storage.database import open_database
 from engine.storage.logdb import open_logs
@@ -130,11 +131,14 @@ def bring_up(settings: Settings, first: First) -> None:
     """Create or upgrade the database, in a process of its own: migrations need modules that workers don't."""
 
     def work() -> bytes:
-        db = open_database(settings)
+        master = not settings.is_slave
+        db = open_database(settings, migrate=master)
         try:
-            login = first_start(db) if settings.first_start == "login" else None
+            if not master:
+                migrations.check(db)
+            login = first_start(db) if master and settings.first_start == "login" else None
             budgets.follow_zone(db)
-            logs = open_logs(settings, db, migrate=True)
+            logs = open_logs(settings, db, migrate=master)
             if logs is not db:
                 logs.close()
         finally:

@@ -225,6 +225,15 @@ class Table:
         "ERROR_LOG_ENABLED", False, kinds.SWITCH, "Refused and failed calls become log rows too."
     )
 
+    node_type: str = _DATA(
+        "NODE_TYPE",
+        "",
+        kinds.TEXT,
+        "`slave`: this server leaves the schema of the database, first accounts and all work of the cluster to others.",
+    )
+    node_name: str = _DATA(
+        "NODE_NAME", "", kinds.TEXT, "What this server is called where machines and work are listed; the host's name."
+    )
     update_task: bool = _DATA(
         "UPDATE_TASK", True, kinds.SWITCH, "This server follows unfinished tasks; off where another one does."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,16 @@ class Settings(Table):
     def database_path(self) -> str:
         """The SQLite file, as given or in the data directory."""
         return self.sqlite_path or str(self.data / "gatewright.db")
+
+    @property
+    def is_slave(self) -> bool:
+        """Whether another server does what one of the cluster has to."""
+        return self.node_type.strip() == "slave"
+
+    @property
+    def node(self) -> str:
+        """What this server is called."""
+        return self.node_name.strip() or socket.gethostname()
 
     @property
     def worker_count(self) -> int:

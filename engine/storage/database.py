@@ -57,6 +57,8 @@ class DatabaseSettings(Protocol):
     @property
     def data(self) -> Path: ...
     @property
+    def node(self) -> str: ...
+    @property
     def sql_max_idle_conns(self) -> int: ...
     @property
     def sql_max_open_conns(self) -> int: ...
@@ -110,7 +112,7 @@ class Database:
         self.slow_ms = 0
         self.vault = Vault("")
         self.keys = KeyForm()
-        self.stamp = ""
+        self.stamp = self.node = ""
         self.pinned: Mapping[str, tuple[str, str]] = {}
         """Options that documents pin, with text and place; they go before the rows of the table."""
         self.left_out, self.sealed_out = Once(_logger), Once(_logger)
@@ -326,6 +328,7 @@ def open_database(settings: DatabaseSettings, *, migrate: bool = True, bounds: B
         db.watch(settings.sql_slow_threshold_ms)
         db.vault = Vault(settings.crypto_secret)
         db.zone = settings.zone
+        db.node = settings.node
         db.keys.news(db)
     except BaseException:
         db.close()

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from engine import paths
+from engine.jobs.runner import Runner
+from engine.releases.stored import Stored
 from engine.server import demo, starting
+from engine.server.application import Gateway
 from engine.server.faults import StartError
 from engine.settings import Settings
+from engine.storage.database import open_database
+from engine.storage.releases import machines
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -132,3 +142,33 @@ def test_demo_takes_another_port_when_its_own_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert demo.choose_port(port) != port
+
+
+def test_a_slave_leaves_schema_accounts_and_work_to_the_master(tmp_path):
+    slave = Settings(data=tmp_path, node_type="slave")
+    with pytest.raises(StartError, match=r"has no schema of ours.*start the master of this version first"):
+        starting.bring_up(slave, starting.First())
+    with closing(sqlite3.connect(tmp_path / "gatewright.db")) as connection:
+        assert not connection.execute("SELECT name FROM sqlite_master").fetchall()
+    starting.bring_up(Settings(data=tmp_path, first_start="page"), starting.First())
+    first = starting.First()
+    starting.bring_up(slave, first)
+    assert not first.key
+    app: Any = SimpleNamespace(heavy=True, settings=slave, children=[])
+    Gateway.start_jobs(app, [], None)
+    assert app.children == []
+
+
+def test_a_server_is_called_as_it_is_set_where_machines_and_work_are_listed(tmp_path):
+    db = open_database(Settings(data=tmp_path, node_name=" east-1 "))
+    try:
+        assert Runner(db, list).holder.startswith("east-1:")
+        stored = Stored(lambda: db, tmp_path, logging.getLogger())
+        stored.changed()
+        stored.report({"release": 1, "running": "a", "ok": True})
+        assert [machine.name for machine in machines.listed(db)] == ["east-1"]
+    finally:
+        db.close()
+    other = open_database(Settings(data=tmp_path))
+    assert other.node == socket.gethostname()
+    other.close()

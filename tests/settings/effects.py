@@ -8,6 +8,8 @@ _TASKS = "kinds/task/test_example.py"
 EFFECTS: dict[str, str] = {
     "NOTIFY_LIMIT_COUNT": "notices/test_live.py::test_nobody_is_told_more_often_than_the_settings_say",
     "NOTIFICATION_LIMIT_DURATION_MINUTE": "notices/test_live.py::test_nobody_is_told_more_often_than_the_settings_say",
+    "NODE_TYPE": "server/test_starting.py::test_a_slave_leaves_schema_accounts_and_work_to_the_master",
+    "NODE_NAME": "server/test_starting.py::test_a_server_is_called_as_it_is_set_where_machines_and_work_are_listed",
     "UPDATE_TASK": f"{_TASKS}::test_a_server_that_follows_no_tasks_has_no_process_for_it",
     "GATEWRIGHT_RESULT_DIR": "kinds/task/test_results.py"
     "::test_a_film_is_fetched_once_and_given_in_parts_when_its_vendor_has_it_no_more",

@@ -138,7 +138,7 @@ def test_line_of_the_env_file_that_is_none_is_told_by_its_number(load):
 
 
 def test_names_that_are_read_no_more_give_a_warning(load):
-    said = load({"MEMORY_CACHE_ENABLED": "true", "NODE_TYPE": "x", "HOME": "/"}).warnings
+    said = load({"MEMORY_CACHE_ENABLED": "true", "SEARCH_RATE_LIMIT": "x", "HOME": "/"}).warnings
     assert len(said) == 2
     assert "MEMORY_CACHE_ENABLED" in said[0]
 

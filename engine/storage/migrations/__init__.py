@@ -50,6 +50,18 @@ def bring_up(db: _Database) -> bool:
     return alone(db, _upgrade)
 
 
+def check(db: _Database) -> None:
+    """Raises ``Conflict`` where the schema is not there yet, or older than this version needs."""
+    with db.read() as connection:
+        current = revision(connection)
+        if current is None or current < HEAD:
+            what = f"has the schema {current}" if current else "has no schema of ours"
+            raise Conflict(
+                f"the database {what}, this version needs {HEAD}, and NODE_TYPE=slave leaves it as it is:"
+                " start the master of this version first, or leave NODE_TYPE out"
+            )
+
+
 def alone(db: _Database, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in one transaction while no other process changes the schema. It takes one connection, no more."""
     return db.write(partial(_locked, work=work))
