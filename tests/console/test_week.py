@@ -185,7 +185,7 @@ def week(hand: Hand, demo: str) -> Iterator[str]:
     hand.go("Users")
     hand.click(page.get_by_role("button", name="Add a user"))
     hand.type("#dialog-body [name=username]", "week-user")
-    hand.type("#dialog-body [name=password]", "week-user1")
+    hand.type("#dialog-body [name=password]", "seven days of work")
     hand.click("#dialog-body button[type=submit]")
     expect(page.locator(".drawer h2")).to_have_text("week-user")
     yield "add a user"

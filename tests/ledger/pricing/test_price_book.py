@@ -39,7 +39,7 @@ def test_no_shipped_price_is_free_and_caches_are_never_dearer_to_read_than_input
     book = Book(program)
     for item in program.prices.rules:
         for name in item.names:
-            rules = [rule for rule in book._rules(name) if item.place.endswith(rule.place)]
+            rules = [rule for rule in book.rules(name) if item.place.endswith(rule.place)]
             assert len(rules) == 1, name
             assert not rules[0].free(), name
             prices = rules[0].prices
