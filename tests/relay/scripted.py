@@ -146,7 +146,9 @@ class Upstream:
         while (line := reader.readline()) not in (b"\r\n", b""):
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()
-        return Arrived(method, path, headers, reader.read(int(headers.get("content-length", 0))))
+        length = int(headers.get("content-length", 0))
+        body = reader.read(length)
+        return Arrived(method, path, headers, body) if len(body) == length else None  # its sender was killed
 
     def close(self) -> None:
         self._server.close()

@@ -15,16 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import PATIENCE, until
+from tests.support import PATIENCE, free_port, until
 
 SITE = Path(__file__).with_name("site.py")
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(name="free_port", scope="session")
