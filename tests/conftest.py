@@ -23,12 +23,14 @@ __all__ = ["db", "empty", "kind", "lite", "opened", "shared", "sheets"]
 LONG = frozenset(
     f"tests/{name}.py"
     for name in (
-        "care/test_doctor", "care/test_moved", "console/test_places", "deploy/test_rolling", "deploy/test_upgrade",
-        "kinds/kept/test_killed", "kinds/task/test_killed", "ledger/test_crash", "ledger/test_hang",
-        "ledger/test_outage", "payments/test_killed", "payments/test_storm", "relay/test_background",
-        "relay/test_continued", "relay/test_lane", "relay/test_two_machines", "releases/test_live",
+        "care/test_doctor", "care/test_moved", "cli/test_prices", "compiler/test_extremes", "console/test_places",
+        "deploy/test_rolling", "deploy/test_upgrade", "kinds/kept/test_killed", "kinds/task/test_killed",
+        "ledger/test_crash", "ledger/test_hang", "ledger/test_outage", "ledger/test_parallel", "payments/test_killed",
+        "payments/test_storm", "relay/test_aside_by_hand", "relay/test_background", "relay/test_continued",
+        "relay/test_lane", "relay/test_stopping", "relay/test_two_machines", "releases/test_live",
         "releases/test_trials", "reports/test_security", "reports/test_variants", "routing/test_all_golden_fields",
-        "settings/test_effects",
+        "server/test_memory", "server/test_modes", "server/test_stop_idle", "settings/test_effects",
+        "storage/test_takeover_gateway", "transport/test_gevent",
     )
 )  # fmt: skip
 """Modules that wait for leases and limits, kill servers or look at every page: a minute or more each."""
