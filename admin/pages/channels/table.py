@@ -56,8 +56,7 @@ def odds(view: View, group: str, model: str) -> dict[str, float]:
 
 def aside(view: View, channel: Any) -> float:
     """For how many seconds more a channel is set aside, by a breaker or by hand; 0 for not."""
-    now = time.time()
-    return float(max(0.0, view.worker.upstream.health.until(channel) - now, channel.closed(now) - now))
+    return float(max(0.0, view.worker.upstream.health.away(channel) - time.time()))
 
 
 def _state(view: View, row: dict[str, Any]) -> tuple[str, str, str]:

@@ -137,17 +137,19 @@ class Health:
     def keys_aside(self, channel: LiveChannel) -> int:
         """How many of several keys are set aside now. Claims no probe."""
         names, now = self._aside.names(), time.time()
-        marks = [_name(channel, key) for key in channel.keys] if len(channel.keys) > 1 else []
-        return sum(names[mark].until > now for mark in marks if mark in names)
+        return sum(names[name].until > now for name in _key_names(channel) if name in names)
+
+    def away(self, channel: LiveChannel) -> float:
+        """Until when a channel is not asked: by its breaker, its hours or an operator; 0 for now. Claims no probe."""
+        return max(self.until(channel), channel.closed(time.time()))
 
     def until(self, channel: LiveChannel) -> float:
         """Until when a channel, or the last of its keys, is set aside; 0 for not. Claims no probe."""
         names = self._aside.names()
-        marks = [_name(channel, key) for key in channel.keys] if len(channel.keys) > 1 else []
         whole = names.get(_name(channel, None))
         if whole is not None and whole.until > time.time():
             return whole.until
-        each = [names[mark].until if mark in names else 0.0 for mark in marks]
+        each = [names[name].until if name in names else 0.0 for name in _key_names(channel)]
         return min(each) if each and min(each) > time.time() else 0.0
 
     def free(self, channel: LiveChannel) -> tuple[str, ...]:
@@ -230,6 +232,11 @@ class Health:
             channels.disable(self._db, channel.id, secret, reason)
         except StorageError as ex:
             log.warning("channel %s could not be disabled in the database: %s", channel.name, ex)
+
+
+def _key_names(channel: LiveChannel) -> list[str]:
+    """What its keys are called in shared state, where it has several."""
+    return [_name(channel, key) for key in channel.keys] if len(channel.keys) > 1 else []
 
 
 def _name(channel: LiveChannel, key: str | None) -> str:

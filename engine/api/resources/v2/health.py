@@ -54,16 +54,15 @@ def _of_row(ask: Ask, row: Row) -> dict[str, Any]:
 
 def _live(ask: Ask, channel: Any) -> dict[str, Any]:
     """One that is in the table of channels: breakers, hours and what an operator said decide."""
-    now, health = time.time(), ask.worker.upstream.health
-    broken, closed = health.until(channel), channel.closed(now)
-    until = max(broken, closed, 0.0)
+    health = ask.worker.upstream.health
+    until = health.away(channel)
     by_hand = "an operator set it aside, or it is outside its hours"
-    reason = (by_hand if closed > now else "its breaker is open") if until > now else ""
+    reason = (by_hand if channel.closed(time.time()) else "its breaker is open") if until else ""
     return {
         "id": channel.id,
         "name": channel.name,
-        "state": "aside" if until > now else "serving",
-        "until": int(until) if until > now else 0,
+        "state": "aside" if until else "serving",
+        "until": int(until),
         "reason": reason,
         "keys": len(channel.keys),
         "keys_aside": health.keys_aside(channel),
