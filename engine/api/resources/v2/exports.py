@@ -78,16 +78,10 @@ def _groups(parquet: Any, schema: Any, rows: Iterable[Mapping[str, Any]]) -> Ite
     sink, source = _Sink(), iter(rows)
     with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
         while part := list(islice(source, _GROUP)):
-            columns = [[_typed(row.get(name)) for row in part] for name in schema.names]
-            writer.write_batch(RecordBatch.from_arrays(_arrays(columns, schema), schema=schema))
+            typed = [{name: _typed(value) for name, value in row.items()} for row in part]
+            writer.write_batch(RecordBatch.from_pylist(typed, schema=schema))
             yield sink.taken()
     yield sink.taken()
-
-
-def _arrays(columns: Iterable[list[Any]], schema: Any) -> list[Any]:
-    from pyarrow import array
-
-    return [array(column, field.type) for column, field in zip(columns, schema, strict=True)]
 
 
 def _typed(value: Any) -> Any:

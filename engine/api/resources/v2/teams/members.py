@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.accounts.teams import members as rules
-from engine.accounts.teams.standing import MEMBER, ROLES
+from engine.accounts.teams.standing import MEMBER, ROLES, Standing
 from engine.api.fields import Field, Shape
 from engine.api.operation import PREFIX, Operation, unchanged
 from engine.api.resources.v2.common import ID, told
@@ -53,8 +53,9 @@ def invite(ask: Ask) -> Answer:
 
 def change(ask: Ask) -> Answer:
     """Give somebody another role."""
-    which, role = ask.number("member"), ask.values.get("role", "")
-    return Answer(_told(rules.change(ask.worker.db, who(ask), which, role, _guard(ask))))
+    standing, which = who(ask), ask.number("member")
+    role = ask.values.get("role", "")
+    return Answer(_told(rules.change(ask.worker.db, standing, which, role, _guard(ask, standing))))
 
 
 def one(ask: Ask) -> Answer:
@@ -62,15 +63,16 @@ def one(ask: Ask) -> Answer:
     return Answer(_told(rules.one(ask.worker.db, who(ask), ask.number("member"))))
 
 
-def _guard(ask: Ask) -> Guard:
+def _guard(ask: Ask, standing: Standing) -> Guard:
     """Whether a membership is still as the caller read it."""
-    named = rules.one(ask.worker.db, who(ask), ask.number("member"))
+    named = rules.one(ask.worker.db, standing, ask.number("member"))
     return unchanged(ask, MEMBER_SHAPE, lambda row: _told({**named, **row}))
 
 
 def remove(ask: Ask) -> Answer:
     """Take somebody out of a team, or leave it."""
-    rules.remove(ask.worker.db, who(ask), ask.number("member"), _guard(ask))
+    standing = who(ask)
+    rules.remove(ask.worker.db, standing, ask.number("member"), _guard(ask, standing))
     return Answer()
 
 
