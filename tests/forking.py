@@ -103,14 +103,11 @@ def main(name: str) -> None:
     from gevent import monkey
 
     monkey.patch_all()
-    import engine.server.starting  # noqa: F401
-    from engine import paths
-    from engine.ledger.counting import vocabularies
-    from engine.transport import leg
+    import engine.server.starting
+    from engine.settings import Settings
 
     gc.enable()
-    leg.shared_tls()
-    vocabularies.missing((paths.VOCABULARIES,))
+    engine.server.starting.building.warm(Settings())
     Server(monkey.get_original, name).run()
 
 

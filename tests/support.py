@@ -166,10 +166,16 @@ def compiled(data: Path) -> None:
 @cache
 def _standing() -> Path:
     """What the shipped documents come to, so that no gateway's compiler does it again."""
-    directory = Path(tempfile.mkdtemp(prefix="gatewright-standing-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    directory = _directory()
     load_or_compile([paths.SPECS], directory)
     return standing_file(directory)
+
+
+def _directory() -> Path:
+    """A directory that goes with this process."""
+    directory = Path(tempfile.mkdtemp(prefix="gatewright-tests-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 def migrated(data: Path) -> None:
@@ -180,8 +186,7 @@ def migrated(data: Path) -> None:
 
 @cache
 def _migrated() -> Path:
-    directory = Path(tempfile.mkdtemp(prefix="gatewright-migrated-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    directory = _directory()
     open_database(Settings(data=directory)).close()
     return directory / "gatewright.db"
 
@@ -266,6 +271,13 @@ class Gateway(Running):
                 times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
                 seconds += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
         return seconds
+
+    def root(self) -> dict[str, str]:
+        """Headers of the administrator of the first start, signed in anew."""
+        name, password = (self.data / "first.login").read_text().split()
+        body = {"username": name, "password": password}
+        answer = requests.post(f"{self.base}/api/user/login", json=body, timeout=PATIENCE).json()
+        return {"authorization": f"Bearer {answer['data']['access_token']}"}
 
     def post(self, path: str, body: object, **kwargs: object) -> requests.Response:
         """POST JSON with the first key."""

@@ -80,9 +80,7 @@ class Site:
             self.db.write(lambda c, row=(key, value): c.execute(insert(core.options).values(key=row[0], value=row[1])))
         env = {"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{self.upstream.port}", "CHANNEL_UPDATE_FREQUENCY": "60"}
         self.gateway = Gateway(data, specs={"zz.yaml": example("short-tests")}, env=env, priced=True).ready()
-        name, password = (data / "first.login").read_text().split()
-        login = requests.post(f"{self.gateway.base}/api/user/login", json={"username": name, "password": password})
-        self.headers = {"authorization": f"Bearer {login.json()['data']['access_token']}"}
+        self.headers = self.gateway.root()
         self.results: dict[str, str] = {}
         self.tried: list[Arrived] = []
 

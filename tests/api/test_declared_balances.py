@@ -75,9 +75,7 @@ class Site:
             values |= {"settings": json.dumps({"balance": rule})}
             self.db.write(lambda c, values=values: c.execute(insert(core.channels).values(**values)).rowcount)
         self.start()
-        name, password = (data / "first.login").read_text().split()
-        login = requests.post(f"{self.gateway.base}/api/user/login", json={"username": name, "password": password})
-        self.headers = {"authorization": f"Bearer {login.json()['data']['access_token']}"}
+        self.headers = self.gateway.root()
         events = ["channel.low", "channel.aside", "channel.back"]
         hook = {"name": "told", "url": f"{self.upstream.base}/told", "events": events}
         made = requests.post(f"{self.gateway.base}/api/v2/webhooks", json=hook, headers=self.headers, timeout=60)

@@ -55,10 +55,7 @@ class Asking:
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        name, password = (gateway.data / "first.login").read_text().split()
-        body = {"username": name, "password": password}
-        login = requests.post(f"{gateway.base}/api/user/login", json=body, timeout=PATIENCE).json()
-        self.headers = {"authorization": f"Bearer {login['data']['access_token']}"}
+        self.headers = gateway.root()
 
     def __call__(self, path: str) -> requests.Response:
         return requests.get(f"{self.gateway.base}/api/v2{path}", headers=self.headers, timeout=PATIENCE)
