@@ -26,6 +26,7 @@ _METHODS = {
     "list_stored_items": "GET",
     "delete_stored": "DELETE",
     "fetch_task": "GET",
+    "ask_task": "GET",
     "list_tasks": "GET",
     "task_content": "GET",
     "task_image": "GET",

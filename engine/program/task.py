@@ -160,6 +160,8 @@ class TaskRules:
     states: dict[str, str] = data(read=layout.mapping)
     file: TaskQuestion | None = data(read=layout.maybe(TaskQuestion), default=None)
     cancel: TaskQuestion | None = data(read=layout.maybe(TaskQuestion), default=None)
+    questions: dict[str, TaskQuestion] = data(read=layout.table(TaskQuestion), default_factory=dict)
+    """What else may be asked about one, by the action of a route."""
     callback: TaskCallback | None = data(read=layout.maybe(TaskCallback), default=None)
     content: TaskContent | None = data(read=layout.maybe(TaskContent), default=None)
     charge: TaskCharge = data(read=layout.one(TaskCharge), default=TaskCharge())

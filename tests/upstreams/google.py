@@ -5,6 +5,7 @@ Assertions are checked by google-auth.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from functools import cache
@@ -56,6 +57,8 @@ class Vertex:
         self.tokens: list[str] = []
         self.withdrawn: set[str] = set()
         self.lifetime: Any = 3599
+        self.film = b""
+        """What comes of an operation; nothing: it is under way."""
         self.upstream: Upstream = serve(self._handle)
 
     def _handle(self, arrived: Arrived) -> Any:
@@ -69,13 +72,30 @@ class Vertex:
         if match[9]:
             if query.get("key") != [API_KEY]:
                 raise _refused(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.")
-            return _gemini(arrived.json, match[10], query)
-        self._authorised(arrived)
-        if (match[1] or match[7]) != PROJECT:
-            raise _refused(403, "PERMISSION_DENIED", "Permission denied on resource project.")
+        else:
+            self._authorised(arrived)
+            if (match[1] or match[7]) != PROJECT:
+                raise _refused(403, "PERMISSION_DENIED", "Permission denied on resource project.")
+        action = match[5] or match[10] or ""
+        if action in ("predictLongRunning", "fetchPredictOperation"):
+            return self._operation(url.path, action, arrived.json)
         if match[6]:
             return _chat(arrived.json)
-        return _claude(arrived.json, match) if match[3] == "anthropic" else _gemini(arrived.json, match[5], query)
+        return _claude(arrived.json, match) if match[3] == "anthropic" else _gemini(arrived.json, action, query)
+
+    def _operation(self, path: str, action: str, body: Any) -> Any:
+        """Veo: docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/veo-video-generation."""
+        name = f"{path.removeprefix('/v1/').partition(':')[0]}/operations/op-1"
+        if action == "predictLongRunning":
+            if set(body) - {"instances", "parameters"} or not body["instances"][0].get("prompt"):
+                raise _refused(400, "INVALID_ARGUMENT", "Text prompt is required.")
+            return {"name": name}
+        if body != {"operationName": name}:
+            raise _refused(400, "INVALID_ARGUMENT", "The operation name is not of this model and location.")
+        if not self.film:
+            return {"name": name}
+        film = {"bytesBase64Encoded": base64.b64encode(self.film).decode(), "mimeType": "video/mp4"}
+        return {"name": name, "done": True, "response": {"raiMediaFilteredCount": 0, "videos": [film]}}
 
     def _token(self, arrived: Arrived) -> Any:
         if arrived.headers.get("content-type") != "application/x-www-form-urlencoded":

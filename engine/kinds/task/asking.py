@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from engine.routing.channel import LiveChannel
     from engine.transport.answer import Answer
 
-_MOST = 8 * 1024 * 1024
+_MOST = 64 * 1024 * 1024
+"""Bytes of an answer: some vendors put their films into it."""
 
 
 class Asker:
@@ -66,10 +67,15 @@ class Asker:
         answer = self._ask(self.rules.cancel, one, [one.vendor_id])
         return answer if isinstance(answer, Mapping) else {}
 
+    def ask(self, question: TaskQuestion, one: TaskRecord) -> Any:
+        """What is told of a task beside its state."""
+        return self._ask(question, one, [])
+
     def path(self, path: str, one: TaskRecord, **more: str) -> str:
-        """A path of the document about a task."""
+        """A path of the document about a task, whose model may decide on its region."""
+        self.attempt.model = str(one.own.get("model") or "")
         words = {name: str(value) for name, value in (one.own.get("words") or {}).items() if value is not None}
-        words |= {"id": one.vendor_id, "model": str(one.own.get("model") or ""), **more}
+        words |= {"id": one.vendor_id, "model": self.attempt.model, **more}
         return address(self.attempt, path, words)
 
     def _files(self, ones: Sequence[TaskRecord], by_id: dict[str, Mapping[str, Any]]) -> None:

@@ -1,8 +1,8 @@
 """The file that came of a task, handed through as it comes, with ranges; nothing of it is held.
 
 From the store that it is kept in, else from the vendor: with the channel's credential where its Task document says so,
-or from the address that was told, by the door for addresses that others name. Data that stands in the row itself is
-decoded.
+or from the address that was told, by the door for addresses that others name. Data that stands in the row, or in the
+vendor's answer, is decoded.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlencode
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _BACK = ("content-type", "content-length", "content-range", "accept-ranges", "etag", "last-modified",
          "content-disposition")  # fmt: skip
 _DIGITS = 6
+_LONGEST_HEAD, _PIECE = 1_000, 1 << 20
+"""Characters of the head of data, and of a piece of it, a multiple of four."""
 _TIMES = Timeouts(connect=10, first_byte=60, idle=60, total=1800)
 
 
@@ -48,16 +51,16 @@ def number_of(query: Mapping[str, str], one: TaskRecord, asker: Asker | None) ->
     if rules is not None:
         plain = all(query[name] == rules.usual.get(name) for name in rules.query if name in query)
         return 0 if plain else None
-    index, count = query.get("index", "0"), len(addresses(one))
+    index, count = query.get("index", "0"), len(files(one))
     # A kept result outlives what its row says of the vendor's.
     if not index.isdecimal() or len(index) > _DIGITS or int(index) >= max(count, 1):
         raise CallError("not_found", f"the task {one.name} has {count} results", param="index")
     return int(index)
 
 
-def addresses(one: TaskRecord) -> list[str]:
-    """Where its vendor has what came of it."""
-    return [str(result["url"]) for result in one.results if isinstance(result, dict) and result.get("url")]
+def files(one: TaskRecord) -> list[dict[str, Any]]:
+    """What came of it: each with the ``url`` where its vendor has it, or ``inline``, in the vendor's answer."""
+    return [result for result in one.results if isinstance(result, dict) and (result.get("url") or result.get("inline"))]
 
 
 def original(
@@ -72,10 +75,24 @@ def original(
         path += ("&" if "?" in path else "?") + more if more else ""
         answer = begin(services, asker.call, asker.attempt, "GET", path, b"", _described(asked), handle, _TIMES)
         return handed_through(answer, handle)
-    results, number = addresses(one), number_of(query, one, asker)
+    results, number = files(one), number_of(query, one, asker) or 0
     if not results:
         raise CallError("not_found", f"the task {one.name} has 0 results", param="index")
-    return fetched(services, results[number or 0], asked)
+    if results[number].get("inline"):
+        return _inline(_answered(one, asker, number))
+    return fetched(services, str(results[number]["url"]), asked)
+
+
+def _answered(one: TaskRecord, asker: Asker | None, number: int) -> str:
+    """A result that stands in the vendor's answer, as an address with the data."""
+    if asker is None:
+        raise CallError("unavailable", f"the channel of the task {one.name} is not in use", code="origin_channel")
+    results = asker.follow([one]).get(one.vendor_id, {}).get("results")
+    result = results[number] if isinstance(results, list) and number < len(results) else None
+    url = result.get("url") if isinstance(result, dict) else None
+    if not isinstance(url, str) or not url.startswith("data:"):
+        raise CallError("not_found", "the result is not there any more: its provider does not tell it", status=404)
+    return url
 
 
 def fetched(services: Services, url: str, asked: Mapping[str, str]) -> Reply:
@@ -114,10 +131,20 @@ def handed_through(answer: Answer, handle: Handle) -> Reply:
 
 
 def _inline(url: str) -> Reply:
-    head, _, data = url[5:].partition(",")
+    comma = url.find(",", 0, _LONGEST_HEAD)
+    head = url[5:comma]
+    headers = [("content-type", head.removesuffix(";base64") or "application/octet-stream"), *SAFE]
     try:
-        raw: Any = base64.b64decode(data) if head.endswith(";base64") else unquote_to_bytes(data)
+        if not head.endswith(";base64"):
+            return Reply(200, headers, unquote_to_bytes(url[comma + 1 :]))
+        pieces = _decoded(url, comma + 1)
+        first = next(pieces, b"")
     except (binascii.Error, ValueError):
         raise CallError("not_found", "the result can't be read") from None
-    media_type = head.removesuffix(";base64") or "application/octet-stream"
-    return Reply(200, [("content-type", media_type), *SAFE], raw)
+    return Reply(200, headers, stream=chain((first,), pieces))
+
+
+def _decoded(url: str, start: int) -> Iterator[bytes]:
+    """Piece by piece: decoding a film at once would hold up the worker."""
+    for at in range(start, len(url), _PIECE):
+        yield base64.b64decode(url[at : at + _PIECE], validate=True)

@@ -19,7 +19,7 @@ from engine.errors import CallError, Unavailable
 from engine.jobs import Job, Lease
 from engine.kinds.task import record as records
 from engine.kinds.task.asking import Asker, channel_of, key_of, spoken_of
-from engine.kinds.task.contents import addresses, fetched, original
+from engine.kinds.task.contents import fetched, files, original
 from engine.relay.results.rules import ResultRules, result_rules
 from engine.relay.results.stores import opened
 from engine.relay.upstream.failure import UpstreamFailure
@@ -59,7 +59,8 @@ def wanted(snapshot: Snapshot, one: TaskRecord, rules: TaskRules | None) -> list
     elif one.rows == tasks.DRAWINGS:
         numbers = [0] if one.row.get("image_url") else []
     else:
-        numbers = [number for number, url in enumerate(addresses(one)[:_MOST]) if not url.startswith("data:")]
+        whole = enumerate(files(one)[:_MOST])
+        numbers = [number for number, result in whole if not str(result.get("url")).startswith("data:")]
     about = {"user_id": one.user_id, "store": policy.keep}
     return [{"number": number, **about, "name": _name(number)} for number in numbers]
 

@@ -60,6 +60,7 @@ class Task(Kind[TaskCall, Outbound]):
         self.operations = {
             "fetch_task": partial(operations.fetch, services),
             "fetch_tasks": partial(operations.fetch_many, services),
+            "ask_task": partial(operations.ask, services),
             "list_tasks": partial(operations.list_page, services),
             "cancel_task": partial(operations.cancel, services),
             "delete_task": partial(operations.delete, services),

@@ -72,6 +72,18 @@ def list_page(services: Services, call: TaskCall, environ: dict[str, Any]) -> Re
     return _listed(call, ones[:limit], more=len(ones) > limit)
 
 
+def ask(services: Services, call: TaskCall, environ: dict[str, Any]) -> Reply:
+    """What its vendor says of one beside its state, as the ``questions`` of a Task document have it."""
+    call.account = identify(call, services.keys)
+    name = _names(services, call, environ)[0]
+    task = found(services, call, name)
+    asker = _asker(services, call, task)
+    question = asker.rules.questions.get(call.endpoint.action)
+    if question is None:
+        raise CallError("bad_request", f"this can't be asked of tasks of this provider: {name}")
+    return Reply(200, [("content-type", JSON)], dumps(asker.ask(question, task)))
+
+
 def cancel(services: Services, call: TaskCall, environ: dict[str, Any]) -> Reply:
     """Cancel one at its vendor, who may refuse; what it costs then is told by its end."""
     call.account = identify(call, services.keys)
@@ -219,6 +231,7 @@ def _listed(call: TaskCall, ones: list[TaskRecord], *, more: bool) -> Reply:
 
 
 __all__ = [
+    "ask",
     "born_view",
     "callback",
     "cancel",

@@ -224,7 +224,17 @@ _KNOWN = frozenset(("NOT_START", "SUBMITTED", "QUEUED", "MODAL", "IN_PROGRESS", 
 
 def kept(told: Mapping[str, Any]) -> dict[str, Any]:
     """What of a vendor's answer stays with the task."""
-    return {name: told[name] for name in ("results", "more", "file", "words") if told.get(name)}
+    facts = {name: told[name] for name in ("results", "more", "file", "words") if told.get(name)}
+    if isinstance(results := facts.get("results"), list):
+        facts["results"] = [_addressed(result) for result in results]
+    return facts
+
+
+def _addressed(result: Any) -> Any:
+    """A result without a file that stands in the answer itself: its vendor is asked for that again, when it is wanted."""
+    url = result.get("url") if isinstance(result, dict) else None
+    long = isinstance(url, str) and url.startswith("data:") and len(url) > _LONGEST_TEXT
+    return {**{name: value for name, value in result.items() if name != "url"}, "inline": True} if long else result
 
 
 def columns_of(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from engine.server import building
 from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.rows.work import leases, tasks
+from tests.relay.scripted import Upstream
 from tests.support import PATIENCE
 from tests.upstreams.tasks import Vendor
 
@@ -36,7 +37,7 @@ class Site:
     """See the module. ``documents`` may name the vendor's address as ``{base}``."""
 
     def __init__(
-        self, directory: Path, documents: str, vendor: Vendor, dsn: str = "", open_to: tuple[str, ...] = ()
+        self, directory: Path, documents: str, vendor: Vendor | Upstream, dsn: str = "", open_to: tuple[str, ...] = ()
     ) -> None:
         allow = (f"127.0.0.1:{vendor.port}",)
         settings = Settings(data=directory, egress_allow=allow, fetch_allow=(*allow, *open_to), sql_dsn=dsn)

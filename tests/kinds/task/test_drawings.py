@@ -30,8 +30,9 @@ extends: midjourney
 spec:
   baseUrl: "{base}/drawings"
   credential: {secretRef: {file: drawings}}
-  models: [mj_imagine, mj_upscale, mj_variation, mj_reroll, mj_describe, mj_blend, mj_modal, mj_upload]
-  price: [{match: "mj_.*", call: 0.1}]
+  models: [mj_imagine, mj_upscale, mj_variation, mj_reroll, mj_describe, mj_blend, mj_modal, mj_upload,
+           mj_shorten, mj_edits, mj_video, swap_face]
+  price: [{match: "mj_.*|swap_face", call: 0.1}]
 ---
 apiVersion: gatewright/v1
 kind: Provider
@@ -64,6 +65,11 @@ class Proxy:
         path = asked.path.removeprefix("/drawings")
         if path == "/mj/task/list-by-condition":
             return Answered([{"id": name, **self.states[name]} for name in asked.json["ids"] if name in self.states])
+        if path.endswith("/image-seed"):
+            assert asked.method == "GET"
+            if path.split("/")[3] not in self.states:
+                return Answered({"code": 4, "description": "no such task"})
+            return Answered({"code": 1, "description": "success", "result": "2917341218"})
         self.bodies.append((path, asked.json))
         assert "notifyHook" not in asked.json
         if self.code in (23, 24):
@@ -141,11 +147,22 @@ def test_a_client_of_the_proxy_draws_polls_and_goes_on(site: Site, proxy: Proxy)
         ("describe", {"base64": "data:image/png;base64,QQ=="}, "/mj/submit/describe"),
         ("blend", {"base64Array": ["data:image/png;base64,QQ=="] * 2}, "/mj/submit/blend"),
         ("modal", {"taskId": name, "prompt": "x"}, "/mj/submit/modal"),
+        ("shorten", {"prompt": "a very long prompt"}, "/mj/submit/shorten"),
+        ("edits", {"prompt": "x", "image": "QQ==", "maskBase64": "QQ=="}, "/mj/submit/edits"),
+        ("video", {"prompt": "x", "motion": "low"}, "/mj/submit/video"),
+        ("../insight-face/swap", {"sourceBase64": "QQ==", "targetBase64": "QQ=="}, "/mj/insight-face/swap"),
     ):
         answer = site.call("POST", f"/mj/submit/{path}", json=more)
         assert (answer.status_code, answer.json()["code"]) == (200, 1), (path, answer.text)
         assert proxy.bodies[-1] == (sent, more)
-    assert site.spent()[0] - before[0] == 0.7 * UNIT
+    assert site.spent()[0] - before[0] == 1.1 * UNIT
+    seed = site.call("GET", f"/mj/task/{name}/image-seed")
+    assert (seed.status_code, seed.json()["result"]) == (200, "2917341218")
+    assert site.call("GET", f"/fast/mj/task/{name}/image-seed").json() == seed.json()
+    assert site.call("GET", f"/mj/task/{name}/image-seed", key=site.key).json()["code"] in (3, 4)  # another's
+    del proxy.states[name]
+    assert site.call("GET", f"/mj/task/{name}/image-seed").json()["description"] == "no such task"
+    assert site.spent()[0] - before[0] == 1.1 * UNIT
     uploaded = site.call("POST", "/mj/submit/upload-discord-images", json={"base64Array": ["QQ=="]}).json()
     assert uploaded["result"] == ["https://cdn.example/a.png"]
 
