@@ -60,7 +60,9 @@ def number_of(query: Mapping[str, str], one: TaskRecord, asker: Asker | None) ->
 
 def files(one: TaskRecord) -> list[dict[str, Any]]:
     """What came of it: each with the ``url`` where its vendor has it, or ``inline``, in the vendor's answer."""
-    return [result for result in one.results if isinstance(result, dict) and (result.get("url") or result.get("inline"))]
+    return [
+        result for result in one.results if isinstance(result, dict) and (result.get("url") or result.get("inline"))
+    ]
 
 
 def original(

@@ -231,7 +231,7 @@ def kept(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _addressed(result: Any) -> Any:
-    """A result without a file that stands in the answer itself: its vendor is asked for that again, when it is wanted."""
+    """A result without a file that stands in the answer itself: its vendor is asked for it again when it is wanted."""
     url = result.get("url") if isinstance(result, dict) else None
     long = isinstance(url, str) and url.startswith("data:") and len(url) > _LONGEST_TEXT
     return {**{name: value for name, value in result.items() if name != "url"}, "inline": True} if long else result

@@ -101,7 +101,7 @@ class Talker:
             elif event["type"] == "response.create":
                 self.answer(ws)
             elif event["type"] == "x.break":
-                ws.send(json.dumps({"type": "response.output_text.delta", "event_id": "d", "delta": "x" * 400}))
+                ws.send(json.dumps({"event_id": "d", "response_id": "r", "delta": "x" * 6400, "type": event["in"]}))
                 ws.socket.shutdown(socket.SHUT_RDWR)
                 return
             elif event["type"] == "x.close":
@@ -255,17 +255,45 @@ def test_faults_before_the_upgrade_are_http_statuses(gateway: Gateway, talker: T
     assert (plain.status_code, plain.json()["error"]["code"]) == (400, "upgrade_required")
 
 
-def test_an_upstream_that_breaks_off_is_told_and_what_it_said_is_counted(gateway: Gateway, db: Database) -> None:
+@pytest.mark.parametrize("model", ["live-1", "talk"])
+@pytest.mark.parametrize(
+    ("cut", "counted", "price"),
+    [
+        ("response.output_text.delta", 1600, 16),
+        ("response.function_call_arguments.delta", 1600, 16),
+        ("response.output_audio.delta", 2, 64),
+    ],
+)
+def test_an_upstream_that_is_killed_is_told_and_its_client_connects_again(
+    gateway: Gateway, db: Database, model: str, cut: str, counted: int, price: int
+) -> None:
+    """In the middle of a text, a call, a sound: what was told is charged, and the rest by its count."""
     before = len(rows(db))
-    with connect(address(gateway), additional_headers=bearer(gateway)) as ws:
-        ws.send(json.dumps({"type": "response.create"}))
-        until_type(ws, "response.done")
-        ws.send(json.dumps({"type": "x.break"}))
-        assert until_type(ws, "error")["error"]["code"] == "upstream_closed"
-        assert ended(ws)[0] == 1011
-    row = one_more(db, before)
-    assert row[:3] == (COST + 100 * 16 * 0.5, 200, 200)
+    sdk = openai.OpenAI(api_key=gateway.key, base_url=f"{gateway.base}/v1", max_retries=0)
+    with sdk as client:
+        with client.realtime.connect(model=model) as talk:
+            talk.response.create()
+            while talk.recv().type != "response.done":
+                pass
+            talk.send({"type": "x.break", "in": cut})  # type: ignore[arg-type]
+            assert talk.recv().type == cut
+            told: Any = talk.recv()
+            assert (told.type, told.error.code) == ("error", "upstream_closed")
+            with pytest.raises(ConnectionClosed) as closed:
+                talk.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1011
+        row = one_more(db, before)
+        with client.realtime.connect(model=model) as talk:
+            talk.response.create()
+            while talk.recv().type != "response.done":
+                pass
+    again = one_more(db, before + 1)
+    plain = model == "talk"  # its price knows no sound
+    cost = (200 * 4 + 100 * 16) * 0.5 if plain else COST
+    assert row[:3] == (cost + counted * (16 if plain else price) * 0.5, 200, 100 + counted)
     assert json.loads(row[3])["stream_status"]["end_reason"] == "cut"
+    assert (again[0], json.loads(again[3])["usage_source"]) == (cost, "upstream")
 
 
 def test_close_codes_pass_and_a_message_that_is_too_large_ends_it(gateway: Gateway, db: Database) -> None:

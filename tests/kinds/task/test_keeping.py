@@ -13,6 +13,7 @@ from engine.jobs import Lease
 from engine.storage.releases.documents import Author
 from engine.storage.rows import options
 from engine.storage.rows.work import leases
+from tests.databases import empty_database
 from tests.kinds.task.site import Site
 from tests.upstreams.tasks import Answered, Asked, Vendor
 
@@ -71,10 +72,15 @@ class Makers:
         return Answered({"description": "x", "result": f"d{self.drawn}", "properties": done, **self.submission})
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@pytest.fixture(scope="module", params=["sqlite", "mysql", "postgresql"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with empty_database(request.param, tmp_path_factory.mktemp("database")) as settings:
+        yield from _site(tmp_path_factory.mktemp("keeping"), settings.sql_dsn)
+
+
+def _site(directory: Path, dsn: str) -> Iterator[Site]:
     vendor = Vendor()
-    made = Site(tmp_path_factory.mktemp("keeping"), DOCUMENTS, vendor)
+    made = Site(directory, DOCUMENTS, vendor, dsn)
     made.db.write(lambda c: options.put(made.db, c, "ServerAddress", made.base, Author(), secret=False))
     made.parts.refresh()
     yield made

@@ -7,7 +7,7 @@ else refuses it and notes it, and the test fails.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tests.upstreams.tasks import Answered, Asked
@@ -35,7 +35,8 @@ class VendorCase:
     fails: list[Any]
     auth: Callable[[Asked], bool]
     file: tuple[str, Any] | None = None
-    seen: dict[str, Any] = field(default_factory=dict)
+    content: str = ""
+    """Where the vendor itself has what came of it, with its credential."""
 
     def answer(self, asked: Asked, states: list[Any], at: list[int]) -> Answered:
         """What the vendor says; raises ``AssertionError`` for what it does not know."""
@@ -46,6 +47,8 @@ class VendorCase:
             return Answered(self.taken)
         if self.file is not None and path == self.file[0]:
             return Answered(self.file[1])
+        if asked.method == "GET" and path == self.content:
+            return Answered(FILM, kind="video/mp4")
         assert (asked.method, path) == self.query[:2], path
         assert asked.json == self.query[2], asked.json
         told = states[min(at[0], len(states) - 1)]
@@ -97,6 +100,8 @@ def _runs(asked: Asked) -> bool:
 
 
 VIDEO = "https://cdn.example/v.mp4"
+FILM = b"the film"
+FILE = "/v1beta/files/f7:download?alt=media"
 OPENAI = "/v1/videos"
 CASES = [
     VendorCase(
@@ -177,9 +182,9 @@ CASES = [
         {"name": "models/veo-9/operations/op1"}, ("GET", "/v1beta/models/veo-9/operations/op1", None),
         [{"name": "models/veo-9/operations/op1"},
          {"name": "models/veo-9/operations/op1", "done": True, "response": {"generateVideoResponse": {
-             "generatedSamples": [{"video": {"uri": VIDEO}}]}}}], [VIDEO],
+             "generatedSamples": [{"video": {"uri": f"https://cdn.example{FILE}"}}]}}}], [f"https://cdn.example{FILE}"],
         [{"done": True, "error": {"code": 13, "message": "no"}}],
-        lambda asked: asked.headers.get("x-goog-api-key") == "the-key",
+        lambda asked: asked.headers.get("x-goog-api-key") == "the-key", content=FILE,
     ),
     VendorCase(
         "runway", "gen4.5", (OPENAI, {"model": "gen4.5", "prompt": "x", "seconds": "10", "size": "720x1280", "image": PNG}),  # noqa: E501
