@@ -39,7 +39,8 @@ PREFIXES = ("/console", "/oauth/", "/user/reset")
 _MOST = 4 * 1024 * 1024
 _VIEW = "console_view"
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; connect-src 'self';"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; media-src 'self';"
+    " connect-src 'self';"
     " font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _STATUS: tuple[tuple[type[GatewrightError], int], ...] = (

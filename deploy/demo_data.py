@@ -15,7 +15,7 @@ from functools import partial
 from operator import itemgetter
 
 import orjson
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, insert, update
 
 from engine import settings
 from engine.accounts import keys, redemptions, users
@@ -26,7 +26,7 @@ from engine.errors import Conflict
 from engine.storage.database import Database, open_database
 from engine.storage.rows import channel_edits
 from engine.storage.rows.log_rows import LogRow, apply
-from engine.storage.tables import core
+from engine.storage.tables import core, tasks
 
 DAYS = 365
 PEOPLE = ("wei.zhang", "li.na", "camille", "tanaka", "rag-worker", "小程序-生产", "noah", "客服机器人")
@@ -124,6 +124,7 @@ def main() -> int:
         redemptions.create(db, "双十一", 5_000_000, count=12, creator=1)
         redemptions.create(db, "trial", 500_000, count=8, creator=1)
         _plans(db)
+        _tasks(db, chance, holders)
         count = _calls(db, chance, ids, holders)
         print(f"{count} calls of {DAYS} days, {len(people)} users, {len(ids)} channels")
     finally:
@@ -140,6 +141,35 @@ def _plans(db: Database) -> None:
     first, _ = (catalogue.create(db, plan, frozenset()) for plan in (monthly, daily))
     now = int(time.time())
     db.write(lambda connection: lives.begin(db, connection, first, 1, "admin", "demo", now))
+
+
+def _tasks(db: Database, chance: random.Random, holders: list[tuple[int, str, keys.NewKey]]) -> None:
+    """Videos and drawings of the last days, with their stories."""
+    now = int(time.time())
+    films, drawings = list[dict[str, object]](), list[dict[str, object]]()
+    for number in reversed(range(36)):
+        user, name, key = chance.choice(holders)
+        at = now - 40 - int(number**1.8) * 500
+        state = "IN_PROGRESS" if number < 2 else chance.choice(["SUCCESS"] * 5 + ["FAILURE"])
+        steps = [("SUBMITTED", 0), ("IN_PROGRESS", 12)] + ([] if number < 2 else [(state, chance.randrange(40, 240))])
+        final = at + steps[-1][1] if number > 1 else 0
+        story = [[at + after, word, 0 if word == "SUBMITTED" else 1 + after // 20] for word, after in steps]
+        own = {"asked": "kling-v2", "model": "kling-v2", "id": str(chance.randrange(10**12)), "username": name, "story": story,
+               "token_name": key.name, "format": "kling.video", "asked_format": "openai.videos", "call": f"{number:032x}"}  # fmt: skip
+        both = {"user_id": user, "status": state, "progress": "45%" if number < 2 else "100%", "channel_id": 0,
+                "quota": 0 if state == "FAILURE" else 250_000, "fail_reason": "the picture shows a person" if state == "FAILURE" else ""}  # fmt: skip
+        if number % 3:
+            films.append({**both, "task_id": f"task_{chance.getrandbits(128):032x}", "platform": "video", "action": "generate",
+                          "created_at": at, "updated_at": final or now, "submit_time": at, "start_time": at + 12, "finish_time": final,
+                          "group": "default", "properties": {"input": "rain on a tin roof", "origin_model_name": "kling-v2"},
+                          "private_data": {"gatewright": own}, "data": {}})  # fmt: skip
+        else:
+            own |= {"asked": "mj_imagine", "model": "mj_imagine", "format": "midjourney", "asked_format": "midjourney"}
+            drawings.append({**both, "mj_id": str(1_700_000_000 + number), "action": "IMAGINE", "code": 1, "prompt": "一只猫 --ar 16:9",
+                             "submit_time": at * 1000, "start_time": (at + 12) * 1000, "finish_time": final * 1000,
+                             "properties": orjson.dumps({"gatewright": own}).decode()})  # fmt: skip
+    db.write(lambda connection: connection.execute(insert(tasks.tasks), films))
+    db.write(lambda connection: connection.execute(insert(tasks.midjourneys), drawings))
 
 
 def _channel(db: Database, row: tuple[object, ...]) -> int:

@@ -35,6 +35,8 @@ _SLOTS = 8192
 _START = 4096
 _SIZE = _START + _SLOT * _SLOTS
 """Bytes, of which only those that were used take room."""
+LIVE = "live"
+"""The member of a live session's note: its caller's format."""
 Note = dict[str, Any]
 
 

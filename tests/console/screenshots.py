@@ -40,7 +40,18 @@ PAGES = (
         "settings/money",
     ),
     *("settings/audit", "playground", "documents", "documents/Format/openai.chat", "documents/new", "releases"),
-    *("plans", "wallet", "teams", "profile", "prices", "status", "tasks", "kit"),
+    *(
+        "plans",
+        "wallet",
+        "teams",
+        "profile",
+        "prices",
+        "status",
+        "tasks",
+        "tasks?kind=drawing",
+        "tasks?kind=live",
+        "kit",
+    ),
 )
 VIEWS = (("desk", 1440, 900, "en.light."), ("phone", 390, 844, "zh.dark."))
 

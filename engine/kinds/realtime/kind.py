@@ -19,6 +19,7 @@ from engine.jsonbytes import loads
 from engine.kinds.realtime import keys
 from engine.kinds.realtime.call import Opened, RealtimeCall
 from engine.kinds.realtime.session import LiveSession
+from engine.ledger.served import LIVE
 from engine.relay import cutshort, pipeline
 from engine.relay.call import Reply
 from engine.relay.ingress.body import asked_model
@@ -160,9 +161,9 @@ class Realtime(Kind[RealtimeCall, Outbound]):
             opened = call.opened
             caller = opened.socket if opened is not None else self._accepted(call, sock)
             attempt.outcome.delivered = True
-            note = cutshort.note(call, attempt)
+            note = {**cutshort.note(call, attempt), LIVE: call.format.name}
             place = services.served.begin(note)
-            noted = partial(self._noted, place, note)
+            noted = partial(self._noted, place, note, held)
             session = LiveSession(call, attempt, caller, upstream, noted, self._afford(call, attempt, held), _IDLE)
             handle.ender = session.stop
             if handle.aborted or services.live.stopping:
@@ -181,9 +182,10 @@ class Realtime(Kind[RealtimeCall, Outbound]):
             if place is not None:
                 services.served.end(place, attempt.outcome.booked)
 
-    def _noted(self, place: int, note: dict[str, Any], usage: dict[str, Any]) -> None:
-        """Note what a session has used by now, should the worker die."""
-        self.services.served.note(place, {**note, "used": {name: value for name, value in usage.items() if value}})
+    def _noted(self, place: int, note: dict[str, Any], held: list[Reservation], usage: dict[str, Any]) -> None:
+        """Note what a session has used by now, should the worker die; and for who looks, what is held for that."""
+        used = {name: value for name, value in usage.items() if value}
+        self.services.served.note(place, {**note, "held": sum(each.amount for each in held), "used": used})
 
     def _afford(
         self, call: RealtimeCall, attempt: Attempt, held: list[Reservation]

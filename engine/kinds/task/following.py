@@ -27,7 +27,7 @@ from engine.jsonbytes import dumps
 from engine.kinds.task import record as records
 from engine.kinds.task import work
 from engine.kinds.task.asking import Asker, channel_of, key_of, spoken_of
-from engine.kinds.task.moving import move
+from engine.kinds.task.moving import move, next_state
 from engine.kinds.task.record import TaskRecord
 from engine.program import FINAL
 from engine.relay.upstream.failure import UpstreamFailure
@@ -68,6 +68,8 @@ class Follower:
         self._gone: dict[Which, float] = {}
         """Since when the channel of a task is gone; ``_strange``: since when its vendor does not know it."""
         self._strange: dict[Which, float] = {}
+        self._questions: dict[Which, int] = {}
+        """How often this process has asked for a task since it last went to another state."""
 
     def jobs(self, snapshot: Snapshot) -> Sequence[Job]:
         """A job for each channel of which a task is due."""
@@ -98,6 +100,7 @@ class Follower:
         self._gone = {key: since for key, since in self._gone.items() if key in unfinished}
         self._strange = {key: since for key, since in self._strange.items() if key in unfinished}
         self._known = {key: known for key, known in self._known.items() if key in unfinished}
+        self._questions = {key: count for key, count in self._questions.items() if key in unfinished}
 
     def _list_new(self, now: float) -> None:
         """What has come since."""
@@ -200,6 +203,8 @@ class Follower:
     def _ask(self, snapshot: Snapshot, due: dict[Which, float], part: Part) -> int:
         """Ask for tasks in one question, and move those that have changed; how many."""
         asker, ones = part
+        for task in ones:
+            self._questions[task.rows, task.id] = self._questions.get((task.rows, task.id), 0) + 1
         try:
             answers = asker.follow(ones)
             if asker.rules.charge.lines is not None:
@@ -240,8 +245,11 @@ class Follower:
         for task, answer, said in changed:
             key = (task.rows, task.id)
             fresh = read.get(key) if key in self._known else task
-            won = fresh is not None and move(self._services, snapshot, fresh, rules, answer)
+            counted = {**answer, "questions": self._questions.get(key, 0)}
+            won = fresh is not None and move(self._services, snapshot, fresh, rules, counted)
             count += won
+            if won and fresh is not None and next_state(fresh, rules, answer) != fresh.state:
+                self._questions.pop(key, None)
             if fresh is not None and not fresh.final and said:
                 self._known[key] = (_slim(fresh), said)
                 continue

@@ -37,7 +37,7 @@ def move(
     """See the module."""
     if one.final:
         return False
-    state = _next(one, rules, told)
+    state = next_state(one, rules, told)
     values = records.changed(one, state, told)
     if state == one.state and state not in FINAL and not _differs(one, values):
         return False
@@ -65,7 +65,7 @@ def move(
     return bool(won)
 
 
-def _next(task: TaskRecord, rules: TaskRules | None, answer: Mapping[str, Any]) -> str:
+def next_state(task: TaskRecord, rules: TaskRules | None, answer: Mapping[str, Any]) -> str:
     """The state that it goes to; its own where it is told nothing new, or what lies behind it."""
     state = answer.get("state") or (rules.state(answer.get("status")) if rules is not None else None)
     if state is None or RANKS[state] < RANKS.get(task.state, 0):
@@ -174,7 +174,7 @@ def _entry(services: Services, task: TaskRecord, quota: int, why: str, other: di
     own, now = task.own, int(time.time())
     name = own.get("username") or tasks.username(services.db, task.user_id)
     token = int(own.get("token") or task.private.get("token_id") or 0)
-    request_id = f"{task.rows[:1]}{task.id}:{task.name}"[:60] + ":end"
+    request_id = tasks.end_of(task.rows, task.id, task.name)
     row: Any = {
         "user_id": task.user_id, "username": name, "token_id": token, "token_name": own.get("token_name") or "",
         "model_name": own.get("asked") or "", "channel_id": task.channel_id, "type": REFUND if quota < 0 else CONSUME,

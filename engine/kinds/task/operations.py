@@ -17,12 +17,13 @@ from engine.kinds.task.asking import Asker, channel_of, key_of, spoken_of
 from engine.kinds.task.call import TaskCall
 from engine.kinds.task.contents import deliver
 from engine.kinds.task.moving import move
-from engine.kinds.task.record import OWN, TaskRecord, record, view
+from engine.kinds.task.record import TaskRecord, record, view
 from engine.relay.call import Reply
 from engine.relay.dialect import JSON
 from engine.relay.ingress.body import parsed, path_id
 from engine.relay.ingress.identify import identify
 from engine.storage.rows.work import results, tasks
+from engine.storage.rows.work.tasks import OWN
 
 if TYPE_CHECKING:
     from engine.program import Function, TaskViews

@@ -14,9 +14,8 @@ from typing import Any
 
 from engine.jsonbytes import dumps, loads
 from engine.program import FINAL
-from engine.storage.rows.work.tasks import DRAWINGS, TASKS
+from engine.storage.rows.work.tasks import DRAWINGS, OWN, TASKS
 
-OWN = "gatewright"
 _PROGRESS = {"NOT_START": 0, "SUBMITTED": 10, "QUEUED": 20, "IN_PROGRESS": 30}
 _WORDS = {"CANCELLED": "CANCEL"}
 """States that drawings have another word for."""
@@ -192,7 +191,7 @@ def changed(one: TaskRecord, state: str, told: Mapping[str, Any]) -> dict[str, A
     moment = int(now * scale)
     own = {**one.own, **kept(told)}
     if state != one.state:
-        own["story"] = [*(own.get("story") or [])[-_STORY:], [int(now), state]]
+        own["story"] = [*(own.get("story") or [])[-_STORY:], [int(now), state, int(told.get("questions") or 0)]]
     progress = max(one.progress, progress_of(told, state))
     values: dict[str, Any] = {"progress": shown(progress)}
     reason, code = error_of(told)

@@ -211,6 +211,27 @@ def test_the_sdk_talks_and_a_session_is_one_row_to_the_unit(gateway: Gateway, ta
     assert json.loads(row[3])["usage_source"] == "upstream"
 
 
+def test_who_talks_now_is_shown_to_operators_and_to_oneself(gateway: Gateway) -> None:
+    def listed(path: str) -> list[dict[str, Any]]:
+        answer = requests.get(f"{gateway.base}/api/v2/{path}", headers=root, timeout=PATIENCE)
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["items"])
+
+    root = gateway.root()
+    with connect(address(gateway), additional_headers=bearer(gateway)) as ws:
+        ws.send(json.dumps({"type": "response.create"}))
+        until_type(ws, "response.done")
+        until(lambda: any(each["held"] for each in listed("sessions/live")))
+        (one,) = listed("sessions/live")
+        assert {"model": "live-1", "input": 200, "output": 100, "held": COST, "format": "openai.realtime"}.items() <= (
+            one.items()
+        )
+        (mine,) = listed("me/sessions/live")
+        assert (mine["id"], mine["channel"], one["channel"]) == (one["id"], "", "live")
+    until(lambda: not listed("sessions/live"))
+    assert requests.get(f"{gateway.base}/api/v2/sessions/live", headers=bearer(gateway), timeout=9).status_code == 401
+
+
 def test_a_browser_sends_its_key_as_a_subprotocol_and_names_are_mapped_both_ways(
     gateway: Gateway, talker: Talker, db: Database
 ) -> None:

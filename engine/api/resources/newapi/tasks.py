@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from orjson import dumps
+
 from engine.accounts import orders
 from engine.api.refusals import Told
 from engine.api.route import ADMIN, USER, Answer, Ask, Route
@@ -12,7 +14,8 @@ from engine.relay.results.kept import kept
 from engine.storage.rows import jobs, people
 from engine.storage.rows.crud import Row
 from engine.storage.rows.work import results
-from engine.storage.rows.work.tasks import DRAWINGS, TASKS
+from engine.storage.rows.work.noted import members_of
+from engine.storage.rows.work.tasks import DRAWINGS, OWN, TASKS
 
 
 def _span(ask: Ask) -> dict[str, int]:
@@ -28,8 +31,24 @@ def _drawings(ask: Ask, user: int) -> Answer:
         "channel_id": 0 if user else ask.whole("channel_id", 0),
     }
     rows, total = jobs.page(ask.worker.db, jobs.DRAWINGS, equal, page.offset, page.size, **_span(ask))
-    shown = [{**row, **({"channel_id": 0} if user else {})} for row in rows]
+    shown = [_drawing(ask, row, own=bool(user)) for row in rows]
     return Answer(page.of(_with_results(ask, DRAWINGS, shown), total))
+
+
+def _drawing(ask: Ask, row: Row, *, own: bool) -> dict[str, Any]:
+    """A row without what only this program knows; ``picture``: where its picture is shown, below this address."""
+    shown = {**row, **({"channel_id": 0} if own else {})}
+    properties = members_of(row.get("properties"))
+    inside = properties.pop(OWN, None)
+    if inside is None:
+        return shown
+    shown["properties"] = dumps(properties).decode() if properties else ""
+    spoken = ask.worker.snapshot.program.formats.get(str(inside.get("asked_format")))
+    views = spoken.task if spoken is not None else None
+    shows = views is not None and views.image_path and ask.worker.options.get(views.image_option) != "false"
+    if views is not None and shows and inside.get("image") and row.get("image_url"):
+        shown["picture"] = f"{views.image_path}{row['id']}-{inside['image']}"
+    return shown
 
 
 def drawings(ask: Ask) -> Answer:

@@ -23,6 +23,7 @@ from engine.api.resources.v2 import (
     teams,
     tokens,
     webhooks,
+    work,
 )
 from engine.api.resources.v2.money import budgets, invoices, ledger, prices, tags
 
@@ -32,7 +33,7 @@ _ROUTES: tuple[Operation, ...] = tuple(
     route
     for module in (
         *(people, tokens, keys, codes, channels, health, options, logs, reports),
-        *(budgets, tags, ledger, invoices, audit, specs, jobs),
+        *(budgets, tags, ledger, invoices, audit, specs, jobs, work),
         *(notices, webhooks, prices, teams),
     )
     for route in module.ROUTES

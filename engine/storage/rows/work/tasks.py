@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TASKS, DRAWINGS = "tasks", "drawings"
 TABLES: Mapping[str, Table] = {TASKS: tables.tasks, DRAWINGS: tables.midjourneys}
+OWN = "gatewright"
+"""The member of ``private_data``, of drawings of ``properties``, that is this program's."""
 _ID = {TASKS: "task_id", DRAWINGS: "mj_id"}
 _OPEN = ("NOT_START", "SUBMITTED", "QUEUED", "IN_PROGRESS", "MODAL", "UNKNOWN", "")
 
@@ -36,6 +38,11 @@ def born(connection: Connection, db: Database, entries: Iterable[Entry]) -> None
             made = connection.execute(insert(table).values(crud.present(db, table, values)))
             if (wanted := entry.born.get("results")) and made.inserted_primary_key is not None:
                 results.want(connection, entry.born["rows"], made.inserted_primary_key[0], wanted)
+
+
+def end_of(rows: str, which: int, name: str) -> str:
+    """The request id under which the end of a row is booked, where it changes the charge."""
+    return f"{rows[:1]}{which}:{name}"[:60] + ":end"
 
 
 def unfinished(db: Database, rows: str, *, after: int = 0) -> list[tuple[int, int]]:

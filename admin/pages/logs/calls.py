@@ -8,12 +8,10 @@ import io
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
 from admin import forms, story
 from admin.view import ROOT, USER, Page, Result, Sent, Shown, View
 from admin.words import gettext, ngettext, noted
-from engine.catalogue import options
 from engine.errors import Conflict, Forbidden, Invalid, NotFound
 
 _SIZE = 100
@@ -140,61 +138,9 @@ def _safe(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
 
 
-def tasks(view: View) -> Result:
-    """Tasks and drawings."""
-    own = "" if view.admin else "/self"
-    kind = "mj" if view.query.get("kind") == "drawing" else "task"
-    q = view.query
-    filters: dict[str, Any] = {"mj_id" if kind == "mj" else "task_id": q.get("id", "").strip()}
-    if view.admin and q.get("channel", "").isdigit():
-        filters["channel_id"] = q["channel"]
-    if q.get("day"):
-        since, until = span(view)
-        scale = 1000 if kind == "mj" else 1  # drawings keep milliseconds
-        filters |= {"start_timestamp": since * scale, "end_timestamp": until * scale}
-    page = int(q["p"]) if q.get("p", "").isdigit() else 1
-    data = view.api("GET", f"/api/{kind}{own or '/'}", p=page, page_size=_SIZE, **filters)
-    values = {"rows": [_task(forms.loads(row), kind) for row in data["items"]], "kind": kind, "page": page}
-    values["more"] = data["total"] > page * _SIZE
-    return Shown(
-        "tasks.html",
-        {**values, "quiet": not options.value_of(view.worker.options, "MjNotifyEnabled"), "twin": f"/api/{kind}/"},
-    )
-
-
-def _task(row: dict[str, Any], kind: str) -> dict[str, Any]:
-    """A row with its moments in seconds, whichever table it is of."""
-    scale = 1000 if kind == "mj" else 1
-    began, ended = ((row.get(name) or 0) // scale for name in ("submit_time", "finish_time"))
-    address = str(row.get("image_url") or row.get("result_url") or "")
-    name = quote(str(row.get("mj_id" if kind == "mj" else "task_id") or ""), safe="")
-    kept = [one for one in row.get("results") or () if one["state"] == "kept"]
-    notes = [one["note"] for one in row.get("results") or () if one["note"]]
-    return {
-        **row,
-        "began": began,
-        "ended": ended,
-        "took": ended - began if ended > began > 0 else 0,
-        "result": address if address.startswith(("http://", "https://")) and not kept else "",
-        "kept": [{**one, "address": f"/console/tasks/{kind}/{name}?number={one['number']}"} for one in kept],
-        "note": notes[0] if notes else "",
-    }
-
-
-def result(view: View) -> Result:
-    """What is kept of a task, as the file that it is."""
-    own = "" if view.admin else "/self"
-    kind, name = view.path["kind"], view.path["id"]
-    answer = view.answer("GET", f"/api/results{own}/{kind}/{name}", number=view.query.get("number", "0"))
-    headers = dict(answer.headers)
-    return Sent(answer.stream, headers.pop("content-type", "application/octet-stream"), 200, headers)
-
-
 PAGES = (
     Page("GET", "/console/logs", USER, listed),
     Page("GET", "/console/logs/export.csv", USER, export),
     Page("GET", "/console/logs/:id", USER, one),
     Page("POST", "/console/logs/clean", ROOT, clean),
-    Page("GET", "/console/tasks", USER, tasks),
-    Page("GET", "/console/tasks/:kind/:id", USER, result),
 )
