@@ -42,6 +42,16 @@ def set_key(connection: Connection, token: int, remain: int, reason: str) -> Non
     note(connection, row[1] or 0, token, remain - (row[0] or 0), reason, "")
 
 
+def noted(connection: Connection, user: int, reason: str, reference: str, *, exactly: bool = False) -> int:
+    """The sum of what was noted of a user's balance for a reference, and for its parts, which follow a ``#``."""
+    part = grants.c.reference.startswith(f"{reference}#", autoescape=True)
+    here = grants.c.reference == reference
+    chosen = select(func.coalesce(func.sum(grants.c.amount), 0)).where(
+        grants.c.user_id == user, grants.c.reason == reason, here if exactly else here | part
+    )
+    return int(connection.execute(chosen).scalar_one())
+
+
 def note(
     connection: Connection, user: int, token: int, amount: int, reason: str, reference: str, *, plan: int = 0
 ) -> None:

@@ -10,6 +10,7 @@ credited once.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from engine.accounts import credit
 from engine.accounts.credit import give_user
 from engine.accounts.plans import catalogue, lives
 from engine.accounts.plans.lives import CANCELLED
@@ -42,6 +44,18 @@ _TOP_UP = 1
 _ROUNDING = Decimal("0.001")
 """The column of what an order asks for is binary, and services write two decimals."""
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What a service gave back: a ``share`` of what was paid, above 0 to 1; of one refund, or, without ``refund``, the
+    name of one, of all of them so far."""
+
+    share: Decimal = Decimal(1)
+    refund: str = ""
+
+
+WHOLE = Back()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,36 +104,72 @@ def renewal(db: Database, row: Row, number: str) -> Row:
 
 
 def settle(
-    db: Database, log_db: Database, row: Row, status: str, options: Mapping[str, str], *, products: bool = False
+    db: Database,
+    log_db: Database,
+    row: Row,
+    status: str,
+    options: Mapping[str, str],
+    *,
+    products: bool = False,
+    back: Back = WHOLE,
 ) -> Settled:
     """Give an order its new status, and its owner what that means. ``products``: its amount is in quota units.
 
-    An order that has the status already, or one from which there is no way to it, stays as it is.
+    An order that has the status already, or one from which there is no way to it, stays as it is. ``back``: of a
+    refund; an order is refunded when all of it went back, and paid until then.
     """
     units = int(row.get("amount") or 0) * (1 if products else unit_of(options))
-    change = {PAID: units, REFUNDED: -units}.get(status, 0)
+    table = jobs.PLAN_ORDERS if "plan_id" in row else jobs.ORDERS
+    moved: list[int] = []
 
-    def work(connection: Connection) -> bool:
-        now = int(time.time())
-        table = jobs.PLAN_ORDERS if "plan_id" in row else jobs.ORDERS
-        if not any(jobs.settle(db, connection, table, row["id"], status, one, now) for one in _BEFORE[status]):
-            return False
+    def work(connection: Connection) -> str:
+        moved.clear()
+        now, change, reference = int(time.time()), units if status == PAID else 0, str(row["trade_no"])[:191]
+        goal, money = status, Decimal(str(row.get("money") or 0))
+        if status == REFUNDED:
+            change, goal, reference, money = _back(connection, table, row, units, back)
+            if not goal:
+                return ""
+        if goal == status and not any(
+            jobs.settle(db, connection, table, row["id"], status, one, now) for one in _BEFORE[status]
+        ):
+            return ""
         if "plan_id" in row:
             _plan(db, connection, row, status, now)
         if change:
-            reason = "order" if change > 0 else "refund"
-            give_user(connection, row["user_id"], change, reason, str(row["trade_no"])[:191])
+            give_user(connection, row["user_id"], change, "order" if change > 0 else "refund", reference)
         if change > 0:
             told = {"order": str(row["trade_no"]), "units": change}
             outbox.happened(db, connection, "payment.in", told, row["user_id"])
         if status in _PAPERS:
-            invoices.give(db, connection, row, _PAPERS[status], options, time.time())
-        return True
+            invoices.give(db, connection, {**row, "money": money}, _PAPERS[status], options, time.time())
+        moved.append(change)
+        return goal
 
-    changed = db.write(work)
-    if changed and ("plan_id" in row or change) and status in (PAID, REFUNDED):
-        _write_log(db, log_db, row, change)
-    return Settled(row, status if changed else one(db, row["trade_no"])["status"], changed, change if changed else 0)
+    goal = db.write(work)
+    if goal and ("plan_id" in row or moved[0]) and status in (PAID, REFUNDED):
+        _write_log(db, log_db, row, moved[0])
+    return Settled(row, goal or one(db, row["trade_no"])["status"], bool(goal), sum(moved))
+
+
+def _back(connection: Connection, table: Any, row: Row, units: int, back: Back) -> tuple[int, str, str, Decimal]:
+    """What a refund takes from the balance; what the order is then (nothing: it stays as it is); the reference of that,
+    and the money of its credit note."""
+    number, money = str(row["trade_no"])[:191], Decimal(str(row.get("money") or 0))
+    reference = f"{number}#{back.refund}"[:191] if back.refund else number
+    if "plan_id" in row or not units:
+        return 0, REFUNDED if back.share >= 1 else "", reference, money
+    if jobs.held(connection, table, row["id"]) != PAID:
+        return 0, "", reference, money
+    taken = -credit.noted(connection, row["user_id"], "refund", number)
+    wanted = math.ceil(units * min(max(back.share, Decimal(0)), Decimal(1)))
+    if back.refund:
+        again = credit.noted(connection, row["user_id"], "refund", reference, exactly=True)
+        wanted = 0 if again else taken + wanted
+    after = max(taken, min(wanted, units))
+    paper = round(money * after / units, 2) - round(money * taken / units, 2)
+    goal = REFUNDED if after == units else PAID if after > taken else ""
+    return taken - after, goal, reference, paper
 
 
 def _plan(db: Database, connection: Connection, row: Row, status: str, now: int) -> None:

@@ -10,17 +10,20 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 
 from engine.accounts import orders
-from engine.errors import MappingError, NotFound
+from engine.errors import Conflict, MappingError, NotFound, Unavailable
+from engine.payments import service
 from engine.program.layout import Function
 from engine.program.outside.payments import Payment
 from engine.storage.database import Database
 from engine.storage.rows.crud import Row
+from engine.transport.leg import Pool
 
 _FIELDS = 200
 _log = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ def read(payment: Payment, query: str, raw: bytes) -> dict[str, Any] | None:
 def take(
     db: Database,
     log_db: Database,
+    pool: Pool,
     payment: Payment,
     options: Mapping[str, str],
     *,
@@ -61,7 +65,8 @@ def take(
     raw: bytes,
     header: Mapping[str, str],
 ) -> Reply:
-    """Book a notice. Raises what the database raises: the service then tells again."""
+    """Book a notice. Raises what the database raises, and ``Unavailable`` where the service can't be asked about it: it
+    then tells again."""
     values, notice = payment.read(options), read(payment, query, raw)
     text = raw.decode("utf-8", "replace")
     if notice is None or not _genuine(payment, notice, text, header, values):
@@ -70,6 +75,7 @@ def take(
         notice = _opened(payment.notice.body, notice, values)
         if notice is None:
             return _refused(payment, notice, "can't be opened")
+    notice = _asked(pool, payment, notice, values)
     word = str(payment.notice.outcome([], notice))
     status = orders.PAID if word == orders.RENEWED else orders.OUTCOMES.get(word)
     if status is None:
@@ -79,7 +85,8 @@ def take(
         return _refused(payment, notice, row)
     if status == orders.PAID and not _pays(payment, row, notice, values):
         return _refused(payment, notice, f"pays less than order {row['trade_no']} asks for, or in another currency")
-    settled = orders.settle(db, log_db, row, status, options, products=payment.offer.products)
+    back = _back(payment, notice) if status == orders.REFUNDED else orders.WHOLE
+    settled = orders.settle(db, log_db, row, status, options, products=payment.offer.products, back=back)
     if settled.status not in (status, orders.PAID, orders.REFUNDED):
         _log.warning("order %s stays %s: %s told %s", row["trade_no"], settled.status, payment.name, status)
     return _done(payment, notice, "success" if settled.status == orders.PAID else "fail")
@@ -111,6 +118,29 @@ def _order(db: Database, payment: Payment, notice: dict[str, Any], word: str) ->
     if not isinstance(renewal, str) or not renewal or "plan_id" not in row:
         return f"renews order {number}, which is none of a plan, or has no number of its own"
     return orders.renewal(db, row, renewal)
+
+
+def _asked(pool: Pool, payment: Payment, notice: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """The notice with what the service answers to a question about it, where its document asks one."""
+    terms = payment.notice
+    if terms.about is None or terms.asks is None or terms.asks([], notice) is not True:
+        return notice
+    try:
+        answer = service.ask(pool, terms.about, values, {"notice": notice}, int(time.time()))
+    except Conflict as error:
+        raise Unavailable(f"{payment.name} can't be asked about its notice: {error}") from error
+    return {**notice, "asked": answer}
+
+
+def _back(payment: Payment, notice: dict[str, Any]) -> orders.Back:
+    """Which part of an order went back; all of it where the document says nothing else."""
+    terms = payment.notice
+    try:
+        share = Decimal(str(terms.share([], notice))) if terms.share is not None else Decimal(1)
+    except (MappingError, InvalidOperation):
+        share = Decimal(0)
+    refund = terms.refund([], notice) if terms.refund is not None else None
+    return orders.Back(share if share.is_finite() else Decimal(0), str(refund)[:100] if refund else "")
 
 
 def _opened(body: Function, notice: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any] | None:

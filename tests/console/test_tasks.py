@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import requests
 from playwright.sync_api import Page, expect
+from sqlalchemy import insert
 
-from tests.console.conftest import Site
+from engine.settings import Settings
+from engine.storage.database import open_database
+from engine.storage.tables import tasks as tables
+from tests.console.conftest import PASSWORD, Site
 from tests.support import PATIENCE, until
+
+
+def bearer(site: Site) -> dict[str, str]:
+    """Root's."""
+    login = {"username": "root", "password": PASSWORD}
+    answer = requests.post(f"{site.url}/api/user/login", json=login, timeout=PATIENCE).json()
+    return {"authorization": f"Bearer {answer['data']['access_token']}"}
 
 
 def test_a_task_tells_its_story_to_its_owner_and_no_numbers_of_the_house(
     site: Site, opened: Callable[..., Page]
 ) -> None:
-    root = requests.post(
-        f"{site.url}/api/user/login", json={"username": "root", "password": "rootroot1"}, timeout=PATIENCE
-    ).json()
-    headers = {"authorization": f"Bearer {root['data']['access_token']}"}
+    headers = bearer(site)
     made = requests.post(f"{site.url}/api/v2/keys", json={"name": "films"}, headers=headers, timeout=PATIENCE).json()
     key = {"authorization": f"Bearer {made['key']}"}
     body = {"model": "demo-video", "prompt": "rain", "seconds": "4"}
@@ -42,6 +51,26 @@ def test_a_task_tells_its_story_to_its_owner_and_no_numbers_of_the_house(
     assert (told["vendor_id"] != "", own["vendor_id"], own["channel_id"]) == (True, "", 0)
     for path in ("tasks/task/none", "me/tasks/task/none", "tasks/song/none"):
         assert requests.get(f"{site.url}/api/v2/{path}", headers=headers, timeout=PATIENCE).status_code == 404
+
+
+def test_a_drawing_is_shown_to_its_owner_without_the_house(site: Site, opened: Callable[..., Page]) -> None:
+    inside = {"channel": "7", "key": "mark", "vendor": "x", "image": "ab" * 16, "asked_format": "midjourney"}
+    row = {"user_id": 1, "mj_id": "d-7", "code": 1, "action": "IMAGINE", "prompt": "a cat", "status": "SUCCESS",
+           "progress": "100%", "submit_time": 1_796_000_000_000, "image_url": "https://cdn.example/c.png", "channel_id": 7,
+           "properties": json.dumps({"finalPrompt": "f", "gatewright": inside})}  # fmt: skip
+    db = open_database(Settings(data=site.gateway.data), migrate=False)
+    db.write(lambda connection: connection.execute(insert(tables.midjourneys).values(row)))
+    db.close()
+    headers = bearer(site)
+    for path in ("/api/mj/self", "/api/mj/"):
+        (told,) = requests.get(site.url + path, headers=headers, timeout=PATIENCE).json()["data"]["items"]
+        assert (json.loads(told["properties"]), told["picture"]) == (
+            {"finalPrompt": "f"}, f"/mj/image/{told['id']}-{'ab' * 16}"
+        )  # fmt: skip
+        assert "mark" not in json.dumps(told)
+    page = opened("/console/tasks?kind=drawing")
+    page.click("tr[data-open*='d-7']")
+    expect(page.locator("aside.drawer img")).to_have_attribute("src", told["picture"])
 
 
 def test_nobody_talks(opened: Callable[..., Page]) -> None:

@@ -43,11 +43,19 @@ class Services:
         self.upstream.script = self._answer
         self.refused: list[str] = []
         self.wechatpay = WeChatPay()
+        self.intents: dict[str, str] = {}
+        """Orders by the payments that were made for them."""
 
     def _answer(self, say: Say) -> None:
         arrived = say.arrived
         if arrived.path.startswith("/v3/pay/"):
             self.wechatpay.answer(say)
+            return
+        if arrived.path.startswith("/v1/payment_intents/"):
+            assert (arrived.method, arrived.headers.get("authorization")) == ("GET", "Bearer sk_test")
+            name = arrived.path.rpartition("/")[2]
+            found = {"id": name, "metadata": {"order": self.intents.get(name)}}
+            say.whole(found, 200 if name in self.intents else 404)
             return
         wrong = self._stripe(arrived) if arrived.path == "/v1/checkout/sessions" else self._creem(arrived)
         if wrong:

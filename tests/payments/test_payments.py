@@ -165,12 +165,38 @@ def test_what_a_checkout_gave_back_whole_is_taken_back_once(shop: Shop) -> None:
     assert stripe_tell(shop, charge(True)) == 200  # before it was paid: there is nothing to take back
     assert shop.order(number)["status"] == "pending"
     assert stripe_tell(shop, stripe_event(number)) == 200
-    for body in (charge(False), charge("true"), charge(True, metadata={}), charge(True, metadata={"order": "x"})):
+    for body in (
+        charge(False),
+        charge("true"),
+        charge(True, metadata={}),
+        charge(True, metadata={"order": "x"}),
+        charge(False, amount_refunded=-5, amount=1000),
+        charge(False, amount_refunded=5, amount=0),
+    ):
         stripe_tell(shop, body)
     assert stripe_tell(shop, charge(True), secret="other") == 400
     assert (shop.balance(), shop.order(number)["status"]) == (before + 10 * UNIT, "success")
+    for part, left in ((300, 7), (300, 7), (100, 7), (600, 4)):  # all so far; an older notice comes late
+        assert stripe_tell(shop, charge(False, amount_refunded=part, amount=1000)) == 200
+        assert (shop.balance(), shop.order(number)["status"]) == (before + left * UNIT, "success")
     assert [stripe_tell(shop, charge(True)) for _ in range(3)] == [200] * 3
     assert stripe_tell(shop, stripe_event(number)) == 200  # its old event once more
+    assert (shop.balance(), shop.order(number)["status"]) == (before, "refunded")
+
+
+def test_what_a_dispute_took_is_taken_back(shop: Shop) -> None:
+    """A dispute names its payment alone: the service is asked whose that is."""
+    before, number = shop.balance(), stripe_order(shop)
+    assert stripe_tell(shop, stripe_event(number)) == 200
+    one = {"object": "dispute", "payment_intent": "pi_1", "amount": 1000, "status": "needs_response", "metadata": {}}
+    body = {"id": "evt_3", "type": "charge.dispute.funds_withdrawn", "data": {"object": one}}
+    shop.services.intents.clear()
+    assert stripe_tell(shop, json.dumps(body).encode()) != 200  # it can't be asked: it tells again
+    shop.services.intents["pi_1"] = number
+    other = {**body, "data": {"object": {**one, "payment_intent": "../accounts"}}}
+    assert stripe_tell(shop, json.dumps(other).encode()) == 400
+    assert shop.balance() == before + 10 * UNIT
+    assert [stripe_tell(shop, json.dumps(body).encode()) for _ in range(2)] == [200, 200]
     assert (shop.balance(), shop.order(number)["status"]) == (before, "refunded")
 
 
@@ -242,10 +268,19 @@ def test_a_service_that_signs_with_rsa(shop: Shop) -> None:
     part = {**told, "refund_fee": "1.00"}
     closed = {**told, "trade_status": "TRADE_CLOSED"}
     whole = {**closed, "refund_fee": "73.00"}
-    for fields, left in ((part, 10), (closed, 10), (whole, 0), (whole, 0), (told, 0)):
+    odd = {**told, "refund_fee": "x"}
+    for fields, left in (
+        (closed, 10),
+        (odd, 10),
+        (part, 10 - 1 / 7.3),
+        (part, 10 - 1 / 7.3),
+        (whole, 0),
+        (whole, 0),
+        (told, 0),
+    ):
         sign = base64.b64encode(theirs.sign(rsa_text(fields), padding.PKCS1v15(), hashes.SHA256())).decode()
         answer = requests.post(url, data={**fields, "sign": sign, "sign_type": "RSA2"}, timeout=PATIENCE)
-        assert (answer.text, shop.balance()) == ("success", before + left * UNIT), fields
+        assert (answer.text, shop.balance()) == ("success", before + int(left * UNIT)), fields
 
 
 def test_an_order_whose_notice_was_lost_is_found(shop: Shop) -> None:

@@ -46,10 +46,17 @@ def test_an_order_is_signed_and_its_notice_credits_once(shop: Shop, service: WeC
         assert (answer.status_code, answer.json()["code"]) == (200, "SUCCESS")
     assert shop.balance() == before + 10 * UNIT
     refund = {"mchid": "1900000109", "out_trade_no": number, "refund_status": "SUCCESS"}
-    part = {**refund, "amount": {"total": 7300, "refund": 100}}
-    assert tell(shop, service.notice(part, event="REFUND.SUCCESS")).status_code == 200
-    assert shop.balance() == before + 10 * UNIT
-    whole = {**refund, "amount": {"total": 7300, "refund": 7300}}
+    for name, sum_, left in (
+        ("r1", 100, 7200),
+        ("r1", 100, 7200),
+        ("r2", 3500, 3700),
+        ("r1", 100, 3700),
+    ):  # each is its own
+        part = {**refund, "refund_id": name, "amount": {"total": 7300, "refund": sum_}}
+        assert tell(shop, service.notice(part, event="REFUND.SUCCESS")).status_code == 200
+        assert 0 <= before + 10 * UNIT * left / 7300 - shop.balance() < 2, name
+        assert shop.order(number)["status"] == "success"
+    whole = {**refund, "refund_id": "r3", "amount": {"total": 7300, "refund": 3700}}
     assert [tell(shop, service.notice(whole, event="REFUND.SUCCESS")).status_code for _ in range(2)] == [200, 200]
     assert (shop.balance(), shop.order(number)["status"]) == (before, "refunded")
     shop.set(**{"payment.wechatpay.platform_key": service.public_key})  # what new merchants get is a key alone

@@ -73,6 +73,11 @@ class PaymentNotice:
     genuine: Function = data(read=layout.function, needed=True)
     number: Function = data(read=layout.function, needed=True)
     outcome: Function = data(read=layout.function, needed=True)
+    about: PaymentCall | None = data(read=layout.maybe(PaymentCall))
+    """Asked before anything is read of a notice that ``asks``; what it answers stands beside the notice."""
+    asks: Function | None = data(read=layout.function)
+    share: Function | None = data(read=layout.function)
+    refund: Function | None = data(read=layout.function)
     renewal: Function | None = data(read=layout.function)
     money: Function | None = data(read=layout.function)
     currency: Function | None = data(read=layout.function)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, select
 
 from engine.storage.database import Database
 from engine.storage.rows import crud
@@ -82,6 +82,12 @@ def settle(db: Database, connection: Connection, table: Table, which: int, statu
     """Give an order a new status, if it has the one before still."""
     where = [table.c.id == which, table.c.status == before]
     return crud.change(db, connection, table, where, {"status": status, "complete_time": now})
+
+
+def held(connection: Connection, table: Table, which: int) -> str:
+    """The status of an order, which nobody else changes until the transaction ends."""
+    chosen = select(table.c.status).where(table.c.id == which).with_for_update()
+    return str(connection.execute(chosen).scalar() or "")
 
 
 def seen(db: Database, connection: Connection, values: Mapping[str, Any]) -> None:

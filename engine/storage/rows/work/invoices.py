@@ -20,12 +20,15 @@ from engine.storage.tables.invoices import invoices, series
 INVOICE, CREDIT = "invoice", "credit"
 PREFIX = "payment_setting.invoice_prefix"
 _LONGEST_PREFIX, _DIGITS = 16, 6
+_DIGIT = "0123456789"
 _ISSUER, _REMARK = "payment_setting.issuer", "payment_setting.receipt_note"
 _CURRENCY = "payment_setting.currency"
 
 
 def give(db: Database, connection: Connection, order: Row, kind: str, options: Mapping[str, str], now: float) -> None:
     """Number an order that was paid (``INVOICE``) or refunded (``CREDIT``), and keep what its paper says.
+
+    One that is refunded in parts has a credit note for each: the second's kind is ``credit2``.
 
     Call it last in the transaction: all others wait for the series from here on. ``now``: Unix seconds; the year is
     that of the settings' zone.
@@ -34,10 +37,12 @@ def give(db: Database, connection: Connection, order: Row, kind: str, options: M
     name = f"{options.get(PREFIX, '').strip()[:_LONGEST_PREFIX]}{year}"
     crud.add_up(connection, series, {"name": name}, {"last": 1})
     number = connection.execute(select(series.c.last).where(series.c.name == name)).scalar_one()
+    alike = (invoices.c.trade_no == str(order["trade_no"]), invoices.c.kind.startswith(kind))
+    before = connection.execute(select(func.count()).select_from(invoices).where(*alike)).scalar_one()
     values: dict[str, Any] = {
         "series": name,
         "number": number,
-        "kind": kind,
+        "kind": f"{kind}{before + 1}" if before else kind,
         "trade_no": str(order["trade_no"]),
         "user_id": order["user_id"],
         "money": f"{order.get('money') or 0:.2f}",
@@ -50,9 +55,9 @@ def give(db: Database, connection: Connection, order: Row, kind: str, options: M
 
 
 def of(db: Database, order: str) -> dict[str, Row]:
-    """The invoice and the credit note of an order, by kind, as far as there are any, each with its ``label``."""
-    rows = crud.listed(db, invoices, [invoices.c.trade_no == order])
-    return {row["kind"]: {**row, "label": label(row)} for row in rows}
+    """The invoice and the last credit note of an order, by kind, as far as there are any, each with its ``label``."""
+    rows = crud.listed(db, invoices, [invoices.c.trade_no == order], [invoices.c.id])
+    return {row["kind"].rstrip(_DIGIT): {**row, "label": label(row)} for row in rows}
 
 
 def label(row: Row) -> str:

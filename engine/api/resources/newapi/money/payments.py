@@ -120,7 +120,10 @@ def _taken(ask: Ask, payment: Payment) -> notices.Reply:
     assert ask.raw is not None
     worker, raw = ask.worker, ask.raw
     return notices.take(
-        worker.db, worker.log_db, payment, worker.options, query=raw.query, raw=raw.body, header=raw.header
+        *(worker.db, worker.log_db, worker.upstream.pool, payment, worker.options),
+        query=raw.query,
+        raw=raw.body,
+        header=raw.header,
     )
 
 

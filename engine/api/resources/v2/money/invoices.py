@@ -20,7 +20,12 @@ SHAPE = Shape(
                 told("label", "Its number as its page shows it, such as 2026-000001.", "string"),
                 told("series", "Its row of numbers: the prefix and the year.", "string", filtered=True),
                 told("number", "Its number in that row.", filtered=True),
-                told("kind", "invoice, or credit for an order that was refunded.", "string", filtered=True),
+                told(
+                    "kind",
+                    "invoice, or credit for an order that was refunded; credit2 and so on where that was in parts.",
+                    "string",
+                    filtered=True,
+                ),
                 told("trade_no", "The order.", "string", filtered=True),
                 told("user_id", "Whose order it is.", filtered=True),
                 told("money", "What was paid, or given back.", "string"),
