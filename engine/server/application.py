@@ -28,6 +28,7 @@ from engine.server.config import gunicorn_settings
 from engine.server.faults import StartError
 from engine.settings import Settings
 from engine.storage.database import Database, StorageError
+from engine.storage.releases import agreement
 
 if TYPE_CHECKING:
     from engine.server.building import State
@@ -73,7 +74,8 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         self.master = os.getpid()
         self.log = logging.getLogger("gunicorn.error")
         fragments = [paths.TEMPLATES / "fragments"]
-        watcher = Watcher(directories, settings.program_directory, self.log, fragments, database)
+        shared = agreement.shared(settings)
+        watcher = Watcher(directories, settings.program_directory, self.log, fragments, database, shared)
         self.watcher = Child("watcher", watcher.run)
         self.children = [self.watcher, *extra_processes]
         self.program: program.Program | None = None
