@@ -20,8 +20,10 @@ from engine.cluster.holds import Holds
 from engine.cluster.rates import Rates
 from engine.cluster.redis import Redis
 from engine.cluster.shared_rates import SharedRates
+from engine.cluster.shared_space import SharedSpace
 from engine.cluster.store import EmbeddedStore, LastKnown
 from engine.cluster.tally import Tally
+from engine.cluster.veil import Veil
 from engine.errors import CallError
 from engine.ledger.budgets import Budgets
 from engine.ledger.commit import Ledger
@@ -43,6 +45,7 @@ from engine.relay.upstream.troubles import Troubles
 from engine.routing.pulse import Pulse
 from engine.storage.logdb import open_logs
 from engine.storage.releases import canaries
+from engine.storage.vault import derived
 from engine.transport import leg, proxied
 from engine.transport.auth import Tokens
 from engine.transport.egress import Guard
@@ -74,7 +77,8 @@ class Services:
         self.holds = Holds(settings.data / "holds")
         self.store = EmbeddedStore(settings.data / "state.db")
         last = LastKnown(self.store.space("known"))
-        self._announcements = Announcements(settings.redis) if settings.redis else None
+        veil = Veil(derived(settings.crypto_secret, "what stands in Redis")) if settings.redis else Veil()
+        self._announcements = Announcements(settings.redis, veil) if settings.redis else None
         aside = Aside(
             self.store.space("aside"), self.store.space("failures"), settings.data / "aside", peers=self._announcements
         )
@@ -85,13 +89,14 @@ class Services:
         self.keys = KeyCache(db, last)
         self.tokens = Tokens(self.store.space("tokens"))
         own = Rates(settings.data / "rates")
-        self.limits = Limits(SharedRates(Redis(settings.redis), own) if settings.redis else own)
+        self.limits = Limits(SharedRates(Redis(settings.redis), own, veil) if settings.redis else own)
         self.room = Room(self.limits, self.health.free)
         self.metrics = Metrics(Counters(settings.data / "metrics"), Tally(settings.data / "open"))
         self.pulse = Pulse()
         self.mirrors = threading.Semaphore(_MIRRORED_AT_ONCE)
         """Places for calls that are made at another channel too."""
-        self.bonds = Bonds(self.store.space("affinity"))
+        bonds = self.store.space("affinity")
+        self.bonds = Bonds(SharedSpace(Redis(settings.redis), bonds, "affinity", veil) if settings.redis else bonds)
         self.budgets = Budgets(db, self.store.space("budgets"))
         self.ledger = Ledger(
             db,
@@ -213,6 +218,7 @@ class Services:
             sender.close()
         if self._announcements is not None:
             self._announcements.close()
+        self.bonds.close()
         self.store.close()
         if self.log_db is not self.db:
             self.log_db.close()
