@@ -40,7 +40,9 @@ from engine.relay.captures.keeping import Keeper
 from engine.relay.ingress.identify import KeyCache
 from engine.relay.ingress.lane import Lane
 from engine.relay.live import Live
-from engine.relay.metrics import Metrics
+from engine.relay.metrics.counting import Metrics
+from engine.relay.metrics.exposed import Exposition
+from engine.relay.metrics.series import WIDTH
 from engine.relay.upstream.troubles import Troubles
 from engine.routing.pulse import Pulse
 from engine.storage.logdb import open_logs
@@ -63,6 +65,8 @@ log = logging.getLogger(__name__)
 _FETCHED_AT_ONCE = 8
 _FETCHED_WITHIN = 60.0
 _MIRRORED_AT_ONCE = 32
+_STATE, _ASIDE, _COUNTS, _GAUGES = "state.db", "aside", "counts", "gauges"
+"""Files of the data directory that the processes of a machine share."""
 
 
 class Services:
@@ -75,12 +79,12 @@ class Services:
         self.status = status
         self.started = time.time()
         self.holds = Holds(settings.data / "holds")
-        self.store = EmbeddedStore(settings.data / "state.db")
+        self.store = EmbeddedStore(settings.data / _STATE)
         last = LastKnown(self.store.space("known"))
         veil = Veil(derived(settings.crypto_secret, "what stands in Redis")) if settings.redis else Veil()
         self._announcements = Announcements(settings.redis, veil) if settings.redis else None
         aside = Aside(
-            self.store.space("aside"), self.store.space("failures"), settings.data / "aside", peers=self._announcements
+            self.store.space("aside"), self.store.space("failures"), settings.data / _ASIDE, peers=self._announcements
         )
         if self._announcements is not None:
             self._announcements.follow(aside.apply)
@@ -90,8 +94,11 @@ class Services:
         self.tokens = Tokens(self.store.space("tokens"))
         own = Rates(settings.data / "rates")
         self.limits = Limits(SharedRates(Redis(settings.redis), own, veil) if settings.redis else own)
-        self.room = Room(self.limits, self.health.free)
-        self.metrics = Metrics(Counters(settings.data / "metrics"), Tally(settings.data / "open"))
+        counters, tally = Counters(settings.data / _COUNTS), Tally(settings.data / _GAUGES, WIDTH)
+        self.metrics, self.told = Metrics(counters, tally), Exposition(counters, tally, aside)
+        self.metrics_path = ""
+        """The socket of the process that tells metrics; nothing: they are told here."""
+        self.room = Room(self.limits, self.health.free, self.metrics.waits)
         self.pulse = Pulse()
         self.mirrors = threading.Semaphore(_MIRRORED_AT_ONCE)
         """Places for calls that are made at another channel too."""
@@ -142,15 +149,9 @@ class Services:
         terms = snapshot.terms
         self.keys.patience = self.reserves.patience = terms.away_seconds if terms.serve_away else 0
 
-    def gauges(self) -> dict[str, int]:
-        """What stands now, for metrics."""
-        return {
-            "gatewright_calls_open": self.metrics.open(),
-            "gatewright_channels_aside": self.health.aside(),
-            "gatewright_calls_waiting": self.room.waiting,
-            "gatewright_entries_waiting": self.ledger.waiting,
-            "gatewright_captures_lost": self.keeper.lost,
-        }
+    def measure(self) -> None:
+        """Say for metrics what stands now; called every second."""
+        self.metrics.stands(self.ledger.waiting, self.keeper.lost)
 
     def database_away(self) -> bool:
         """Whether what finished calls cost can't be booked now, or balances can't be read."""
@@ -223,6 +224,13 @@ class Services:
         if self.log_db is not self.db:
             self.log_db.close()
         self.db.close()
+
+
+def counted(settings: Settings) -> Exposition:
+    """What the machine's processes count, for one that does nothing else."""
+    store = EmbeddedStore(settings.data / _STATE)
+    aside = Aside(store.space("aside"), store.space("failures"), settings.data / _ASIDE)
+    return Exposition(Counters(settings.data / _COUNTS), Tally(settings.data / _GAUGES, WIDTH), aside)
 
 
 def warm(settings: Settings) -> None:
