@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from engine.routing.aliases import AliasResolver
     from engine.routing.group_options import GroupOptions
     from engine.routing.limits.rules import LimitRules
+    from engine.routing.order import Order
     from engine.routing.request import RoutedCall
-    from engine.routing.strategies.order import Order
     from engine.routing.table import Table
     from engine.transport.limits import Timeouts
 

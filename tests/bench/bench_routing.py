@@ -24,10 +24,10 @@ from engine.cluster.store import EmbeddedStore  # noqa: E402
 from engine.cluster.veil import Veil  # noqa: E402
 from engine.program.parts import RouteRules  # noqa: E402
 from engine.routing.channel import LiveChannel  # noqa: E402
+from engine.routing.order import Order, orders  # noqa: E402
 from engine.routing.pulse import Pulse  # noqa: E402
-from engine.routing.strategies.order import Order, orders  # noqa: E402
-from engine.routing.strategies.tier import Scene  # noqa: E402
 from engine.routing.table import Table  # noqa: E402
+from engine.strategies.tier import Scene  # noqa: E402
 
 ROUNDS = 5_000
 COMPOSED: tuple[dict[str, Any], ...] = (

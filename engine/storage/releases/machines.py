@@ -48,6 +48,7 @@ def identity(directory: Path) -> str:
         return path.read_text("ascii").strip()
     except OSError:
         pass
+    directory.mkdir(parents=True, exist_ok=True)
     fresh = directory / f".machine.{secrets.token_hex(4)}"
     fresh.write_text(secrets.token_hex(16) + "\n", "ascii")
     try:
