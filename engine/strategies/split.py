@@ -13,6 +13,10 @@ from engine.strategies.tier import Dividing, first
 if TYPE_CHECKING:
     from engine.strategies.tier import C, RankedCall, RankedChannel, Scene, Tier
 
+_KEPT = 10_000
+_LONGEST = 200
+"""Characters of what is remembered: headers are the callers' own."""
+
 
 class Split(Dividing):
     """``shares``: parts by the name of a channel or its tag; ``rest`` is any other. ``by``: what makes a caller one."""
@@ -21,6 +25,8 @@ class Split(Dividing):
         self._names = list(shares)
         self._bounds = list(accumulate(shares.values()))
         self._by = tuple(by)
+        self._known: dict[str, str] = {}
+        """Shares of callers. PERF: most of them call again."""
 
     def divide(self, tier: Tier[C], scene: Scene) -> list[Tier[C]]:
         """The channels of the caller's share first."""
@@ -34,9 +40,18 @@ class Split(Dividing):
 
     def _share(self, call: RankedCall) -> str:
         text = "\0".join([_value(call, name) for name in self._by])
+        known = self._known.get(text)
+        if known is not None:
+            return known
         digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
         point = int.from_bytes(digest, "big") / 2**64 * self._bounds[-1]
-        return next(name for name, bound in zip(self._names, self._bounds, strict=True) if point < bound)
+        share = next(name for name, bound in zip(self._names, self._bounds, strict=True) if point < bound)
+        if len(text) > _LONGEST:
+            return share
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[text] = share
+        return share
 
 
 def _value(call: RankedCall, name: str) -> str:
