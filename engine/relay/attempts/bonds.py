@@ -14,7 +14,7 @@ from engine.cluster.store import Space, StoreError
 if TYPE_CHECKING:
     from engine.cluster.rates import Verdict
     from engine.cluster.redis import Command
-    from engine.routing.bond import Bond
+    from engine.routing.affinity.bond import Bond
 
 
 class Bonds:
