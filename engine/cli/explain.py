@@ -18,10 +18,9 @@ from engine.cli.gitops import _winners
 from engine.compiler.diagnostics import nearest
 from engine.kinds import KINDS
 from engine.program import Format, Program
-from engine.routing import aliases, channels
+from engine.routing import aliases, channels, order
 from engine.routing.candidates import format_for
 from engine.routing.channel import LiveChannel
-from engine.routing.strategies import order
 from engine.routing.table import Table
 from engine.storage.database import open_database
 

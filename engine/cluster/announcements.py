@@ -18,6 +18,7 @@ import orjson
 
 from engine.cluster.aside import Change
 from engine.cluster.redis import PREFIX, Redis, RedisError, Script
+from engine.cluster.veil import Veil
 
 log = logging.getLogger(__name__)
 _STREAM = f"{PREFIX}aside"
@@ -38,8 +39,8 @@ return count
 class Announcements:
     """See the module; ``engine.cluster.aside.Peers``. ``follow`` begins to listen, ``close`` ends it."""
 
-    def __init__(self, url: str) -> None:
-        self._redis = Redis(url)
+    def __init__(self, url: str, veil: Veil) -> None:
+        self._redis, self._veil = Redis(url), veil
         self._listening = Redis(url, timeout=2 * _WAIT)
         self._away_until = 0.0
         self._away = False
@@ -51,13 +52,13 @@ class Announcements:
 
     def count(self, name: str, window: float) -> int | None:
         """Count a failure; how many there were within the window, or None where Redis is away."""
-        key = _failures(name)
+        key = self._failures(name)
         count = self._asked(lambda: self._redis.call(_COUNT, [key], max(1, round(window * 1000))))
         return None if count is None else int(count)
 
     def claim(self, name: str, until: float, seconds: float) -> bool | None:
         """Whether this machine alone probes; None where Redis is away."""
-        key, lasts = f"{PREFIX}probe:{name} {until}", round(seconds * 1000)
+        key, lasts = f"{PREFIX}probe:{self._veil.name(name)} {until}", round(seconds * 1000)
         replies = self._asked(lambda: self._redis.run(("SET", key, 1, "NX", "PX", lasts)))
         return None if replies is None else replies[0] is not None
 
@@ -65,11 +66,11 @@ class Announcements:
         """Tell all machines; what is forgotten is not counted any more either."""
         body = orjson.dumps([change.name, change.until, change.times, change.ends])
         commands: list[tuple[str | bytes | int, ...]] = [
-            ("XADD", _STREAM, "MAXLEN", "~", _LENGTH, "*", "change", body),
+            ("XADD", _STREAM, "MAXLEN", "~", _LENGTH, "*", "change", self._veil.seal(body, _STREAM)),
             ("EXPIRE", _STREAM, _DAY),
         ]
         if not change.ends:
-            commands.append(("DEL", _failures(change.name)))
+            commands.append(("DEL", self._failures(change.name)))
         self._asked(lambda: self._redis.run(*commands))
 
     def close(self) -> None:
@@ -77,6 +78,9 @@ class Announcements:
         self._closed.set()
         self._redis.close()
         self._listening.close()
+
+    def _failures(self, name: str) -> str:
+        return f"{PREFIX}failures:{self._veil.name(name)}"
 
     def _asked(self, ask: Callable[[], Any]) -> Any:
         if self._away and time.monotonic() < self._away_until:
@@ -101,8 +105,11 @@ class Announcements:
             self._found()
             changes: dict[str, Change] = {}
             for number, fields in reply[0][1] if reply else ():
-                change, last = Change(*orjson.loads(fields[1])), number
-                changes[change.name] = change  # of those that came together the last alone counts
+                last = number
+                body = self._veil.open(fields[1], _STREAM)
+                if body is not None:  # else it is of a time with another secret
+                    change = Change(*orjson.loads(body))
+                    changes[change.name] = change  # of those that came together the last alone counts
             for change in changes.values():
                 apply(change)
 
@@ -116,7 +123,3 @@ class Announcements:
         if self._away:
             self._away = False
             log.warning("Redis is back: what is set aside is told to all machines again")
-
-
-def _failures(name: str) -> str:
-    return f"{PREFIX}failures:{name}"

@@ -149,6 +149,13 @@ class Aside:
         if before != ((change.until, change.times) if ends else None):
             self._write(change, change.ends - self._clock() if ends else 0.0)
 
+    def first(self, what: str, seconds: float) -> bool:
+        """Whether nobody of all machines did this within so many seconds; then the caller is who does."""
+        with suppress(StoreError):
+            if not self._counts.cas(f"did {what}", None, b"1", seconds):
+                return False
+        return self._peers is None or self._peers.claim(f"did {what}", 0.0, seconds) is not False
+
     def _count(self, name: str, rule: BreakerRule) -> int:
         count = self._peers.count(name, rule.window) if self._peers is not None else None
         if count is not None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from fcntl import LOCK_EX, LOCK_UN, lockf
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from engine.cluster.holds import Holds, Want
 
@@ -58,6 +59,8 @@ class Verdict:
     full: int = -1
     wait: float = 0.0
     left: list[int] = field(default_factory=list)
+    beside: list[Any] = field(default_factory=list)
+    """The reply to what was asked beside; empty where Redis was not asked."""
 
 
 class Rates:
@@ -87,8 +90,11 @@ class Rates:
         lockf(self._fd, LOCK_UN)
         self._lock.release()
 
-    def take(self, asks: Sequence[Ask]) -> Verdict:
-        """Add to all counts, or to none. An amount above the most goes where nothing else is counted."""
+    def take(self, asks: Sequence[Ask], beside: object = None) -> Verdict:
+        """Add to all counts, or to none. An amount above the most goes where nothing else is counted.
+
+        ``beside`` is for who asks Redis.
+        """
         at_once = [index for index, ask in enumerate(asks) if not ask.seconds]
         if at_once:
             wants = [Want(_key(asks[index].name), most=asks[index].most) for index in at_once]

@@ -95,13 +95,20 @@ class Redis:
 
     def call(self, script: Script, keys: list[str], *values: str | bytes | float) -> Any:
         """What a script gives."""
+        return self.call_with((), script, keys, *values)[-1]
+
+    def call_with(
+        self, commands: tuple[Command, ...], script: Script, keys: list[str], *values: str | bytes | float
+    ) -> list[Any]:
+        """The replies to some commands, and last what a script gives: all in one round trip."""
         rest = (len(keys), *keys, *values)
-        reply = self._exchange([("EVALSHA", script.hash, *rest)])[0]
-        if isinstance(reply, RedisError) and "NOSCRIPT" in str(reply):
-            reply = self._exchange([("EVAL", script.source, *rest)])[0]
-        if isinstance(reply, RedisError):
-            raise reply
-        return reply
+        replies = self._exchange((*commands, ("EVALSHA", script.hash, *rest)))
+        if isinstance(replies[-1], RedisError) and "NOSCRIPT" in str(replies[-1]):
+            replies[-1] = self._exchange([("EVAL", script.source, *rest)])[0]
+        refused = next((reply for reply in replies if isinstance(reply, RedisError)), None)
+        if refused is not None:
+            raise refused
+        return replies
 
     def link(self) -> Link:
         """A connection of its own, for who listens."""

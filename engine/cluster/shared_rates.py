@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from math import ceil
 
 from engine.cluster.rates import SLOTS, Ask, Rates, Verdict
-from engine.cluster.redis import PREFIX, Redis, RedisError, Script
+from engine.cluster.redis import PREFIX, Command, Redis, RedisError, Script
+from engine.cluster.veil import Veil
 
 log = logging.getLogger(__name__)
 _LEASE = 60
@@ -71,8 +72,8 @@ return {{-1, '0', unpack(left)}}
 class SharedRates:
     """See the module; the same questions as ``Rates``, which answers while Redis is away."""
 
-    def __init__(self, redis: Redis, own: Rates) -> None:
-        self._redis, self._own = redis, own
+    def __init__(self, redis: Redis, own: Rates, veil: Veil) -> None:
+        self._redis, self._own, self._veil = redis, own, veil
         self._away_until = 0.0
         self._away = False
         self._member = f"{os.urandom(8).hex()}:"
@@ -80,8 +81,8 @@ class SharedRates:
         self._held: set[tuple[str, str]] = set()
         self._renew_at = 0.0
 
-    def take(self, asks: Sequence[Ask]) -> Verdict:
-        """Add to all counts, or to none."""
+    def take(self, asks: Sequence[Ask], beside: Command | None = None) -> Verdict:
+        """Add to all counts, or to none. What Redis is asked ``beside`` goes up in the same round trip."""
         if self._away and time.monotonic() < self._away_until:
             return self._own.take(asks)
         self._number += 1
@@ -90,7 +91,8 @@ class SharedRates:
         for ask in asks:
             values += (ask.most, ask.seconds, ask.amount)
         try:
-            full, wait, *left = self._redis.call(_TAKE, [PREFIX + ask.name for ask in asks], *values)
+            keys = [self._key(ask.name) for ask in asks]
+            *told, (full, wait, *left) = self._redis.call_with((beside,) if beside else (), _TAKE, keys, *values)
         except RedisError as error:
             self._lost(error)
             return self._own.take(asks)
@@ -105,7 +107,7 @@ class SharedRates:
             ask.shared = member
             if not ask.seconds:
                 self._held.add((ask.name, member))
-        return Verdict(left=left[: len(asks)])
+        return Verdict(left=left[: len(asks)], beside=told)
 
     def settle(self, asks: Sequence[Ask], amounts: Sequence[int]) -> None:
         """What asks that were taken came to; what was under way is so no more."""
@@ -116,10 +118,10 @@ class SharedRates:
         for ask, amount in zip(asks, amounts, strict=True):
             if not ask.seconds:
                 self._held.discard((ask.name, ask.shared))
-                commands.append(("ZREM", PREFIX + ask.name, ask.shared))
+                commands.append(("ZREM", self._key(ask.name), ask.shared))
             elif amount != ask.amount:
-                commands.append(("HINCRBY", PREFIX + ask.name, ask.slot, amount - ask.amount))
-                commands.append(("EXPIRE", PREFIX + ask.name, ceil(ask.seconds * SLOTS / (SLOTS - 1)) + 1))
+                commands.append(("HINCRBY", self._key(ask.name), ask.slot, amount - ask.amount))
+                commands.append(("EXPIRE", self._key(ask.name), ceil(ask.seconds * SLOTS / (SLOTS - 1)) + 1))
         if not commands or (self._away and time.monotonic() < self._away_until):
             return
         try:
@@ -136,8 +138,8 @@ class SharedRates:
         try:
             until = time.time() + _LEASE
             held = list(self._held)
-            commands = [("ZADD", PREFIX + name, "XX", until, member) for name, member in held]
-            self._redis.run(*commands, *{("EXPIRE", PREFIX + name, _LEASE) for name, _ in held})
+            commands = [("ZADD", self._key(name), "XX", until, member) for name, member in held]
+            self._redis.run(*commands, *{("EXPIRE", self._key(name), _LEASE) for name, _ in held})
         except RedisError as error:
             self._lost(error)
 
@@ -145,6 +147,9 @@ class SharedRates:
         """Let go of what is held open."""
         self._redis.close()
         self._own.close()
+
+    def _key(self, name: str) -> str:
+        return PREFIX + self._veil.name(name)
 
     def _lost(self, error: RedisError) -> None:
         self._away_until = time.monotonic() + _AGAIN

@@ -69,7 +69,7 @@ def source_key(sources: list[Source], shared: list[Source]) -> str:
 def _engine_key() -> str:
     """The compiler with all that it and its output call; a changed checkout must not run an old artefact."""
     digest = hashlib.sha256()
-    for room in ("compiler", "filters", "hub", "program"):
+    for room in ("compiler", "filters", "hub", "program", "strategies"):
         for path in sorted((_ENGINE / room).rglob("*")):
             if path.suffix in (".py", ".json"):
                 digest.update(path.name.encode() + path.read_bytes())

@@ -37,6 +37,7 @@ from engine.compiler.mappings import reuse
 from engine.compiler.mappings.document import Compiled
 from engine.compiler.mappings.trees import Function
 from engine.program import method_of
+from engine.strategies import STRATEGIES
 
 
 @dataclass(slots=True)
@@ -196,18 +197,20 @@ class _Layout:
                 message = f"no call comes to this Route: {before!r} before it is for all; say `when` it is"
                 path = ("spec", "strategies" if strategies else "timeouts")
                 self.linked.faults.append(definition.fault("never-used", message, path))
-            self._check_shares(definition, strategies)
+            self._check_strategies(definition, strategies)
             rule = {"name": definition.name, "when": condition, "models": sorted(own)}
             rules.append({**rule, "strategies": strategies, "timeouts": timeouts})
         return rules
 
-    def _check_shares(self, definition: Definition, strategies: list[dict[str, Any]]) -> None:
+    def _check_strategies(self, definition: Definition, strategies: list[dict[str, Any]]) -> None:
         for index, entry in enumerate(strategies):
-            shares = as_map(as_map(entry.get("split")).get("shares"))
-            if shares and not any(isinstance(part, int | float) and part > 0 for part in shares.values()):
-                path = ("spec", "strategies", index, "split", "shares")
-                message = "the shares sum to nothing, so no caller goes anywhere"
-                self.linked.faults.append(definition.fault("wrong-value", message, path, expected="a share above 0"))
+            for name, record in STRATEGIES.items():
+                wrong = record.check(as_map(entry.get(name)))
+                if wrong is not None:
+                    path = ("spec", "strategies", index, name, *wrong.path)
+                    self.linked.faults.append(
+                        definition.fault("wrong-value", wrong.message, path, expected=wrong.expected)
+                    )
 
     def _check_format(self, definition: Definition, channel: dict[str, Any], index: int) -> None:
         provider = self.definitions.get("Provider", str(channel.get("provider")))

@@ -25,7 +25,7 @@ from engine.relay.ingress.beside import RELEASE
 from engine.relay.ingress.identify import is_operator
 from engine.relay.ingress.ids import fresh_id
 from engine.relay.ingress.lane import REQUEST_ID
-from engine.relay.metrics import MetricsPage
+from engine.relay.metrics.exposed import MetricsPage
 from engine.storage.database import StorageError
 from engine.transport.watch import Watch
 
@@ -378,7 +378,7 @@ def create_app(
     app.add_route("/healthz", Health(services, current))
     ready = Ready(services, current)
     app.add_route("/readyz", ready)
-    app.add_route("/metrics", MetricsPage(services.metrics, services.gauges, ready.asked_by_operator))
+    app.add_route("/metrics", MetricsPage(services.told, lambda: services.metrics_path, ready.asked_by_operator))
     for path, resource in more:
         app.add_route(path, resource)
     return app

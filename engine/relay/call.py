@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from engine.program import Endpoint, Format, Program
     from engine.relay.captures.exchange import Capture
     from engine.relay.snapshot import Snapshot
+    from engine.routing.affinity.bond import Bond
     from engine.routing.attempt import Attempt
-    from engine.routing.bond import Bond
     from engine.routing.choice import Choice
     from engine.routing.limits.taken import Taken
     from engine.storage.rows.accounts import Account
@@ -88,6 +88,11 @@ class Call:
     book: Book | None = None
     rule: Rule | None = None
     """What it is charged by; nothing for a model without a price, where a Policy allows that."""
+
+    @property
+    def cached_price(self) -> bool:
+        """Whether its cached input costs less than other input."""
+        return self.rule is not None and self.rule.cached
 
     @staticmethod
     def speaks(asked: Format, spoken: Format) -> bool:

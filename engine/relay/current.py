@@ -36,12 +36,12 @@ from engine.relay.ingress.twins import names_of
 from engine.relay.results.rules import result_rules
 from engine.relay.snapshot import FetchAll, Snapshot
 from engine.routing import channels as routing_channels
-from engine.routing.affinity import affinity_rules
+from engine.routing.affinity.rules import affinity_rules
 from engine.routing.aliases import AliasResolver
 from engine.routing.group_options import GroupOptions
 from engine.routing.limits.rules import limit_rules
+from engine.routing.order import orders
 from engine.routing.secrets import Secrets
-from engine.routing.strategies.order import orders
 from engine.routing.upstream_profile import time_limits
 from engine.routing.when import when
 from engine.storage.releases import captures as stored_captures

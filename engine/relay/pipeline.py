@@ -67,13 +67,14 @@ def relay(services: Services, kind: Kind[Any, Any], call: Call, environ: dict[st
         price(call, reading)
         estimate = kind.estimate(call)
         call.size, call.most_tokens = estimate.input, estimate.input + estimate.output
-        services.limits.take(call)
+        call.bond = snapshot.affinity.bond(call) if call.pinned is None else None
+        asked = call.bond if not call.kept else None
+        verdict = services.limits.take(call, services.bonds.question(asked))
+        if asked is not None:
+            call.kept = services.bonds.channel(asked, verdict)
         if snapshot.captures is not None:
             call.capture = snapshot.captures.begun(call)
         call.reservation = admit(services, kind, call, call.account, serving, estimate)
-        call.bond = snapshot.affinity.bond(call) if call.pinned is None else None
-        if call.bond is not None and not call.kept:
-            call.kept = services.bonds.channel(call.bond)
         drawn, choice = _attempts(services, call, reading, serving)
         tries = kind.order(call, drawn)
         if tries[0] is not drawn[0]:

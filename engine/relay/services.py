@@ -20,8 +20,10 @@ from engine.cluster.holds import Holds
 from engine.cluster.rates import Rates
 from engine.cluster.redis import Redis
 from engine.cluster.shared_rates import SharedRates
+from engine.cluster.shared_space import SharedSpace
 from engine.cluster.store import EmbeddedStore, LastKnown
 from engine.cluster.tally import Tally
+from engine.cluster.veil import Veil
 from engine.errors import CallError
 from engine.ledger.budgets import Budgets
 from engine.ledger.commit import Ledger
@@ -38,11 +40,14 @@ from engine.relay.captures.keeping import Keeper
 from engine.relay.ingress.identify import KeyCache
 from engine.relay.ingress.lane import Lane
 from engine.relay.live import Live
-from engine.relay.metrics import Metrics
+from engine.relay.metrics.counting import Metrics
+from engine.relay.metrics.exposed import Exposition
+from engine.relay.metrics.series import WIDTH
 from engine.relay.upstream.troubles import Troubles
 from engine.routing.pulse import Pulse
 from engine.storage.logdb import open_logs
 from engine.storage.releases import canaries
+from engine.storage.vault import derived
 from engine.transport import leg, proxied
 from engine.transport.auth import Tokens
 from engine.transport.egress import Guard
@@ -60,6 +65,8 @@ log = logging.getLogger(__name__)
 _FETCHED_AT_ONCE = 8
 _FETCHED_WITHIN = 60.0
 _MIRRORED_AT_ONCE = 32
+_STATE, _ASIDE, _COUNTS, _GAUGES = "state.db", "aside", "counts", "gauges"
+"""Files of the data directory that the processes of a machine share."""
 
 
 class Services:
@@ -72,11 +79,12 @@ class Services:
         self.status = status
         self.started = time.time()
         self.holds = Holds(settings.data / "holds")
-        self.store = EmbeddedStore(settings.data / "state.db")
+        self.store = EmbeddedStore(settings.data / _STATE)
         last = LastKnown(self.store.space("known"))
-        self._announcements = Announcements(settings.redis) if settings.redis else None
+        veil = Veil(derived(settings.crypto_secret, "what stands in Redis")) if settings.redis else Veil()
+        self._announcements = Announcements(settings.redis, veil) if settings.redis else None
         aside = Aside(
-            self.store.space("aside"), self.store.space("failures"), settings.data / "aside", peers=self._announcements
+            self.store.space("aside"), self.store.space("failures"), settings.data / _ASIDE, peers=self._announcements
         )
         if self._announcements is not None:
             self._announcements.follow(aside.apply)
@@ -85,13 +93,17 @@ class Services:
         self.keys = KeyCache(db, last)
         self.tokens = Tokens(self.store.space("tokens"))
         own = Rates(settings.data / "rates")
-        self.limits = Limits(SharedRates(Redis(settings.redis), own) if settings.redis else own)
-        self.room = Room(self.limits, self.health.free)
-        self.metrics = Metrics(Counters(settings.data / "metrics"), Tally(settings.data / "open"))
+        self.limits = Limits(SharedRates(Redis(settings.redis), own, veil) if settings.redis else own)
+        counters, tally = Counters(settings.data / _COUNTS), Tally(settings.data / _GAUGES, WIDTH)
+        self.metrics, self.told = Metrics(counters, tally), Exposition(counters, tally, aside)
+        self.metrics_path = ""
+        """The socket of the process that tells metrics; nothing: they are told here."""
+        self.room = Room(self.limits, self.health.free, self.metrics.waits)
         self.pulse = Pulse()
         self.mirrors = threading.Semaphore(_MIRRORED_AT_ONCE)
         """Places for calls that are made at another channel too."""
-        self.bonds = Bonds(self.store.space("affinity"))
+        bonds = self.store.space("affinity")
+        self.bonds = Bonds(SharedSpace(Redis(settings.redis), bonds, "affinity", veil) if settings.redis else bonds)
         self.budgets = Budgets(db, self.store.space("budgets"))
         self.ledger = Ledger(
             db,
@@ -137,15 +149,9 @@ class Services:
         terms = snapshot.terms
         self.keys.patience = self.reserves.patience = terms.away_seconds if terms.serve_away else 0
 
-    def gauges(self) -> dict[str, int]:
-        """What stands now, for metrics."""
-        return {
-            "gatewright_calls_open": self.metrics.open(),
-            "gatewright_channels_aside": self.health.aside(),
-            "gatewright_calls_waiting": self.room.waiting,
-            "gatewright_entries_waiting": self.ledger.waiting,
-            "gatewright_captures_lost": self.keeper.lost,
-        }
+    def measure(self) -> None:
+        """Say for metrics what stands now; called every second."""
+        self.metrics.stands(self.ledger.waiting, self.keeper.lost)
 
     def database_away(self) -> bool:
         """Whether what finished calls cost can't be booked now, or balances can't be read."""
@@ -213,10 +219,18 @@ class Services:
             sender.close()
         if self._announcements is not None:
             self._announcements.close()
+        self.bonds.close()
         self.store.close()
         if self.log_db is not self.db:
             self.log_db.close()
         self.db.close()
+
+
+def counted(settings: Settings) -> Exposition:
+    """What the machine's processes count, for one that does nothing else."""
+    store = EmbeddedStore(settings.data / _STATE)
+    aside = Aside(store.space("aside"), store.space("failures"), settings.data / _ASIDE)
+    return Exposition(Counters(settings.data / _COUNTS), Tally(settings.data / _GAUGES, WIDTH), aside)
 
 
 def warm(settings: Settings) -> None:

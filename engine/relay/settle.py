@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.relay.attempts.health import Health
     from engine.relay.attempts.limits import Limits
     from engine.relay.call import Call
-    from engine.relay.metrics import Metrics
+    from engine.relay.metrics.counting import Metrics
     from engine.relay.upstream.troubles import Troubles
     from engine.routing.attempt import Attempt
     from engine.settings import Settings
@@ -86,7 +86,7 @@ def settle(services: SettleServices, call: Call) -> None:
     quota = charge.quota if charge is not None else 0
     _release(services, call, quota, outcome.usage, served=not failed)
     if not call.mirrors:
-        services.metrics.ended(call, outcome, error if failed else None, quota)
+        services.metrics.ended(call, outcome, error if failed else None, charge)
     refused = failed and not quota
     if refused and not services.settings.error_log_enabled and not outcome.delivered and call.canary is None:
         return

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from engine.relay.ingress.router import ProgramRouter
     from engine.relay.ingress.tags import TagRules
     from engine.relay.ingress.twins import Names
-    from engine.routing.affinity import AffinityRules
+    from engine.routing.affinity.rules import AffinityRules
     from engine.routing.aliases import AliasResolver
     from engine.routing.group_options import GroupOptions
     from engine.routing.limits.rules import LimitRules
+    from engine.routing.order import Order
     from engine.routing.request import RoutedCall
-    from engine.routing.strategies.order import Order
     from engine.routing.table import Table
     from engine.transport.limits import Timeouts
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from engine.errors import GatewrightError
 from engine.storage.database import Database, StorageError
-from engine.storage.releases import canaries, documents, machines, trials
+from engine.storage.releases import agreement, canaries, documents, machines, trials
 from engine.storage.releases.canaries import Canary
 from engine.storage.releases.documents import StoredDocument
 from engine.storage.releases.drafts import as_json, of_json
@@ -30,13 +29,19 @@ NAME = "documents.json"
 
 
 class Stored:
-    """See the module. ``open_`` connects; it is called again as long as it fails."""
+    """See the module. ``open_`` connects; it is called again as long as it fails. ``shared``: ``agreement.shared``."""
 
-    def __init__(self, open_: Callable[[], Database], directory: Path, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        open_: Callable[[], Database],
+        directory: Path,
+        log: logging.Logger,
+        shared: Mapping[str, str] | None = None,
+    ) -> None:
         self.number, self.documents = _remembered(directory / NAME)
         self.away = ""
         """Why the database can't be read, while it can't."""
-        self._open = open_
+        self._open, self._shared = open_, shared or {}
         self._db: Database | None = None
         self._directory = directory
         self._log = log
@@ -115,18 +120,19 @@ class Stored:
         if facts != self._report:
             self._changed_at = int(time.time())
         faults = [] if status.get("ok") else str(status.get("text", "")).splitlines()[:20]
-        row = machines.Machine(
-            id=self._id(),
-            name=self.db.node,
-            release=int(status.get("release") or 0),
-            program=str(status.get("running") or ""),
-            ok=bool(status.get("ok")),
-            report={"faults": faults, "newest": status.get("newest"), "git": status.get("git")},
-            changed_at=self._changed_at,
-            seen_at=int(time.time()),
-        )
+        own = {"faults": faults, "newest": status.get("newest"), "git": status.get("git")}
         self._said = now
         try:
+            row = machines.Machine(
+                id=machines.identity(self._directory),
+                name=self.db.node,
+                release=int(status.get("release") or 0),
+                program=str(status.get("running") or ""),
+                ok=bool(status.get("ok")),
+                report={**own, "secrets": agreement.fingerprints(self.db, self._shared)},
+                changed_at=self._changed_at,
+                seen_at=int(time.time()),
+            )
             machines.report(self.db, row)
         except GatewrightError as error:
             self._tell(str(error))
@@ -136,22 +142,13 @@ class Stored:
     def _ready(self) -> bool:
         return self._db is not None and documents.ready(self._db)
 
-    def _id(self) -> str:
-        path = self._directory / "machine"
-        try:
-            return path.read_text("ascii").strip()
-        except OSError:
-            name = secrets.token_hex(16)
-            path.write_text(name + "\n", "ascii")
-            return name
-
     def close(self) -> None:
         """The server stops: nobody waits for this machine any more."""
         if self._db is None:
             return
         with suppress(GatewrightError):
             if self._ready():
-                machines.leave(self._db, self._id())
+                machines.leave(self._db, machines.identity(self._directory))
         self._db.close()
 
 

@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine.releases.beside import Beside
@@ -69,7 +69,7 @@ def settled(directories: Sequence[Path], sleep: Callable[[float], None] = time.s
 
 class Watcher:
     """The loop of the process. ``also`` are directories that the compiler reads by itself, ``database`` opens the one
-    whose documents are compiled too."""
+    whose documents are compiled too, ``shared`` are secrets that all machines have in common."""
 
     def __init__(
         self,
@@ -78,12 +78,13 @@ class Watcher:
         log: logging.Logger,
         also: Sequence[Path] = (),
         database: Callable[[], Database] | None = None,
+        shared: Mapping[str, str] | None = None,
     ) -> None:
         self.directories = list(directories)
         self.watched = [*directories, *also]
         self.releases = Releases(programs)
         self.log = log
-        self.stored = None if database is None else Stored(database, programs, log)
+        self.stored = None if database is None else Stored(database, programs, log, shared)
         self.counter: Counter | None = None
         self.asked = self.ended = False
         self.faulty = False

@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from engine.program import Format, Program
     from engine.routing.channel import LiveChannel
     from engine.routing.request import RoutedCall
-    from engine.routing.strategies.tier import Tier
     from engine.routing.table import Table
+    from engine.strategies.tier import Tier
 
 Speaks = Callable[["Format", "Format"], bool]
 """Whether a call in the first format can go to a provider that is spoken to in the second."""
 
 
-def candidates(call: RoutedCall, program: Program, table: Table, group: str, names: Sequence[str]) -> Tier:
+def candidates(call: RoutedCall, program: Program, table: Table, group: str, names: Sequence[str]) -> Tier[LiveChannel]:
     """Return the channels that serve the model asked for to a group, and can take the call.
 
     ``names``: the model that is meant by it, and what else it may be listed under, which counts where nobody lists it.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from engine.program import Format
-    from engine.routing.bond import Bond
+    from engine.routing.affinity.bond import Bond
     from engine.storage.rows.accounts import Account
 
 
@@ -56,6 +56,10 @@ class RoutedCall(Protocol):
     @property
     def size(self) -> int:
         """Tokens of the request, estimated."""
+
+    @property
+    def cached_price(self) -> bool:
+        """Whether its cached input costs less than other input."""
 
     @property
     def stream(self) -> bool:

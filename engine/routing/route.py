@@ -18,8 +18,8 @@ from engine.routing.attempt import Attempt
 from engine.routing.candidates import candidates, format_for
 from engine.routing.channel import LiveChannel
 from engine.routing.choice import Choice
-from engine.routing.strategies.order import Order, order_of
-from engine.routing.strategies.tier import Scene
+from engine.routing.order import Order, order_of
+from engine.strategies.tier import Scene
 
 if TYPE_CHECKING:
     from engine.routing.profile import RouteTimeouts

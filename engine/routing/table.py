@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from engine.bounds import Kept
-from engine.routing.strategies.tier import Tier
+from engine.strategies.tier import Tier
 
 if TYPE_CHECKING:
     from engine.routing.channel import LiveChannel
@@ -45,7 +45,7 @@ class Table:
                 served = self._served.setdefault(group, {})
                 for model in channel.models:
                     served.setdefault(model, []).append(channel)
-        self._known: Kept[tuple[str, ...], Tier] = Kept(_KEPT)
+        self._known: Kept[tuple[str, ...], Tier[LiveChannel]] = Kept(_KEPT)
 
     def noted(self, number: int, mark: object) -> LiveChannel | None:
         """The channel that a row of ours names, by the number of its own row or else by its mark, if it is in use."""
@@ -53,13 +53,13 @@ class Table:
             return self.by_id.get(number)
         return next((channel for channel in self.channels if channel.mark == mark), None) if mark else None
 
-    def known(self, group: str, *models: str, asked: str) -> Tier | None:
+    def known(self, group: str, *models: str, asked: str) -> Tier[LiveChannel] | None:
         """What ``candidates`` gave before. PERF: nearly every call asks for what another has asked for."""
         return self._known.get((group, asked, *models))
 
     def candidates(
         self, group: str, *models: str, asked: str = "", takes: Callable[[LiveChannel], bool] | None = None
-    ) -> Tier:
+    ) -> Tier[LiveChannel]:
         """Return the channels that serve any of these models to ``group``, each once, in no order.
 
         With ``asked``, only those of which ``takes`` says that they can take calls in the format of that name.

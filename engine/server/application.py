@@ -21,13 +21,14 @@ from engine import paths, program
 from engine.releases.follow import Follower
 from engine.releases.store import Releases
 from engine.releases.watch import Watcher
-from engine.server import jobs, lane
+from engine.server import jobs, lane, metrics
 from engine.server.arbiter import SpecArbiter
 from engine.server.children import Child
 from engine.server.config import gunicorn_settings
 from engine.server.faults import StartError
 from engine.settings import Settings
 from engine.storage.database import Database, StorageError
+from engine.storage.releases import agreement
 
 if TYPE_CHECKING:
     from engine.server.building import State
@@ -67,13 +68,14 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         self.before_fork = before_fork
         self.heavy = heavy
         self.lane: Child | None = None
-        self.lane_path = ""
+        self.lane_path = self.metrics_path = ""
         self.is_lane = False
         """Whether this process is the one for large requests."""
         self.master = os.getpid()
         self.log = logging.getLogger("gunicorn.error")
         fragments = [paths.TEMPLATES / "fragments"]
-        watcher = Watcher(directories, settings.program_directory, self.log, fragments, database)
+        shared = agreement.shared(settings)
+        watcher = Watcher(directories, settings.program_directory, self.log, fragments, database, shared)
         self.watcher = Child("watcher", watcher.run)
         self.children = [self.watcher, *extra_processes]
         self.program: program.Program | None = None
@@ -111,6 +113,13 @@ class Gateway(BaseApplication):  # type: ignore[misc]
             self.children.append(self.lane)
             self.lane.start()
 
+    def start_metrics(self, listeners: Iterable[Any]) -> None:
+        """In the master, before the workers are forked: the process that tells what they count."""
+        if self.heavy:
+            self.metrics_path, process = metrics.child(self.settings, listeners)
+            self.children.append(process)
+            process.start()
+
     def start_jobs(self, listeners: Iterable[Any], log: Any) -> None:
         """In the master: the process that does what one of the cluster has to."""
         if self.heavy and self.settings.update_task and not self.settings.is_slave:
@@ -142,6 +151,8 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         gc.freeze()
         if self.lane_path and not self.is_lane:
             self.state.hand_on_to(self.lane_path)
+        if self.metrics_path:
+            self.state.pass_metrics_on(self.metrics_path)
         follower = Follower(self.releases, self.program.hash, self.state.swap, self.log, self.state.offer)
         follower.follow()
         follower.look_beside()
@@ -169,6 +180,11 @@ class Gateway(BaseApplication):  # type: ignore[misc]
                 if reason != str(error):
                     self.log.exception("%s can't be read again", what)
                 reason = str(error)
+
+    def stalled(self, times: int) -> None:
+        """Pieces of work held up this worker."""
+        if self.state is not None:
+            self.state.stalled(times)
 
     def drain(self) -> None:
         """Shortly before a stopping worker's time is over."""

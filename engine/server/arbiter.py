@@ -25,6 +25,7 @@ class SpecArbiter(Arbiter):  # type: ignore[misc]
         gc.collect()
         gc.freeze()
         self.app.start_lane(self.LISTENERS, self.log)
+        self.app.start_metrics(self.LISTENERS)
         self.app.start_jobs(self.LISTENERS, self.log)
         self.app.announce()
 

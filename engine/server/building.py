@@ -71,6 +71,12 @@ class State(Protocol):
     def hand_on_to(self, path: str) -> None:
         """Have large requests served by the process behind a socket."""
 
+    def pass_metrics_on(self, path: str) -> None:
+        """Have metrics told by the process behind a socket."""
+
+    def stalled(self, times: int) -> None:
+        """Count pieces of work that held up this worker."""
+
     def drain(self) -> None:
         """End the calls that are still open, with a word to their callers."""
 
@@ -173,6 +179,7 @@ class WorkerParts:
         for kind in self.kinds.values():
             kind.follow(self.current.snapshot)
         self.services.limits.sweep()
+        self.services.measure()
         self.current.beside.sweep()
         self.catch_up()
 
@@ -213,6 +220,14 @@ class WorkerParts:
     def hand_on_to(self, path: str) -> None:
         """Have large requests served by the process behind a socket."""
         self.services.lane = Lane(path)
+
+    def pass_metrics_on(self, path: str) -> None:
+        """Have metrics told by the process behind a socket."""
+        self.services.metrics_path = path
+
+    def stalled(self, times: int) -> None:
+        """Count pieces of work that held up this worker."""
+        self.services.metrics.stalled(times)
 
     def drain(self) -> None:
         """End what is still open, with a word to each caller; the worker's time is over."""

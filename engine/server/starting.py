@@ -17,6 +17,7 @@ from pathlib import Path
 
 from engine import __version__
 from engine.accounts.first_start import first_start
+from engine.errors import Conflict
 from engine.releases.git import Remote
 from engine.releases.pull import Puller
 from engine.server import building, demo
@@ -28,6 +29,8 @@ from engine.storage import migrations
 from engine.storage.bounds import Bounds
 from engine.storage.database import open_database
 from engine.storage.logdb import open_logs
+from engine.storage.releases.agreement import join, shared
+from engine.storage.releases.machines import identity
 from engine.storage.rows import budgets
 from engine.transport.egress import Guard
 
@@ -141,15 +144,24 @@ def bring_up(settings: Settings, first: First) -> None:
             logs = open_logs(settings, db, migrate=master)
             if logs is not db:
                 logs.close()
+            try:
+                warnings, refused = join(db, identity(settings.program_directory), shared(settings)), ""
+            except Conflict as error:
+                warnings, refused = [], str(error)
         finally:
             db.close()
-        return json.dumps([login.username, login.password, login.key] if login else []).encode()
+        words = [login.username, login.password, login.key] if login else []
+        return json.dumps({"login": words, "warnings": warnings, "refused": refused}).encode()
 
     try:
-        login = json.loads(in_child(work))
+        told = json.loads(in_child(work))
     except ChildError as error:
         raise StartError(f"the database can't be used: {error}") from None
-    if login:
+    if told["refused"]:
+        raise StartError(told["refused"])
+    for warning in told["warnings"]:
+        sys.stderr.write(f"warning: {warning}\n")
+    if login := told["login"]:
         first.username, first.password, first.key = login
         _write(settings.data / KEY_FILE, first.key)
         if not sys.stdout.isatty():

@@ -71,8 +71,8 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until told to stop; a greenlet keeps the seconds."""
         self.clock = Clock()
-        beat = gevent.spawn(self._beat)
         watchdog = Watchdog(self.log, self.most_stall)
+        beat = gevent.spawn(self._beat, watchdog)
         self.template[STALLS] = watchdog.stalls
         if self.most_stall:
             watchdog.start()
@@ -132,14 +132,17 @@ class ShortWorker(GeventWorker):  # type: ignore[misc]
         server.start()
         return server
 
-    def _beat(self) -> None:
-        stopped = 0
+    def _beat(self, watchdog: Watchdog) -> None:
+        stopped = stalls = 0
         last_words = max(self.cfg.graceful_timeout - self.last_words, 0)
         while True:
             gevent.sleep(1.0)
             if self.cuts_idle and not self.alive and not self.clock.idle_until:
                 self.clock.idle_until = self.clock.tick + self.stop_idle
             self.clock.beat()
+            if watchdog.stalls.count > stalls and hasattr(self.app, "stalled"):
+                self.app.stalled(watchdog.stalls.count - stalls)
+                stalls = watchdog.stalls.count
             stopped = 0 if self.alive else stopped + 1
             if stopped > last_words and hasattr(self.app, "drain"):
                 self.app.drain()

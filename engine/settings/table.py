@@ -350,7 +350,7 @@ class Table:
         "CRYPTO_SECRET",
         "",
         kinds.SECRET,
-        "Secrets in the database are encrypted with it; empty = plain. See `gatewright secrets`.",
+        "Secrets in the database, and names in Redis, are encrypted with it; empty = plain. See `gatewright secrets`.",
         secret=True,
     )
 

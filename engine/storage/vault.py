@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -106,6 +107,11 @@ class Cipher:
             return self._cipher.decrypt(data[:_NONCE], data[_NONCE:], place.encode())
         except InvalidTag:
             raise SealedError(f"{place}: the encrypted bytes were changed, or belong to another place") from None
+
+
+def derived(secret: str, purpose: str) -> bytes:
+    """A key of 32 bytes for one purpose, which tells nothing of the secret's other keys; none where none is set."""
+    return hmac.digest(_key(secret)[1], purpose.encode(), "sha256") if secret else b""
 
 
 def sealed(text: str | None) -> bool:

@@ -1,8 +1,8 @@
 """What the gateway costs: CPU per same-format request, latency that it adds, CPU per chunk of a stream in place.
 
 wrk and nginx are load and upstream of requests, small programs of our own those of streams. One worker is pinned to
-one core, load and upstream to the other; CPU is read from the operating system. Targets: 300 us per request; a chunk
-that is translated costs at most 25 us more than one that passes through.
+one core, load and upstream to the other; CPU is read from the operating system. Targets: 300 us per request, also with
+breaker, three limits and metrics; a chunk that is translated costs at most 25 us more than one that passes through.
 """
 
 from __future__ import annotations
@@ -38,6 +38,19 @@ spec:
   auth: {{scheme: none}}
   models: [bench-model]
 """
+LIMITS = """
+---
+apiVersion: gatewright/v1
+kind: Policy
+metadata: {name: zz-bench}
+spec:
+  breaker: {failures: 3, window: 60, coolDown: 10}
+  rateLimits:
+    key: {by: [key], requests: 100000000, per: minute}
+    user: {by: [user, model], tokens: 1000000000, per: day}
+    address: {by: [address], parallel: 1000}
+"""
+"""A breaker and three limits: one of each kind. Metrics are always on."""
 
 
 def nginx(directory: Path, port: int) -> Running:
@@ -61,11 +74,11 @@ def workers(gateway: Gateway) -> list[int]:
     return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", text)]
 
 
-def gateway_to(data: Path, port: int) -> Gateway:
+def gateway_to(data: Path, port: int, more: str = "") -> Gateway:
     """A gateway to an upstream on that port, which speaks chat."""
     return Gateway(
         data,
-        specs={"bench.yaml": SPEC.format(port=port, format="openai.chat", path="/v1/chat/completions")},
+        specs={"bench.yaml": SPEC.format(port=port, format="openai.chat", path="/v1/chat/completions") + more},
         env={"GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{port}"},
     )
 
@@ -211,7 +224,7 @@ def bench_streams() -> None:
             print(f"chunk in place, {load}, to {caller:23}: {statistics.median(each):4.1f} us CPU{told}")
 
 
-def bench_same_format_relay() -> None:
+def bench_same_format_relay(what: str = "relay, same format", more: str = "") -> None:
     """CPU per request with key check and log row, and the latency added to a lone request."""
     if not (shutil.which("wrk") and shutil.which("nginx")):
         print("bench_relay: wrk and nginx are not installed; apt-get install wrk nginx-light")
@@ -221,7 +234,7 @@ def bench_same_format_relay() -> None:
         os.chmod(directory, 0o755)
         port = free_port()
         upstream = nginx(directory, port)
-        gateway = gateway_to(directory / "data", port)
+        gateway = gateway_to(directory / "data", port, more)
         try:
             pid = pinned(gateway)
             url = f"{gateway.base}/v1/chat/completions"
@@ -233,7 +246,7 @@ def bench_same_format_relay() -> None:
                 spent = cpu(pid) - begun
                 straight = wrk(bare, gateway.key, directory, connections, 2)
                 print(
-                    f"relay, same format, {connections:2} connections:"
+                    f"{what}, {connections:2} connections:"
                     f" {spent / found['requests'] * 1e6:6.0f} us CPU/request,"
                     f" {found['rate']:7.0f}/s, p50 {found['p50']:.2f} ms, p99 {found['p99']:.2f} ms"
                     f" (upstream alone p50 {straight['p50']:.2f} ms), not 2xx: {found['bad']:.0f}"
@@ -246,4 +259,5 @@ def bench_same_format_relay() -> None:
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     bench_same_format_relay()
+    bench_same_format_relay("with breaker, three limits, metrics", LIMITS)
     bench_streams()

@@ -19,12 +19,15 @@ from engine.cluster.counters import Counters  # noqa: E402
 from engine.cluster.rates import Ask, Rates  # noqa: E402
 from engine.cluster.redis import Redis, RedisError  # noqa: E402
 from engine.cluster.shared_rates import SharedRates  # noqa: E402
+from engine.cluster.shared_space import SharedSpace  # noqa: E402
+from engine.cluster.store import EmbeddedStore  # noqa: E402
+from engine.cluster.veil import Veil  # noqa: E402
 from engine.program.parts import RouteRules  # noqa: E402
 from engine.routing.channel import LiveChannel  # noqa: E402
+from engine.routing.order import Order, orders  # noqa: E402
 from engine.routing.pulse import Pulse  # noqa: E402
-from engine.routing.strategies.order import Order, orders  # noqa: E402
-from engine.routing.strategies.tier import Scene  # noqa: E402
 from engine.routing.table import Table  # noqa: E402
+from engine.strategies.tier import Scene  # noqa: E402
 
 ROUNDS = 5_000
 COMPOSED: tuple[dict[str, Any], ...] = (
@@ -75,14 +78,17 @@ def choosing(order: Order, serving: int, aside: int) -> Callable[[], Any]:
     return choose
 
 
-def limits(counts: Any, number: int) -> Callable[[], Any]:
-    """A call's limits, taken and settled."""
+def limits(counts: Any, number: int, bonds: Any = None) -> Callable[[], Any]:
+    """A call's limits, taken and settled; with the channel that answered its conversation."""
     names = count()
 
     def take() -> None:
         name = next(names) % 500
         asks = [Ask(f"bench {each} {name}", 10**9, 60, 100) for each in range(number)]
-        counts.take(asks)
+        verdict = counts.take(asks, bonds.question(str(name)) if bonds else None)
+        if bonds:
+            bonds.get(str(name), verdict.beside[0])
+            bonds.put(str(name), b"channel", 3600)
         counts.settle(asks, [100] * number)
 
     return take
@@ -107,7 +113,15 @@ def main() -> int:
         try:
             redis = Redis("redis://127.0.0.1:6379/9")
             redis.run(("PING",))
-            rows.append(("three limits, over Redis", microseconds(limits(SharedRates(redis, own), 3)), 90.0))
+            bare, veiled = SharedRates(redis, own, Veil()), SharedRates(redis, own, Veil(b"k" * 32))
+            bonds = SharedSpace(
+                redis, EmbeddedStore(Path(folder) / "state.db").space("bonds"), "bonds", Veil(b"k" * 32)
+            )
+            rows += [
+                ("three limits, over Redis", microseconds(limits(bare, 3)), 90.0),
+                ("the same with CRYPTO_SECRET", microseconds(limits(veiled, 3)), 90.0),
+                ("the same, and where a conversation stays", microseconds(limits(veiled, 3, bonds)), None),
+            ]
             redis.close()
         except RedisError as error:
             print(f"no Redis here: {error}")

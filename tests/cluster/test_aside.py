@@ -12,6 +12,7 @@ import pytest
 from engine.cluster.announcements import Announcements
 from engine.cluster.aside import NEVER, Aside, BreakerRule
 from engine.cluster.store import EmbeddedStore
+from engine.cluster.veil import Veil
 from tests.cluster.test_rates import Server
 from tests.support import until
 
@@ -92,7 +93,7 @@ class Machine:
 
     def __init__(self, folder: Path, url: str) -> None:
         store = EmbeddedStore(folder / "state.db")
-        self.announcements = Announcements(url)
+        self.announcements = Announcements(url, Veil(b"k" * 32))
         self.aside = Aside(store.space("aside"), store.space("failures"), folder / "aside", peers=self.announcements)
         self.announcements.follow(self.aside.apply)
 

@@ -16,6 +16,7 @@ import pytest
 from engine.cluster.rates import Ask, Rates
 from engine.cluster.redis import Redis, RedisError, address
 from engine.cluster.shared_rates import SharedRates
+from engine.cluster.veil import Veil
 from tests.support import PATIENCE, free_port, missing, until
 
 
@@ -163,7 +164,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def machines(server: Server, folder: Path, number: int = 2) -> list[SharedRates]:
-    return [SharedRates(Redis(server.url), Rates(folder / f"machine-{each}" / "rates")) for each in range(number)]
+    own = [Rates(folder / f"machine-{each}" / "rates") for each in range(number)]
+    return [SharedRates(Redis(server.url), rates, Veil(b"k" * 32)) for rates in own]
 
 
 def test_machines_together_take_the_most_and_no_more(server: Server, tmp_path: Path) -> None:

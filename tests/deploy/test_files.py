@@ -15,9 +15,7 @@ import yaml
 from engine import settings
 from engine.care.doctor import front
 from engine.care.doctor.site import Asked, Site
-from engine.cluster.counters import Counters
-from engine.cluster.tally import Tally
-from engine.relay.metrics import Metrics
+from engine.relay.services import counted
 from tests.support import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -77,8 +75,7 @@ def test_pods_name_settings_that_there_are_and_end_after_the_streams() -> None:
 def test_pods_are_added_by_open_calls_that_the_gateway_tells(tmp_path: Path) -> None:
     (scaler,) = [one for one in DOCUMENTS if one["kind"] == "HorizontalPodAutoscaler"]
     (asked,) = [row["pods"]["metric"]["name"] for row in scaler["spec"]["metrics"] if row["type"] == "Pods"]
-    metrics = Metrics(Counters(tmp_path / "counts"), Tally(tmp_path / "open"))
-    assert f"# TYPE {asked} gauge\n{asked} 0\n" in metrics.text({"gatewright_calls_open": metrics.open()})
+    assert f"# TYPE {asked} gauge\n{asked} 0\n" in counted(settings.Settings(data=tmp_path)).text()
     values = yaml.safe_load((DEPLOY / "kubernetes" / "metrics" / "adapter.values").read_text())
     assert [rule["seriesQuery"].partition("{")[0] for rule in values["rules"]["custom"]] == [asked]
     (monitor,) = [one["spec"] for one in DOCUMENTS if one["kind"] == "PodMonitor"]

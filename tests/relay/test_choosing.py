@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,19 +177,39 @@ def test_the_log_row_has_the_short_form(gateway: Gateway, upstream: Upstream) ->
     until(lambda: wanted.items() <= (row() or {}).items(), words=row)
 
 
+def counted(gateway: Gateway) -> dict[str, float]:
+    """What ``/metrics`` says, by series."""
+    bearer = {"authorization": f"Bearer {gateway.key}"}
+    reply = requests.get(f"{gateway.base}/metrics", headers=bearer, timeout=PATIENCE)
+    assert reply.status_code == 200, reply.text
+    lines = [line.rpartition(" ") for line in reply.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+SERVED = 'gatewright_calls_total{format="openai.chat",ended="ok"}'
+
+
+def hold(over: threading.Event) -> Callable[[Say], None]:
+    """A stream that says a word, and ends when that is over."""
+
+    def script(say: Say) -> None:
+        say.head(200, "text/event-stream")
+        say.chunk(b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n')
+        over.wait(PATIENCE)
+        say.chunk(b"data: [DONE]\n\n")
+        say.end()
+
+    return script
+
+
 def test_metrics_are_those_of_all_workers_and_for_operators_alone(gateway: Gateway, upstream: Upstream) -> None:
     upstream.script = lambda say: say.whole(ANSWER)
 
     def served() -> float:
-        return metrics().get('gatewright_calls_total{format="openai.chat",ended="ok"}', 0.0)
+        return metrics().get(SERVED, 0.0)
 
     def metrics() -> dict[str, float]:
-        reply = requests.get(
-            f"{gateway.base}/metrics", headers={"authorization": f"Bearer {gateway.key}"}, timeout=PATIENCE
-        )
-        assert reply.status_code == 200
-        lines = [line.rpartition(" ") for line in reply.text.splitlines() if not line.startswith("#")]
-        return {name: float(value) for name, _, value in lines}
+        return counted(gateway)
 
     before = served()
     for _ in range(12):
@@ -193,18 +217,13 @@ def test_metrics_are_those_of_all_workers_and_for_operators_alone(gateway: Gatew
     assert served() == before + 12
     assert metrics()["gatewright_calls_open"] == 0
 
-    def held(say: Say) -> None:
-        say.head(200, "text/event-stream")
-        say.chunk(b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n')
-        over.wait(PATIENCE)
-        say.chunk(b"data: [DONE]\n\n")
-        say.end()
-
-    over, upstream.script = threading.Event(), held
+    over = threading.Event()
+    upstream.script = hold(over)
     with ThreadPoolExecutor() as pool:
         streams = [pool.submit(ask, gateway, stream=True) for _ in range(3)]
         try:
             until(lambda: metrics()["gatewright_calls_open"] == 3)
+            assert metrics()["gatewright_streams_open"] == 3
         finally:
             over.set()
         assert [stream.result().status_code for stream in streams] == [200] * 3
@@ -212,9 +231,60 @@ def test_metrics_are_those_of_all_workers_and_for_operators_alone(gateway: Gatew
     counts = metrics()
     assert any(name.startswith('gatewright_attempts_total{channel="first",failed=') for name in counts)
     assert counts["gatewright_channels_aside"] == 1
+    assert counts["gatewright_streams_open"] == 0
+    for metric in ("gatewright_calls_waiting", "gatewright_entries_waiting"):
+        assert sum(name.startswith(metric + "{worker=") for name in counts) >= 4, "each worker for itself"
     assert counts['gatewright_call_seconds_bucket{le="+Inf"}'] == counts["gatewright_call_seconds_count"]
     assert counts['gatewright_tokens_total{kind="output"}'] >= 120
     for headers in ({}, {"authorization": "Bearer nobody"}):
         reply = requests.get(f"{gateway.base}/metrics", headers=headers, timeout=PATIENCE)
         assert reply.status_code == 401
         assert "gatewright_" not in reply.text
+
+
+def beside(gateway: Gateway, word: str) -> list[int]:
+    """Children of the master that are called so."""
+    pids = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
+            if int(rest.split()[1]) == gateway.process.pid and (not word or name == word):
+                pids.append(int(folder.name))
+    return pids
+
+
+def test_metrics_are_exact_after_a_worker_died_and_are_told_by_a_process_of_their_own(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    over = threading.Event()
+    until(lambda: counted(gateway)["gatewright_calls_open"] == 0)
+    upstream.script = lambda say: say.whole(ANSWER)
+    for _ in range(5):
+        assert ask(gateway).status_code == 200
+    before = counted(gateway)
+    (teller,) = beside(gateway, "metrics")
+    workers = [pid for pid in beside(gateway, "") if pid not in {*beside(gateway, "watcher"), teller}]
+    upstream.script = hold(over)
+    with ThreadPoolExecutor() as pool:
+        streams = [pool.submit(ask, gateway, stream=True) for _ in range(6)]
+        try:
+            until(lambda: counted(gateway)["gatewright_streams_open"] == 6)
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+            until(lambda: not set(workers) & set(beside(gateway, "")))
+            until(lambda: _open(gateway) == 0)
+        finally:
+            over.set()
+        assert sum(stream.exception() is not None or "[DONE]" not in stream.result().text for stream in streams) == 6
+    after = counted(gateway)
+    kept = {name: count for name, count in before.items() if "_total" in name or "_seconds" in name}
+    assert {name: after[name] for name in kept} == kept, "no count of a dead worker is lost, and none is made up"
+    os.kill(teller, signal.SIGKILL)
+    until(lambda: teller not in beside(gateway, "metrics") and _open(gateway) == 0)
+    assert counted(gateway)[SERVED] == before[SERVED]
+
+
+def _open(gateway: Gateway) -> float | None:
+    with suppress(requests.RequestException, AssertionError):
+        return counted(gateway)["gatewright_calls_open"]
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -95,12 +96,14 @@ def test_a_channel_of_a_document_is_set_aside_instead(tmp_path: Path) -> None:
         site.close()
 
 
-def test_operators_are_told_once_until_it_answers_again(tmp_path: Path) -> None:
+def test_operators_are_told_each_time_and_once_a_minute_at_most(tmp_path: Path) -> None:
     db = open_database(Settings(data=tmp_path))
     store = EmbeddedStore(tmp_path / "state.db")
-    aside = Aside(store.space("aside"), store.space("failures"), tmp_path / "aside")
+    now = [time.time()]
+    store.clock = lambda: now[0]
+    aside = Aside(store.space("aside"), store.space("failures"), tmp_path / "aside", lambda: now[0])
     health = Health(aside, db, 1.0)
-    meanings = {"upstream_quota": {"failures": 1, "coolDown": 0.001, "tell": True}, "timeout": {"failures": 1}}
+    meanings = {"upstream_quota": {"failures": 1, "coolDown": 10, "tell": True}, "timeout": {"failures": 1}}
     rules = health_rules({"breaker": {"meanings": meanings}}, {})
     provider: Any = SimpleNamespace(name="p", formats={}, base_url="http://x")
     channel = LiveChannel(0, "first", provider, (), frozenset({"m"}), ("default",))
@@ -124,7 +127,13 @@ def test_operators_are_told_once_until_it_answers_again(tmp_path: Path) -> None:
     fails("upstream_quota")
     health.worked(attempt)
     fails("upstream_quota")
+    now[0] += 61
+    fails("upstream_quota")
     until(lambda: len(told()) > 1)
-    assert len(told()) == 2
+    fails("upstream_quota")
+    now[0] += 61
+    fails("upstream_quota")
+    until(lambda: len(told()) > 2)
+    assert len(told()) == 3, "each minute's first; though it never answered in between"
     store.close()
     db.close()

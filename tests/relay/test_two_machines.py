@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import requests
 
+from engine.cluster.redis import Redis
 from tests.cluster.test_rates import Server
+from tests.cluster.test_shared_space import kept
 from tests.relay import plain
 from tests.relay.conftest import provider
 from tests.relay.scripted import Upstream
@@ -25,7 +28,12 @@ kind: Policy
 metadata: {name: zz}
 spec:
   breaker: {failures: 3, window: 60, coolDown: 1, longest: 2}
-  rateLimits: {all: {requests: 20, per: hour, when: {models: ["^shared$"]}}}
+  rateLimits:
+    all: {requests: 20, per: hour, when: {models: ["^shared$"]}}
+    calls: {by: [key], requests: 100000, per: hour, when: {models: ["^talk$"]}}
+    day: {by: [user], requests: 100000, per: day, when: {models: ["^talk$"]}}
+    address: {by: [address], requests: 100000, per: minute, when: {models: ["^talk$"]}}
+  affinity: {rules: {talks: {models: ["^talk$"], keys: [{header: x-talk}]}}}
 ---
 apiVersion: gatewright/v1
 kind: Route
@@ -33,7 +41,8 @@ metadata: {name: both}
 spec:
   channels:
     - {name: first, provider: dead, models: [m], priority: 5}
-    - {name: second, provider: well, models: [m, shared]}
+    - {name: second, provider: well, models: [m, shared, talk]}
+    - {name: third-account, provider: other, models: [talk]}
 """
 _SHORTEST = 0.85
 """Of a cool-down of a second, less its tenth and what it takes to answer."""
@@ -45,18 +54,19 @@ class Cluster:
     """The machines, their Redis and two accounts; ``arrived`` are the moments of calls to the one that is dead."""
 
     def __init__(self, folder: Path) -> None:
-        self.dead, self.well, self.server = Upstream(), Upstream(), Server(folder)
+        self.dead, self.well, self.other, self.server = Upstream(), Upstream(), Upstream(), Server(folder)
         self.arrived: list[float] = []
         self.dead.script = lambda say: (
             self.arrived.append(time.monotonic()),
             say.whole(plain.error("openai.chat", status=503), 503),
         )
-        self.well.script = lambda say: say.whole(plain.whole("openai.chat", "ok"))
-        accounts = {"dead": self.dead, "well": self.well}
+        self.well.script = self.other.script = lambda say: say.whole(plain.whole("openai.chat", "ok"))
+        accounts = {"dead": self.dead, "well": self.well, "other": self.other}
         documents = [provider(name, upstream.base, "openai.chat") for name, upstream in accounts.items()]
         env = {
-            "GATEWRIGHT_EGRESS_ALLOW": f"127.0.0.1:{self.dead.port},127.0.0.1:{self.well.port}",
+            "GATEWRIGHT_EGRESS_ALLOW": ",".join(f"127.0.0.1:{account.port}" for account in accounts.values()),
             "REDIS_CONN_STRING": self.server.url,
+            "CRYPTO_SECRET": "what stands in Redis is nobody else's",
         }
         specs = {"zz.yaml": "---".join([*documents, _POLICY])}
         self.machines = [Gateway(folder / name, specs=specs, env=env, workers=2) for name in ("one", "two")]
@@ -66,8 +76,8 @@ class Cluster:
         for machine in self.machines:
             machine.stop()
             assert "Traceback" not in machine.output, machine.output
-        self.dead.close()
-        self.well.close()
+        for account in (self.dead, self.well, self.other):
+            account.close()
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +125,42 @@ def test_a_dead_account_sees_three_calls_and_one_probe_in_a_cool_down_of_two_mac
     assert len(gaps) >= 2, "one probe after a second, and one each two seconds from then on"
     assert min(gaps) > _SHORTEST, gaps
     assert min(gaps[1:]) > 2 * _SHORTEST, gaps
+
+
+def _more_than(redis: Redis, size: int) -> bool:
+    """Whether Redis has more keys than it had."""
+    return bool(redis.run(("DBSIZE",))[0] > size)
+
+
+def trips(redis: Redis) -> int:
+    """How many times Redis has read something that was sent."""
+    text = redis.run(("INFO", "stats"))[0].decode()
+    return next(int(line.partition(":")[2]) for line in text.split() if line.startswith("total_reads_processed:"))
+
+
+def test_a_conversation_stays_at_its_account_whichever_machine_it_comes_to(cluster: Cluster) -> None:
+    """Twelve conversations of six steps, each step at another machine: one round trip a step, three limits included."""
+    redis, steps, talks = Redis(cluster.server.url), 6, 12
+    assert ask(cluster.machines[0], "talk").status_code == 200, "from now on only conversations add keys"
+    before = len(cluster.well.got), len(cluster.other.got)
+    for number in range(talks):
+        counts, size = (len(cluster.well.got), len(cluster.other.got)), redis.run(("DBSIZE",))[0]
+        for step in range(steps):
+            reply = ask(cluster.machines[step % 2], "talk", headers={"x-talk": f"talk {number}"})
+            assert reply.status_code == 200
+            until(partial(_more_than, redis, size), every=0.005)
+        came = len(cluster.well.got) - counts[0], len(cluster.other.got) - counts[1]
+        assert sorted(came) == [0, steps], f"talk {number}: {came}"
+    assert min(len(cluster.well.got) - before[0], len(cluster.other.got) - before[1]) > 0, "both have some"
+    first, calls = trips(redis), 40
+    for number in range(calls):
+        ask(cluster.machines[number % 2], "talk", headers={"x-talk": f"talk {number % talks}"})
+    asked = trips(redis) - first
+    assert calls <= asked <= calls + 16, f"{asked} round trips for {calls} calls; listeners ask once in five seconds"
+    text = kept(cluster.server)
+    assert text.count(b"gatewright:") > talks
+    assert not [word for word in (b"talk", b"limit", b"third-account", b"shared") if word in text], text
+    redis.close()
 
 
 def test_while_redis_is_away_each_machine_goes_on_alone_and_nothing_is_started_again(cluster: Cluster) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from engine.cluster.store import EmbeddedStore
 from engine.relay.attempts.bonds import Bonds
-from engine.routing.affinity import AffinityRules, affinity_rules
-from engine.routing.bond import Bond
+from engine.routing.affinity.bond import Bond
+from engine.routing.affinity.rules import AffinityRules, affinity_rules
 from engine.routing.overrides.compiled import Overrides
 from engine.routing.spoken.speech import speech
 
@@ -46,6 +46,8 @@ class Asking:
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = field(default_factory=dict)
     account: Any = field(default_factory=Owner)
+    size: int = 5000
+    cached_price: bool = True
 
 
 def bond(rules: AffinityRules, **call: Any) -> Bond | None:
@@ -126,7 +128,7 @@ def test_what_answered_last_is_remembered_for_its_time(tmp_path: Path) -> None:
     assert bonds.channel(key) == "4"
     now[0] += 61
     assert bonds.channel(key) is None
-    assert bonds.channel(None) is None
+    assert bonds.question(key) is None, "one machine has nobody to ask"
     store.close()
 
 
@@ -151,3 +153,37 @@ def test_calls_are_carried_as_a_rule_or_an_option_says() -> None:
     assert len(carried({"enabled": True, "model_patterns": ["m"]}).of({"b": 1}, 9, 9)) == 1
     for nothing in ({"enabled": False, "model_patterns": ["m"]}, {"enabled": True}, "", "{", "[1]"):
         assert not carried(nothing).of({"b": 1}, 3, 14)
+
+
+BEGINNING = {"affinity": {"rules": {"r": {
+    "cachedPrice": True,
+    "keys": [{"body": "id"}, {"beginning": {"of": ["system", "messages"], "tokens": 1024}}],
+}}}}  # fmt: skip
+
+
+def said(*words: str, system: str = "be brief") -> dict[str, Any]:
+    roles = ("user", "assistant") * len(words)
+    return {"system": system, "messages": [{"role": r, "content": w} for r, w in zip(roles, words, strict=False)]}
+
+
+def test_steps_of_a_conversation_have_their_beginning_in_common() -> None:
+    rules = affinity_rules(BEGINNING, {})
+    first = bond(rules, body=said("a"))
+    assert first is not None
+    assert bond(rules, body=said("a", "b", "c")) == first
+    assert bond(rules, body=said("a", "b", "c", "d", "e")) == first
+    for other in (said("b"), said("a", system="be long"), said("a" * 9000), {"messages": "a"}):
+        assert bond(rules, body=other) != first
+    assert bond(rules, body=said("a" * 9000)) != bond(rules, body=said("a" * 9001))
+    assert bond(rules, body={**said("a"), "id": "x"}) == bond(rules, body={**said("b"), "id": "x"})
+
+
+def test_short_prompts_and_models_without_a_cached_price_go_where_they_are_drawn() -> None:
+    rules = affinity_rules(BEGINNING, {})
+    assert bond(rules, body=said("a"), size=1023) is None
+    assert bond(rules, body=said("a"), cached_price=False) is None
+    assert bond(rules, body={"other": 1}) is None
+    deep: Any = "x"
+    for _ in range(5000):
+        deep = [deep]
+    assert bond(rules, body={"system": deep, "messages": [{"role": "user"}] * 5000}) is not None

@@ -20,9 +20,9 @@ from engine.cluster.aside import Aside, BreakerRule
 from engine.cluster.store import EmbeddedStore
 from engine.program.parts import RouteRules
 from engine.routing.channel import LiveChannel
+from engine.routing.order import Order, orders
 from engine.routing.pulse import Pulse
-from engine.routing.strategies.order import Order, orders
-from engine.routing.strategies.tier import Scene, Tier
+from engine.strategies.tier import Scene, Tier
 from tests.support import ROOT
 
 HOUR, EVERY = 3600, 0.5

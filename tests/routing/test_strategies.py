@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,9 +18,10 @@ import pytest
 from engine.compiler import compile_set, read_set
 from engine.program.parts import RouteRules
 from engine.routing.channel import LiveChannel
+from engine.routing.order import USUAL, Order, order_of, orders
 from engine.routing.pulse import Pulse
-from engine.routing.strategies.order import STRATEGIES, USUAL, Order, order_of, orders
-from engine.routing.strategies.tier import Scene, Tier
+from engine.strategies import STRATEGIES
+from engine.strategies.tier import Scene, Tier
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "routing.md"
 PROVIDER: Any = SimpleNamespace(name="p", formats={}, base_url="http://x")
@@ -168,3 +172,63 @@ def test_a_route_after_one_that_is_for_all_is_never_used(tmp_path: Path) -> None
     sources, shared, _ = read_set([tmp_path])
     (fault,) = compile_set(sources, shared).faults
     assert "no call comes to this Route: 'a' before it is for all" in fault.message
+
+
+NEW_STRATEGY = '''
+"""Channels by their names."""
+from engine.strategies.record import StrategyFault, StrategyRecord
+from engine.strategies.tier import Dividing, grouped
+
+
+class ByName(Dividing):
+    def __init__(self, last: str = "") -> None:
+        self._last = last
+
+    def divide(self, tier, scene):
+        return grouped(tier, self, lambda channel: (channel.name == self._last, channel.name))
+
+
+def _check(parameters):
+    return StrategyFault(("last",), "nobody is called so", "another name") if parameters.get("last") == "?" else None
+
+
+LAST = {"last": {"description": "The last.", "type": "string"}}
+STRATEGY = StrategyRecord("byName", ByName, "By name.", LAST, (), _check)
+'''
+TRY_IT = """
+import sys
+from pathlib import Path
+from engine.compiler import compile_set, read_set
+from engine.routing.order import orders
+from tests.routing.test_strategies import channel, ordered
+for name in sys.argv[1:]:
+    sources, shared, _ = read_set([Path(name)])
+    result = compile_set(sources, shared)
+    print([fault.message for fault in result.faults])
+    if not result.faults:
+        print(ordered(*orders(result.program().routes), [channel(each) for each in "cab"]))
+"""
+
+
+def test_a_strategy_is_one_file_which_documents_may_name_at_once(tmp_path: Path) -> None:
+    """A module put beside the others, and nothing else changed: its schema, its check and its order hold."""
+    root = PAGE.parents[1]
+    (tmp_path / "engine").mkdir()
+    for path in (root / "engine").iterdir():
+        if path.name not in ("strategies", "__pycache__"):
+            (tmp_path / "engine" / path.name).symlink_to(path)
+    shutil.copytree(root / "engine" / "strategies", tmp_path / "engine" / "strategies")
+    (tmp_path / "engine" / "strategies" / "by_name.py").write_text(NEW_STRATEGY)
+    (tmp_path / "tests").symlink_to(root / "tests")
+    route = "apiVersion: gatewright/v1\nkind: Route\nmetadata: {{name: r}}\nspec: {{strategies: [{{byName: {}}}]}}\n"
+    names = ("right", "unknown", "checked")
+    for name, parameters in zip(names, ("{last: a}", "{first: a}", '{last: "?"}'), strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "route.yaml").write_text(route.format(parameters))
+    command = [sys.executable, "-c", TRY_IT, *names]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    right, order, unknown, checked = done.stdout.splitlines()
+    assert (right, order) == ("[]", "['b', 'c', 'a']")
+    assert "nobody reads 'first'" in unknown
+    assert "nobody is called so" in checked

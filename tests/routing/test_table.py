@@ -5,10 +5,10 @@ from collections import Counter
 from types import SimpleNamespace
 
 from engine.routing.channel import LiveChannel
+from engine.routing.order import USUAL
 from engine.routing.pulse import Pulse
-from engine.routing.strategies.order import USUAL
-from engine.routing.strategies.tier import Scene, Tier
 from engine.routing.table import Table
+from engine.strategies.tier import Scene, Tier
 
 PROVIDER = SimpleNamespace(name="p", formats={}, base_url="http://x", model_names={})
 

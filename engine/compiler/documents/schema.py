@@ -19,6 +19,7 @@ import jsonschema_rs
 from engine.compiler.diagnostics import Fault, describe, nearest, path_text
 from engine.compiler.documents.positions import Path
 from engine.compiler.documents.sets import Definition
+from engine.strategies import STRATEGIES
 
 _HERE = FilePath(__file__).resolve().parent / "schemas"
 MANY = 200
@@ -53,12 +54,20 @@ def schema_of(kind: str) -> dict[str, Any]:
     document["title"] = kind
     document["properties"]["kind"] = {**document["properties"]["kind"], "const": kind}
     spec = _read(kind)
+    if kind == "Route":
+        _add_strategies(spec["properties"]["strategies"]["items"])
     document["description"] = spec["description"]
     document["properties"]["spec"] = spec
     if "required" in spec:
         document["required"] = [*document["required"], "spec"]
     document["$defs"] = _read("common")
     return document
+
+
+def _add_strategies(entry: dict[str, Any]) -> None:
+    """Each strategy says itself what it takes; an entry names one."""
+    entry["properties"] |= {name: record.schema() for name, record in sorted(STRATEGIES.items())}
+    entry["oneOf"] = [{"required": [name]} for name in sorted(STRATEGIES)]
 
 
 @cache

@@ -155,6 +155,14 @@ class Rule:
     known: dict[tuple[str, str, str], Share] = field(default_factory=dict)
     """PERF: factors by (user group, group, channel), looked up once."""
 
+    @property
+    def cached(self) -> bool:
+        """Whether input that a provider's cache knows costs less than other input."""
+        if self.ratio is not None:
+            return self.ratio.cache < ONE
+        read, plain_input = self.prices.get("cache_read"), self.prices.get("input")
+        return read is not None and plain_input is not None and read.each < plain_input.each
+
     def share(self, user_group: str, group: str, channel: str) -> Share:
         """The factors of an account and a channel."""
         key = (user_group, group, channel)

@@ -42,6 +42,8 @@ COUNTED = frozenset(
 )
 """Meanings that count against a channel unless a Policy lists its own: what hangs on the account or the service."""
 _WAITED = frozenset({"rate_limit", "rate_limit_account", "rate_limit_service", "overloaded"})
+_TOLD_EVERY = 60.0
+"""Seconds in which operators are told once at most that a channel is set aside."""
 _KEYWORDS = (
     "Your credit balance is too low",
     "This organization has been disabled.",
@@ -58,7 +60,7 @@ _KEYWORDS = (
 class MeaningRule:
     """What follows failures of one meaning: when a channel is set aside, or that it is switched off at the first.
 
-    ``tells``: operators are told when that happens for the first time since it last answered.
+    ``tells``: operators are told each time that it is set aside, once a minute of one channel at most.
     """
 
     breaker: BreakerRule
@@ -192,11 +194,12 @@ class Health:
         if (not breaker.failures and not off) or (wait is None and own is None and meaning not in rules.counted):
             return
         name = _name(channel, attempt.secret)
-        first = name not in self._aside.names()
+        entry = self._aside.names().get(name)
         until = self._aside.failed(name, breaker, wait)
         if until:
             log.warning("channel %s is set aside: %s", channel.name, failure)
-            if own is not None and own.tells and first:
+            again = entry is not None and entry.until == until  # a call that began before it was set aside
+            if own is not None and own.tells and not again and self._aside.first(f"told {channel.mark}", _TOLD_EVERY):
                 self._tell(channel, until, failure)
 
     def _tell(self, channel: LiveChannel, until: float, failure: UpstreamFailure) -> None:

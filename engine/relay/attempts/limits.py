@@ -18,6 +18,7 @@ from engine.routing.limits.rules import REQUESTS, SERVED, TOKENS
 from engine.routing.limits.taken import Taken
 
 if TYPE_CHECKING:
+    from engine.cluster.redis import Command
     from engine.relay.call import Call
     from engine.routing.attempt import Attempt
     from engine.routing.channel import LiveChannel
@@ -29,8 +30,8 @@ _KINDS = {REQUESTS: "requests", SERVED: "requests", TOKENS: "tokens"}
 class Counts(Protocol):
     """Counts of one machine, or of several."""
 
-    def take(self, asks: Sequence[Ask]) -> Verdict:
-        """Add to all counts, or to none."""
+    def take(self, asks: Sequence[Ask], beside: Command | None = None) -> Verdict:
+        """Add to all counts, or to none; what Redis is asked beside goes up with it."""
 
     def settle(self, asks: Sequence[Ask], amounts: Sequence[int]) -> None:
         """What asks that were taken came to."""
@@ -45,18 +46,21 @@ class Limits:
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
 
-    def take(self, call: Call) -> None:
-        """Take what the call wants of its limits; raises ``CallError`` (429), which says which one is used up."""
+    def take(self, call: Call, beside: Command | None = None) -> Verdict | None:
+        """Take what the call wants of its limits; raises ``CallError`` (429), which says which one is used up.
+
+        Gives what was said, where a limit binds the call: with the reply to what Redis was asked ``beside``.
+        """
         ours = call.snapshot.limits.ours
         rules = [rule for rule in ours if rule.when.holds(call)] if ours else None
         if not rules:
-            return
+            return None
         asks = [rule.ask(call, call.most_tokens) for rule in rules]
-        verdict = self._counts.take(asks)
+        verdict = self._counts.take(asks, beside)
         if verdict.full < 0:
             call.limited = Taken(rules, asks, verdict.left)
             call.taken.append(call.limited)
-            return
+            return verdict
         rule = rules[verdict.full]
         call.limited = Taken([rule], [], [0], verdict.wait)
         raise CallError(

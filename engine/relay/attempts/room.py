@@ -29,10 +29,12 @@ Place = tuple[int, int, str]
 
 
 class Room:
-    """The lines of one worker. ``free``: the keys of a channel that may be asked."""
+    """The lines of one worker. ``free``: a channel's keys that may be asked; ``noted`` is told how many more wait."""
 
-    def __init__(self, limits: Limits, free: Callable[[LiveChannel], tuple[str, ...]]) -> None:
-        self._limits, self._free = limits, free
+    def __init__(
+        self, limits: Limits, free: Callable[[LiveChannel], tuple[str, ...]], noted: Callable[[int], None]
+    ) -> None:
+        self._limits, self._free, self._noted = limits, free, noted
         self._lines: dict[frozenset[str], list[Place]] = {}
         self._numbers = count()
         self.waiting = 0
@@ -65,6 +67,7 @@ class Room:
         place = (sum(other[2] == key for other in line), next(self._numbers), key)
         insort(line, place)
         self.waiting += 1
+        self._noted(1)
         spoke = time.monotonic()
         end, wait = spoke + call.snapshot.limits.wait, math.inf
         try:
@@ -83,6 +86,7 @@ class Room:
                     yield
         finally:
             self.waiting -= 1
+            self._noted(-1)
             line.remove(place)
             if not line:
                 self._lines.pop(marks, None)

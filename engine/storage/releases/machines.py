@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -36,6 +39,25 @@ class Machine:
     def silent(self) -> bool:
         """Whether it has not been heard of lately."""
         return time.time() - self.seen_at > SILENT
+
+
+def identity(directory: Path) -> str:
+    """What this machine is known by, whatever its name: made once, kept in a file."""
+    path = directory / "machine"
+    try:
+        return path.read_text("ascii").strip()
+    except OSError:
+        pass
+    directory.mkdir(parents=True, exist_ok=True)
+    fresh = directory / f".machine.{secrets.token_hex(4)}"
+    fresh.write_text(secrets.token_hex(16) + "\n", "ascii")
+    try:
+        os.link(fresh, path)  # whole or not at all: two processes begin together
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+    return path.read_text("ascii").strip()
 
 
 def report(db: Database, machine: Machine) -> None:

@@ -6,31 +6,21 @@ nobody needs is never ordered; divisions are kept with the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from engine.routing.profile import RouteTimeouts
-from engine.routing.strategies import affinity, cheapest, latency, least_outstanding, priority, shadow, split, weighted
-from engine.routing.strategies.tier import Scene, Strategy, Tier
 from engine.routing.when import When, when
+from engine.strategies import STRATEGIES
+from engine.strategies.shadow import Shadow
+from engine.strategies.tier import Scene, Strategy, Tier
 
 if TYPE_CHECKING:
     from engine.program.parts import RouteRules
     from engine.routing.channel import LiveChannel
     from engine.routing.request import RoutedCall
-
-STRATEGIES: dict[str, Any] = {
-    "affinity": affinity.STRATEGY,
-    "cheapest": cheapest.STRATEGY,
-    "latency": latency.STRATEGY,
-    "leastOutstanding": least_outstanding.STRATEGY,
-    "priority": priority.STRATEGY,
-    "shadow": shadow.STRATEGY,
-    "split": split.STRATEGY,
-    "weighted": weighted.STRATEGY,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ class Order:
     steps: tuple[Step, ...]
     when: When = field(default_factory=When)
     models: frozenset[str] = frozenset()
-    shadows: tuple[tuple[When, shadow.Shadow], ...] = ()
+    shadows: tuple[tuple[When, Shadow], ...] = ()
     """Where calls are made too, and which."""
     timeouts: RouteTimeouts | None = None
 
@@ -68,12 +58,13 @@ class Order:
         """Whether it is for this call."""
         return (not self.models or call.asked in self.models) and self.when.holds(call)
 
-    def channels(self, tier: Tier, scene: Scene) -> Iterator[LiveChannel]:
+    def channels(self, tier: Tier[LiveChannel], scene: Scene) -> Iterator[LiveChannel]:
         """The channels in the order in which to try them, each once."""
         if len(tier.channels) == 1:
             yield tier.channels[0]
             return
-        dividing, ranking = self._ways or _ways([step for step in self.steps if step.when.holds(scene.call)])
+        call = cast("RoutedCall", scene.call)
+        dividing, ranking = self._ways or _ways([step for step in self.steps if step.when.holds(call)])
         for part in _divided(tier, dividing, scene):
             yield from _ranked(part, ranking, scene) if ranking and len(part) > 1 else part.drawn(scene.chance)
 
@@ -83,7 +74,7 @@ def _ways(steps: Sequence[Step]) -> tuple[list[Strategy], list[Strategy]]:
     return [one for one in strategies if not one.among], [one for one in strategies if one.among > 1]
 
 
-USUAL = Order("", (Step("affinity", affinity.Affinity()), Step("priority", priority.Priority())))
+USUAL = Order("", tuple(Step(name, STRATEGIES[name].make()) for name in ("affinity", "priority")))
 """What holds where no Route says otherwise."""
 
 
@@ -104,18 +95,15 @@ def _order(route: RouteRules) -> Order:
     steps = []
     for entry in route.strategies:
         name, parameters = next((name, value) for name, value in entry.items() if name != "when")
-        steps.append(Step(name, _made(name, parameters or {}), when(entry.get("when"))))
-    shadows = tuple((step.when, step.strategy) for step in steps if isinstance(step.strategy, shadow.Shadow))
+        steps.append(Step(name, STRATEGIES[name].make(**(parameters or {})), when(entry.get("when"))))
+    shadows = tuple((step.when, step.strategy) for step in steps if isinstance(step.strategy, Shadow))
     timeouts = RouteTimeouts(route.name, route.timeouts) if route.timeouts else None
     return Order(route.name, tuple(steps) or USUAL.steps, when(route.when), frozenset(route.models), shadows, timeouts)
 
 
-def _made(name: str, parameters: Mapping[str, Any]) -> Strategy:
-    strategy: Strategy = STRATEGIES[name](**parameters)
-    return strategy
-
-
-def _divided(tier: Tier, strategies: Sequence[Strategy], scene: Scene, at: int = 0) -> Iterator[Tier]:
+def _divided(
+    tier: Tier[LiveChannel], strategies: Sequence[Strategy], scene: Scene, at: int = 0
+) -> Iterator[Tier[LiveChannel]]:
     """The tiers that strategies make of one, from that of a number on."""
     while at < len(strategies) and len(tier.channels) > 1:
         parts = strategies[at].divide(tier, scene)
@@ -128,7 +116,7 @@ def _divided(tier: Tier, strategies: Sequence[Strategy], scene: Scene, at: int =
     yield tier
 
 
-def _ranked(tier: Tier, strategies: Sequence[Strategy], scene: Scene) -> Iterator[LiveChannel]:
+def _ranked(tier: Tier[LiveChannel], strategies: Sequence[Strategy], scene: Scene) -> Iterator[LiveChannel]:
     """What was drawn, some at a time, the best of those first."""
     drawn, among = tier.drawn(scene.chance), max([strategy.among for strategy in strategies])
     while batch := list(islice(drawn, among)):

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.bounds import Kept
 from engine.filters.patterns import Pattern, pattern
-from engine.routing.bond import Bond
+from engine.routing.affinity.beginning import prompt_beginning
+from engine.routing.affinity.bond import Bond
 from engine.routing.overrides.compiled import Overrides, overrides_of
 from engine.routing.overrides.paths import MISSING, find, path_of
 
@@ -44,6 +45,8 @@ class AffinityRule:
     value: Pattern | None = None
     seconds: float = _SECONDS
     alone: bool = False
+    cached: bool = False
+    """Only for calls whose cached input costs less."""
     within: frozenset[str] = frozenset()
     """What else keeps calls apart: ``rule``, ``group``, ``model``."""
     overrides: Overrides = field(default_factory=Overrides)
@@ -54,6 +57,8 @@ class AffinityRule:
 
     def meets(self, call: RoutedCall) -> bool:
         """Whether it is for who makes the call."""
+        if self.cached and not call.cached_price:
+            return False
         agent = call.headers.get("user-agent", "").lower() if self.agents else ""
         return not self.agents or any(word in agent for word in self.agents)
 
@@ -139,15 +144,13 @@ def _declared(name: str, rule: Mapping[str, Any], seconds: float) -> AffinityRul
     passed = {"mode": "pass_headers", "value": rule.get("pass") or [], "keep_origin": True}
     return AffinityRule(
         name=name,
-        sources=tuple(
-            _header(source["header"]) if "header" in source else _member(source["body"])
-            for source in rule.get("keys") or ()
-        ),
+        sources=tuple(_place(source) for source in rule.get("keys") or ()),
         models=_patterns(rule.get("models")),
         paths=_patterns(rule.get("paths")),
         agents=tuple(word.lower() for word in rule.get("agents") or ()),
         seconds=float(rule.get("seconds", seconds)),
         alone=bool(rule.get("alone")),
+        cached=bool(rule.get("cachedPrice")),
         within=frozenset(rule.get("within") or ("rule", "group")),
         overrides=overrides_of({"operations": [passed]} if passed["value"] else {}),
     )
@@ -199,6 +202,15 @@ _CONTEXT: dict[str, Source] = {
     "user_group": lambda call: call.account.user_group if call.account else None,
     "original_model": lambda call: call.asked,
 }
+
+
+def _place(declared: Mapping[str, Any]) -> Source:
+    """A source of a Policy's rule."""
+    if "header" in declared:
+        return _header(declared["header"])
+    if "body" in declared:
+        return _member(declared["body"])
+    return prompt_beginning(tuple(declared["beginning"]["of"]), int(declared["beginning"].get("tokens", 0)))
 
 
 def _header(name: str) -> Source:

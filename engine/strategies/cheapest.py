@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from engine.routing.strategies.tier import Dividing, grouped
+from engine.strategies.record import StrategyRecord
+from engine.strategies.tier import Dividing, grouped
 
 if TYPE_CHECKING:
-    from engine.routing.strategies.tier import Scene, Tier
+    from engine.strategies.tier import C, Scene, Tier
 
 
 class Cheapest(Dividing):
@@ -17,7 +18,7 @@ class Cheapest(Dividing):
     def __init__(self, within: float = 0.0) -> None:
         self._within = within
 
-    def divide(self, tier: Tier, scene: Scene) -> list[Tier]:
+    def divide(self, tier: Tier[C], scene: Scene) -> list[Tier[C]]:
         """By what the model costs at each; one whose cost nobody knows comes last."""
         key = self, scene.call.asked
         if key in tier.parts:
@@ -28,4 +29,16 @@ class Cheapest(Dividing):
         return grouped(tier, key, lambda channel: max(costs[id(channel)], alike))
 
 
-STRATEGY = Cheapest
+STRATEGY = StrategyRecord(
+    "cheapest",
+    Cheapest,
+    "Channels where the call costs the operator least first.",
+    {
+        "within": {
+            "description": "By which share of the least a cost may be higher and still count as the same.",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 100,
+        }
+    },
+)

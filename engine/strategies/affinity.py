@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.routing.strategies.tier import Dividing, first
+from engine.strategies.record import StrategyRecord
+from engine.strategies.tier import Dividing, first
 
 if TYPE_CHECKING:
-    from engine.routing.strategies.tier import Scene, Tier
+    from engine.strategies.tier import C, Scene, Tier
 
 
 class Affinity(Dividing):
     """See the module."""
 
-    def divide(self, tier: Tier, scene: Scene) -> list[Tier]:
+    def divide(self, tier: Tier[C], scene: Scene) -> list[Tier[C]]:
         """The channel that is kept first."""
         mark = scene.call.kept
         if mark is None:
@@ -24,4 +25,4 @@ class Affinity(Dividing):
         return parts
 
 
-STRATEGY = Affinity
+STRATEGY = StrategyRecord("affinity", Affinity, "The channel that answered what the call belongs to first.")

@@ -1,0 +1,1 @@
+"""Affinity: calls that belong together, and what tells so. Remembers nothing."""
