@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import requests
 from click.testing import CliRunner, Result
+from sqlalchemy import insert
 
 from engine.cli import main
 from engine.errors import Conflict, Unavailable
 from engine.releases import publishing, reading
 from engine.storage.releases import documents, secrets
+from engine.storage.tables import core
 from tests.releases.conftest import ANN, ROUTE, Site
 from tests.support import PATIENCE, until
 
@@ -230,6 +232,20 @@ def test_an_option_that_a_document_pins_is_changed_there_alone(site: Site) -> No
         ).json()["detail"],
     ]
     assert answers == ["SystemName is pinned by a document (console:Settings/ours:4:18) and is changed there"] * 2
+    # a row that another program writes beside it is told by a plan, and goes
+    row = insert(core.options).values(key="SystemName", value="Another")
+    site.db.write(lambda connection: connection.execute(row))
+
+    def twice() -> list[tuple[str, str, str]]:
+        plan = requests.post(f"{base}/api/v2/releases/plan", json={"files": {}}, headers=headers, timeout=90).json()
+        return [(one["name"], one["document"], one["row"]) for one in plan["rows"]["twice"]]
+
+    assert twice() == [("SystemName", "Pinned", "Another")]
+    drop = f"{base}/api/v2/rows/option/SystemName/drop"
+    assert requests.post(drop, timeout=PATIENCE).status_code == 401
+    assert '-value: "Another"' in requests.post(drop, headers=headers, timeout=PATIENCE).json()["diff"]
+    assert requests.post(drop, headers=headers, timeout=PATIENCE).status_code == 404
+    assert (twice(), name()) == ([], "Pinned")
     site.publish(dataclasses.replace(documents.one(site.db, "Settings", "ours"), text=None))
     until(lambda: name() != "Pinned")
 

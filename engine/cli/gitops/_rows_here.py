@@ -30,6 +30,7 @@ HERE: Mapping[str, Callable[..., Any]] = {
     "rows": _listed,
     "row_diff": _diff,
     "undo_row": _undo,
+    "drop_row": revisions.drop,
     "row_history": revisions.history,
     "row_blame": revisions.blame,
 }

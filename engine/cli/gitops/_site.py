@@ -13,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import click
@@ -35,6 +35,8 @@ _READ = {
     *("status", "releases", "release", "diff", "listed", "revisions", "blame", "trials", "canaries", "canary"),
     *("captures", "capture", "watched"),
 }
+_COMPILED = {"plan", "apply", "rollback", "begin_trial", "publish_draft", "promote_canary"}
+"""What takes a compile."""
 PREFIX = "/api/v2"
 _ROUTES = {
     "status": ("GET", "/releases/status"),
@@ -62,6 +64,7 @@ _ROUTES = {
     "rows": ("GET", "/rows"),
     "row_diff": ("GET", "/rows/{id}/diff"),
     "undo_row": ("POST", "/rows/{id}/undo"),
+    "drop_row": ("POST", "/rows/{kind}/{name}/drop"),
     "row_history": ("GET", "/rows/{kind}/{name}/history"),
     "row_blame": ("GET", "/rows/{kind}/{name}/blame"),
     "captures": ("GET", "/captures"),
@@ -109,7 +112,9 @@ class Here:
         if what in _READ:
             return getattr(reading, what)(self.db, **values)
         more = {"replays": True} if what == "plan" else {}
-        return getattr(self._services, what)({**values, **more, "author": {"id": 0, "name": author()}, "root": True})
+        asked = {**values, **more, "author": {"id": 0, "name": author()}, "root": True}
+        with _common.standing_work(self.settings) if what in _COMPILED else nullcontext():
+            return getattr(self._services, what)(asked)
 
     def wait(self, number: int, seconds: float) -> list[str]:
         """The names of the machines, once all run release ``number``."""
