@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.compiler import Fault, Result, Source, check_set, compile_set, read_set, spectests
+from engine.compiler.checks import settings
 from engine.compiler.diagnostics import Place, has_errors, in_order
 from engine.compiler.documents import extends
+from engine.compiler.documents.sets import Definitions
 from engine.compiler.standing import uncollected
 from engine.releases import changes as texts
 from engine.storage.releases.documents import StoredDocument
@@ -146,13 +148,23 @@ def misnamed(changes: Sequence[StoredDocument]) -> list[Fault]:
 
 def policy_of(ground: Ground) -> dict[str, Any]:
     """The merged Policy in force. PERF: read only where a document of one's own says what releases ask it for."""
+    definitions = _where_said(ground, "approval", "signers")
+    merged: dict[str, Any] = {}
+    for definition in sorted(definitions.of("Policy"), key=lambda one: one.layer):
+        merged = extends.merge(merged, definition.spec)
+    return merged
+
+
+def pinned_of(ground: Ground) -> dict[str, tuple[str, str]]:
+    """Texts and places of the options that documents pin, by name. PERF: as ``policy_of``."""
+    return {name: (text, place) for name, (text, place) in settings.pinned(_where_said(ground, "Settings")).items()}
+
+
+def _where_said(ground: Ground, *words: str) -> Definitions:
+    """The definitions in force; none where no document of one's own holds one of the words."""
     present = [path for path in ground.directories if path.is_dir()]
     sources, shared, _ = read_set(present)
     sources += texts.sources(ground.documents, texts.layer_of(present))
-    if not any(word in source.text for source in sources if source.layer for word in ("approval", "signers")):
-        return {}
-    policies = check_set(sources, shared)[0].of("Policy")
-    merged: dict[str, Any] = {}
-    for definition in sorted(policies, key=lambda one: one.layer):
-        merged = extends.merge(merged, definition.spec)
-    return merged
+    if not any(word in source.text for source in sources if source.layer for word in words):
+        return Definitions()
+    return check_set(sources, shared)[0]

@@ -22,7 +22,7 @@ from engine import settings
 from engine.cli import _common
 from engine.cli.gitops import _rows_here
 from engine.errors import Conflict, Forbidden, GatewrightError, Invalid, NotFound, Unavailable
-from engine.releases import publishing, reading
+from engine.releases import checking, publishing, reading
 from engine.releases.doings import Services
 from engine.storage.database import Database, open_database
 from engine.storage.releases.acting import acting
@@ -73,6 +73,9 @@ _ROUTES = {
     "watched": ("GET", "/captures/keys"),
     "watch_key": ("PUT", "/captures/keys/{token_id}"),
     "unwatch_key": ("DELETE", "/captures/keys/{token_id}"),
+    "secrets": ("GET", "/secrets"),
+    "put_secret": ("PUT", "/secrets/{name}"),
+    "drop_secret": ("DELETE", "/secrets/{name}"),
 }
 """Where a server answers each question."""
 _ERRORS: dict[int, type[GatewrightError]] = {404: NotFound, 409: Conflict, 403: Forbidden, 401: Forbidden}
@@ -107,6 +110,8 @@ class Here:
     def ask(self, what: str, **values: Any) -> Any:
         """See ``Site``."""
         if what in _rows_here.HERE:
+            if what == "undo_row":
+                self.db.pinned = checking.pinned_of(publishing.ground(self.db, self.directories))
             with acting(Author(0, author())):
                 return _rows_here.HERE[what](self.db, **values)
         if what in _READ:
