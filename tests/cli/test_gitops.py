@@ -210,7 +210,13 @@ def test_a_row_that_says_otherwise_than_a_document_is_drift_and_resolved_either_
     dropped = run("releases", "rows", "drop", "option/RetryTimes")
     assert (dropped.exit_code, '-value: "9"' in dropped.output) == (0, True), dropped.output
     assert run("drift", tree).exit_code == 0
-    assert "removed" in run("history", "option/RetryTimes").output
+    (removed,) = json.loads(run("history", "option/RetryTimes", "--json").output)
+    assert removed["what"] == "removed"
+    undone = run("releases", "rows", "undo", removed["id"])
+    assert (undone.exit_code, "RetryTimes is pinned by a document (git:settings.yaml:4:18)" in undone.output) == (
+        1,
+        True,
+    )
     assert "there is no row of an option RetryTimes" in run("releases", "rows", "drop", "option/RetryTimes").output
     assert "only an option's row" in run("releases", "rows", "drop", "channel/1").output
 

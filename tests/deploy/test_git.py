@@ -6,6 +6,7 @@ is not itself is the Git host's own (``gh``): what it is told is kept.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -190,6 +191,36 @@ def test_a_pull_request_is_checked_planned_and_told_and_a_merge_is_applied(gatew
     assert runner.run("apply", "push", github_sha=author.git("rev-parse", "HEAD")).ok
     shown = requests.get(f"{gateway.base}/api/v2/documents", headers=gateway.root(), timeout=PATIENCE).json()
     assert [(one["kind"], one["name"]) for one in shown["items"]] == [("Price", "house")]
+
+
+def test_three_environments_share_a_base_and_differ_by_what_they_say(tmp_path: Path) -> None:
+    """The overlays of deploy/git/environments, each on a database of its own, as docs/gitops.md has it."""
+    env = environment(tmp_path)
+    charged = {}
+    for name in ("production", "staging", "development"):
+        data = tmp_path / name
+        (data / "programs").mkdir(parents=True)
+        (data / "programs" / "cache").symlink_to(tmp_path / "data" / "programs" / "cache")
+
+        def run(*words: str, data: Path = data) -> subprocess.CompletedProcess[str]:
+            asked = ["gatewright", *words]
+            return subprocess.run(
+                asked,
+                cwd=GIT / "environments",
+                env={**env, "GATEWRIGHT_DATA": str(data)},
+                capture_output=True,
+                text=True,
+            )
+
+        assert run("apply", "base/", "--wait", "0").returncode == 0
+        plan = run("plan", name, "--json")
+        assert plan.returncode == 2, plan.stderr
+        (price,) = json.loads(plan.stdout)["prices"]
+        charged[name] = price["after"]["1,000 tokens in, 1,000 out"], price["groups"].get("default", [None, "1.0"])[1]
+        assert run("apply", name, "--wait", "0").returncode == 0
+        assert [run("drift", each).returncode for each in ("base/", name)] == [2, 2]  # one owner has both directories
+        assert run("plan", name).returncode == 0
+    assert charged == {"production": ("0.01", "1.0"), "staging": ("0.01", "0.1"), "development": ("0.01", "0.0")}
 
 
 FAILING = """apiVersion: gatewright/v1
