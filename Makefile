@@ -15,7 +15,7 @@ LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: manifests audit day faults machines soak vocabularies help run test test-all test-fast nightly lint format docs bench table agents lock wheel clean install install-dev assets screenshots demo-data
+.PHONY: manifests audit day live faults machines soak vocabularies help run test test-all test-fast nightly lint format docs bench table agents lock wheel clean install install-dev assets screenshots demo-data
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ machines: install-dev  ## Put two machines over one PostgreSQL and one Redis und
 
 day: install-dev  ## A day of commits and a rollback while two machines serve calls: not one may fail
 	$(BIN)/python -m tests.soak.day
+
+live: install-dev  ## How soon a price line is live on two machines under 200 calls/s, and what that does to p99 (3 minutes)
+	$(BIN)/python -m tests.soak.live
 
 faults: install-dev  ## Print the table of 48 upstream faults x channels x clients x upstreams, charges checked (a few minutes)
 	$(BIN)/python -m tests.faults

@@ -24,7 +24,8 @@ LONG = frozenset(
     f"tests/{name}.py"
     for name in (
         "care/test_doctor", "care/test_moved", "cli/test_prices", "compiler/test_extremes", "console/test_places",
-        "deploy/test_rolling", "deploy/test_upgrade", "kinds/kept/test_killed", "kinds/task/test_killed",
+        "deploy/test_git", "deploy/test_rolling", "deploy/test_upgrade", "kinds/kept/test_killed",
+        "kinds/task/test_killed",
         "ledger/test_crash", "ledger/test_hang", "ledger/test_outage", "ledger/test_parallel", "payments/test_killed",
         "payments/test_storm", "relay/test_aside_by_hand", "relay/test_background", "relay/test_continued",
         "relay/test_lane", "relay/test_stopping", "relay/test_two_machines", "releases/test_live",

@@ -29,6 +29,7 @@ def _value(view: View, setting: areas.Setting, last: dict[str, tuple[int, int]])
     text = view.worker.options.get(setting.name)
     kind = option.type if option.type in ("boolean", "whole", "number") else ""
     value = options.value_of(view.worker.options, setting.name)
+    place = view.worker.db.pinned.get(setting.name, ("", ""))[1]
     rows = (
         "lines"
         if kind == "" and ("\n" in str(text or "") or len(str(text or "")) > 60 or option.type != "text")
@@ -42,7 +43,8 @@ def _value(view: View, setting: areas.Setting, last: dict[str, tuple[int, int]])
         "value": shown,
         "on": value is True,
         "list": LISTS.get(setting.name),
-        "source": gettext("database") if text is not None else gettext("default"),
+        "source": place or (gettext("database") if text is not None else gettext("default")),
+        "pinned": bool(place),
         "last": last.get(setting.name),
     }
 

@@ -47,11 +47,15 @@ def raw_of(route: Route, env: dict[str, Any]) -> bytes:
     most = ANONYMOUS if route.role == NOBODY else MOST
     length = env.get("CONTENT_LENGTH") or ""
     if length.isdigit() and int(length) > most:
-        raise BodyTooLargeError("the body is too long")
+        raise _too_long(most)
     raw: bytes = env["wsgi.input"].read(most + 1)
     if len(raw) > most:
-        raise BodyTooLargeError("the body is too long")
+        raise _too_long(most)
     return raw
+
+
+def _too_long(most: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"the body is too long: {most:,} bytes may be sent at once; send it in parts")
 
 
 def call_of(route: Route, env: dict[str, Any]) -> RawCall:

@@ -168,14 +168,19 @@ def reset(db: Database, names: list[str]) -> None:
     """Back to the defaults."""
     for name in names:
         _open(db, name)
+    drop(db, *names)
 
+
+def drop(db: Database, *names: str) -> int:
+    """Take rows away, whatever a document says; how many there were."""
     by = acting.who()
 
-    def work(connection: Any) -> None:
-        rows.drop(db, connection, names, by)
+    def work(connection: Any) -> int:
+        gone = rows.drop(db, connection, list(names), by)
         trail.changed(db, connection)
+        return gone
 
-    db.write(work)
+    return db.write(work)
 
 
 def text_of(value: Any) -> str:

@@ -110,6 +110,15 @@ def undo(db: Database, number: int, *, user: int, values: Mapping[str, str]) -> 
     return told(made)
 
 
+def drop(db: Database, kind: str, name: str) -> dict[str, Any]:
+    """Take an option's row away, also one that a document overrules; gives the revision that this made."""
+    if named(db, kind, name)[0] != OPTION:
+        raise Invalid("kind", "only an option's row is dropped so: a channel is deleted among channels", OPTION)
+    if not options.drop(db, name):
+        raise NotFound(f"there is no row of an option {name[:80]}")
+    return told(rows.of(db, OPTION, name, limit=1)[0])
+
+
 def _undo_option(db: Database, one: RowRevision, user: int, values: Mapping[str, str]) -> None:
     if any(text is not None and text.startswith(rows.HIDDEN) for text in (one.before, one.after)):
         raise Conflict(f"{one.name} is a secret, and none are kept: set it anew")

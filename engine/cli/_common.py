@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NoReturn, TypeVar
 
@@ -66,6 +68,23 @@ def _standing_file() -> Path | None:
     """Commands name files as their user does, the server by their whole path: each has a file of its own."""
     directory = settings.load(os.environ).program_directory / "cache"
     return standing_file(directory, "commands") if directory.is_dir() else None
+
+
+@contextmanager
+def standing_work(chosen: settings.Settings) -> Iterator[None]:
+    """PERF: compile over what the server's compiles came to, which name files as this does (``standing``), and put
+    away what this one comes to.
+
+    Where the data are another user's, nothing is written: the server must find there what it may change.
+    """
+    cache = chosen.program_directory / "cache"
+    own = next(path for path in (cache, *cache.parents) if path.exists()).stat().st_uid == os.geteuid()
+    with standing.uncollected():
+        standing.take_up(standing_file(cache))
+        yield
+        if own:
+            standing.put_away(standing_file(cache))
+        gc.freeze()
 
 
 def left_out(program: Program) -> dict[str, str]:

@@ -14,15 +14,17 @@ import click
 
 from engine import settings
 from engine.cli import _common, _pricing
-from engine.cli.gitops import _winners
 from engine.compiler.diagnostics import nearest
 from engine.kinds import KINDS
 from engine.program import Format, Program
+from engine.releases.meaning import winners
 from engine.routing import aliases, channels, order
 from engine.routing.candidates import format_for
 from engine.routing.channel import LiveChannel
 from engine.routing.table import Table
 from engine.storage.database import open_database
+from engine.storage.rows import channels as channel_rows
+from engine.storage.rows import options as option_rows
 
 
 @click.command()
@@ -87,13 +89,14 @@ def _twice(program: Program, model: str) -> list[dict[str, Any]]:
     """Who wins where a document and a row of the database name the same thing."""
     db = open_database(settings.load(os.environ), migrate=False)
     try:
-        return _winners.winners(db, program, (model, aliases.AliasResolver(program).read(model).name))
+        names = (model, aliases.AliasResolver(program).read(model).name)
+        return winners.winners(program, option_rows.stored(db), channel_rows.load(db), names)
     finally:
         db.close()
 
 
 def _print_twice(twice: list[dict[str, Any]], *, json_: bool) -> None:
-    for line in () if json_ else _winners.lines(twice):
+    for line in () if json_ else winners.lines(twice):
         click.echo(line)
 
 

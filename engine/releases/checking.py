@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.compiler import Fault, Result, Source, check_set, compile_set, read_set, spectests
+from engine.compiler import Fault, Result, check_set, read_set, spectests
+from engine.compiler.checks import settings
 from engine.compiler.diagnostics import Place, has_errors, in_order
 from engine.compiler.documents import extends
+from engine.compiler.documents.sets import Definitions
+from engine.compiler.known import known
 from engine.compiler.standing import uncollected
 from engine.releases import changes as texts
 from engine.storage.releases.documents import StoredDocument
@@ -62,47 +65,13 @@ def compiled(directories: Sequence[Path], documents: Sequence[StoredDocument], *
     present = [path for path in directories if path.is_dir()]
     sources, shared, faults = read_set(present)
     sources += texts.sources(documents, texts.layer_of(present))
-    known = _known(sources, shared)
-    result, tests = known.result, 0
+    set_ = known(sources, shared)
+    result, tests = set_.result, 0
     faults += result.faults
     if result.ok and tested:
-        if known.outcomes is None:
-            known.outcomes = spectests.run(result)
-        tests = len(known.outcomes)
-        faults += spectests.failed(known.outcomes)
+        tests = len(set_.tests())
+        faults += spectests.failed(set_.tests())
     return Check(list(documents), faults, result, tests)
-
-
-@dataclass(slots=True)
-class _KnownSet:
-    """What a set of texts came to, and its tests where they were run."""
-
-    texts: tuple[list[Source], list[Source]]
-    result: Result
-    outcomes: list[spectests.TestOutcome] | None = None
-
-
-_KNOWN: list[_KnownSet] = []
-"""The sets that were asked for last. PERF: the one in force stands on one side of every plan, and what is published is
-what was planned."""
-_MOST_KNOWN = 2
-
-
-def forget() -> None:
-    """Know no set any more."""
-    _KNOWN.clear()
-
-
-def _known(sources: list[Source], shared: list[Source]) -> _KnownSet:
-    asked = (sources, shared)
-    known = next((one for one in _KNOWN if one.texts == asked), None)
-    if known is None:
-        known = _KnownSet(asked, compile_set(sources, shared))
-    else:
-        _KNOWN.remove(known)
-    _KNOWN.append(known)
-    del _KNOWN[:-_MOST_KNOWN]
-    return known
 
 
 def ownership(
@@ -146,13 +115,23 @@ def misnamed(changes: Sequence[StoredDocument]) -> list[Fault]:
 
 def policy_of(ground: Ground) -> dict[str, Any]:
     """The merged Policy in force. PERF: read only where a document of one's own says what releases ask it for."""
+    definitions = _where_said(ground, "approval", "signers")
+    merged: dict[str, Any] = {}
+    for definition in sorted(definitions.of("Policy"), key=lambda one: one.layer):
+        merged = extends.merge(merged, definition.spec)
+    return merged
+
+
+def pinned_of(ground: Ground) -> dict[str, tuple[str, str]]:
+    """Texts and places of the options that documents pin, by name. PERF: as ``policy_of``."""
+    return {name: (text, place) for name, (text, place) in settings.pinned(_where_said(ground, "Settings")).items()}
+
+
+def _where_said(ground: Ground, *words: str) -> Definitions:
+    """The definitions in force; none where no document of one's own holds one of the words."""
     present = [path for path in ground.directories if path.is_dir()]
     sources, shared, _ = read_set(present)
     sources += texts.sources(ground.documents, texts.layer_of(present))
-    if not any(word in source.text for source in sources if source.layer for word in ("approval", "signers")):
-        return {}
-    policies = check_set(sources, shared)[0].of("Policy")
-    merged: dict[str, Any] = {}
-    for definition in sorted(policies, key=lambda one: one.layer):
-        merged = extends.merge(merged, definition.spec)
-    return merged
+    if not any(word in source.text for source in sources if source.layer for word in words):
+        return Definitions()
+    return check_set(sources, shared)[0]

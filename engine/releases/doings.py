@@ -87,7 +87,7 @@ class Services:
         exchanges = captures.newest(self._db(), replay.MOST) if question.get("replays") else ()
         made = planning.plan(ground, wanted, planning.rows_of(self._db()), moved=_moved(question), exchanges=exchanges)
         made.faults = [*faults, *made.faults]
-        return {**made.as_json(), "rows": planning.beside(self._db())}
+        return {**made.as_json(), "rows": planning.beside(self._db(), made.program)}
 
     def publish(self, question: dict[str, Any]) -> dict[str, Any]:
         """Changes on release ``base`` (the newest, where none is named) become a release."""

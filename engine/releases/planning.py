@@ -17,11 +17,13 @@ from engine.compiler import Fault, Result, spectests
 from engine.compiler.comparison import difference
 from engine.compiler.documents.sets import Definition
 from engine.compiler.standing import uncollected
-from engine.hub import usage as counting
 from engine.ledger.pricing.book import Book, Rule
+from engine.program import Program
 from engine.releases.captured import replay
 from engine.releases.checking import Check, Ground, check, compiled
 from engine.releases.history import Difference, differences
+from engine.releases.meaning.examples import charges, short
+from engine.releases.meaning.winners import winners
 from engine.routing import channels as routing_channels
 from engine.routing.channel import LiveChannel
 from engine.routing.table import Table
@@ -31,12 +33,6 @@ from engine.storage.releases.captures import Captured
 from engine.storage.releases.documents import StoredDocument
 from engine.storage.rows import channels, options
 from engine.storage.rows.channels import ChannelRow
-
-EXAMPLES: Mapping[str, Mapping[str, int]] = {
-    "1,000 tokens in, 1,000 out": {"input_fresh": 1000, "output_text": 1000},
-    "50,000 in (40,000 of them cached), 2,000 out": {"input_fresh": 10000, "cache_read": 40000, "output_text": 2000},
-    "250,000 in, 4,000 out and 8,000 of thought": {"input_fresh": 250000, "output_text": 4000, "reasoning": 8000},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +48,19 @@ def rows_of(db: Database) -> Rows:
     return Rows(tuple(channels.load(db)), options.load(db))
 
 
-def beside(db: Database) -> dict[str, int]:
-    """What rows add to documents: how many ``channels`` and ``options`` there are, at which ``revision``."""
-    revision = stored_rows.newest(db)
-    return {"channels": len(channels.load(db)), "options": len(options.stored(db)), "revision": revision}
+def beside(db: Database, program: Program | None = None) -> dict[str, Any]:
+    """What rows add to documents: how many ``channels`` and ``options`` there are, at which ``revision``.
+
+    ``twice`` tells what a row and a document of ``program`` both name and don't say the same of (``winners``).
+    """
+    channel_rows, option_rows = channels.load(db), options.stored(db)
+    named = winners(program, option_rows, channel_rows) if program is not None else []
+    return {
+        "channels": len(channel_rows),
+        "options": len(option_rows),
+        "revision": stored_rows.newest(db),
+        "twice": [one for one in named if not one["same"]],
+    }
 
 
 @dataclass(slots=True)
@@ -77,6 +82,8 @@ class Plan:
     outputs: list[dict[str, Any]] = field(default_factory=list)
     replays: dict[str, Any] = field(default_factory=dict)
     """What kept exchanges come to (``captured.replay``); empty where none were replayed."""
+    program: Program | None = None
+    """What the set would be, where it compiles."""
 
     @property
     def empty(self) -> bool:
@@ -113,6 +120,8 @@ def plan(
     """What changes would mean; with faults only these and the texts are told. ``exchanges`` are replayed."""
     after = check(ground, changes, moved=moved)
     made = Plan(ground.number, differences(list(ground.documents), after.documents), after.faults)
+    if after.result is not None and after.result.ok:
+        made.program = after.result.program()
     if not after.ok or not changes:
         return made
     before = compiled(ground.directories, ground.documents, tested=False)
@@ -192,7 +201,7 @@ def _prices(old: _Side, new: _Side) -> Iterator[dict[str, Any]]:
     groups = sorted({*old.groups, *new.groups, "default"})
     for name in sorted(_repriced(old, new)):
         rules = old.book.find(name), new.book.find(name)
-        before, after = _charges(old.book, rules[0]), _charges(new.book, rules[1])
+        before, after = charges(old.book, rules[0]), charges(new.book, rules[1])
         factors = _factors(rules[0], groups), _factors(rules[1], groups)
         if before != after or factors[0] != factors[1]:
             differing = [group for group in groups if factors[0].get(group) != factors[1].get(group)]
@@ -200,7 +209,7 @@ def _prices(old: _Side, new: _Side) -> Iterator[dict[str, Any]]:
                 "model": name,
                 "before": before,
                 "after": after,
-                "groups": {g: [_short(factors[0].get(g)), _short(factors[1].get(g))] for g in differing},
+                "groups": {g: [short(factors[0].get(g)), short(factors[1].get(g))] for g in differing},
                 "rule": rules[1].place if rules[1] is not None else None,
             }
 
@@ -217,32 +226,8 @@ def _repriced(old: _Side, new: _Side) -> set[str]:
     return names | {name for side in sides for one in side.program.prices.rules for name in one.names}
 
 
-def _charges(book: Book, rule: Rule | None) -> dict[str, str] | None:
-    """Dollars of each example; nothing where no price is in force."""
-    if rule is None:
-        return None
-    return {
-        words: _short(book.charge(rule, _usage(buckets), group="").usd) or "" for words, buckets in EXAMPLES.items()
-    }
-
-
-def _usage(buckets: Mapping[str, int]) -> dict[str, Any]:
-    usage: dict[str, Any] = {**counting.EMPTY, **buckets}
-    usage["input_total"] = usage["input_fresh"] + usage["cache_read"]
-    usage["output_total"] = usage["output_text"] + usage["reasoning"]
-    usage["total"] = usage["input_total"] + usage["output_total"]
-    return usage
-
-
 def _factors(rule: Rule | None, groups: Sequence[str]) -> dict[str, Decimal]:
     return {} if rule is None else {group: rule.share(group, group, "").factor for group in groups}
-
-
-def _short(amount: Decimal | None) -> str | None:
-    if amount is None:
-        return None
-    text = f"{amount:.9f}".rstrip("0")
-    return text + "0" if text.endswith(".") else text
 
 
 def _routes(old: _Side, new: _Side) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ from engine.storage.releases.canaries import Canary
 from engine.storage.releases.documents import StoredDocument
 from engine.storage.releases.drafts import as_json, of_json
 
-EVERY = 0.5
+EVERY = 0.25
 """Seconds between looks: a release is to run on every machine within two."""
 _TABLES_EVERY = 2.0
 _SAID_EVERY = 10.0
@@ -45,7 +45,9 @@ class Stored:
         self._db: Database | None = None
         self._directory = directory
         self._log = log
-        self._looked = self._opened = self._said = 0.0
+        self.looked = 0.0
+        """When the database was looked at, in monotonic seconds; 0 makes the next look due."""
+        self._opened = self._said = 0.0
         self._report: tuple[Any, ...] = ()
         self._changed_at = 0
         self._read = False
@@ -60,9 +62,9 @@ class Stored:
     def changed(self) -> bool:
         """Read the newest release if there is another than the one held; whether there was."""
         now = time.monotonic()
-        if now - self._looked < EVERY:
+        if now - self.looked < EVERY:
             return False
-        self._looked = now
+        self.looked = now
         try:
             if not documents.ready(self.db):
                 if now - self._opened > _TABLES_EVERY:  # the first start makes the tables meanwhile

@@ -109,12 +109,12 @@ class Watcher:
             if time.monotonic() > warm_at:
                 self.warm()
                 warm_at = math.inf
-            published = self._published()
-            if not self.asked and not published and fingerprint(self.watched) == state:
+            published, same = self._published(), fingerprint(self.watched) == state
+            if not self.asked and not published and same:
                 self._offer()
                 continue
             self.asked = False
-            state = settled(self.watched)
+            state = state if same else settled(self.watched)  # PERF: a release of the database is whole at once
             self.compile()
             self._offer(anew=True)
         if self.stored is not None:
@@ -124,8 +124,8 @@ class Watcher:
         """Until the next look; meanwhile workers may ask for a check or a plan."""
         if self.counter is None:
             time.sleep(POLL)
-        elif self.counter.serve(POLL) and self.beside is not None:
-            self.beside.looked = 0.0  # what was asked for may be a trial
+        elif self.counter.serve(POLL) and self.beside is not None and self.stored is not None:
+            self.beside.looked = self.stored.looked = 0.0  # what was asked for may be a trial or a release
 
     def _offer(self, *, anew: bool = False) -> None:
         if self.beside is not None:

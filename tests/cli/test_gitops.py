@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, delete, insert
 
 from engine import paths
 from engine.cli import main
@@ -15,6 +17,7 @@ from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.tables import core
 
+ROOT = paths.SPECS.parent
 PRICE = """# of the house
 apiVersion: gatewright/v1
 kind: Price
@@ -109,6 +112,126 @@ def test_prune_takes_only_what_owner_and_selector_own(tree: Path) -> None:
     assert apply(tree, "--prune").exit_code == 0
     assert _titles() == ["Alias/other"]
     assert run("plan", tree, "-l", "team").exit_code == 2
+
+
+def test_a_document_that_was_changed_elsewhere_is_drift_and_resolved_either_way(tree: Path) -> None:
+    path = tree / "prices" / "house.yaml"
+    apply(tree)
+    path.write_text(PRICE.format(price=8) + ALIAS)
+    apply(tree)
+    # somebody went back in the database: the directory's word holds again
+    run("rollback", 1)
+    drift = run("drift", tree)
+    assert (drift.exit_code, "Price/house (git) is otherwise" in drift.output) == (2, True)
+    assert f"gatewright apply {tree}" in drift.output
+    apply(tree)
+    assert run("drift", tree).exit_code == 0
+    # what the console made of it goes into the file that it stands in, and its neighbour stays
+    assert run("docs", "adopt", "Price/house", "--to", "console").exit_code == 0
+    assert run("drift", tree).exit_code == 0
+    console = tree.parent / "console"
+    console.mkdir()
+    (console / "price.yaml").write_text(PRICE.format(price=9))
+    assert apply(console, "--owner", "console").exit_code == 0
+    drift = run("drift", tree)
+    assert (drift.exit_code, "belongs to console (console:price.yaml:1)" in drift.output) == (2, True), drift.output
+    (told,) = json.loads(run("drift", tree, "--json").output)["documents"]
+    assert (told["title"], "docs adopt Price/house --to git" in told["elsewhere"]) == ("Price/house", True)
+    assert run("export", tree).exit_code == 1
+    assert run("export", tree, "--overwrite").exit_code == 0
+    assert path.read_text() == PRICE.format(price=9) + ALIAS
+    assert [*tree.glob("p*/*")] == [path]
+    assert run("drift", tree).exit_code == 0
+    # or its owner is Git again, and the directory's word is published
+    path.write_text(PRICE.format(price=10) + ALIAS)
+    assert run("plan", tree).exit_code == 1
+    assert run("docs", "adopt", "Price/house", "--to", "git").exit_code == 0
+    assert apply(tree).exit_code == 0
+    assert run("drift", tree).exit_code == 0
+
+
+COUNTED = """
+import sys
+from engine.cli import main
+from engine.compiler.mappings import reuse
+compiled, before = [], reuse.compile_definition
+def counted(definition, *more):
+    compiled.append(definition.title)
+    return before(definition, *more)
+reuse.compile_definition = counted
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    print(len(compiled), file=sys.stderr)
+"""
+
+
+def test_a_plan_compiles_over_what_stands_and_leaves_what_it_came_to(tree: Path, data: Path) -> None:
+    def documents_compiled(*words: object) -> int:
+        asked = [sys.executable, "-c", COUNTED, *(str(word) for word in words)]
+        return int(subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stderr.split()[-1])
+
+    assert documents_compiled("plan", tree) > 50
+    assert len([*(data / "data/programs/cache").glob("server-*.work")]) == 1
+    assert documents_compiled("apply", tree, "--wait", 0) < 10
+    (tree / "prices" / "house.yaml").write_text(PRICE.format(price=8) + ALIAS)
+    assert documents_compiled("plan", tree) < 10
+
+
+PINNED = """apiVersion: gatewright/v1
+kind: Settings
+metadata: {{name: ours}}
+spec: {{options: {{RetryTimes: {times}}}}}
+"""
+
+
+def test_a_row_that_says_otherwise_than_a_document_is_drift_and_resolved_either_way(tree: Path, data: Path) -> None:
+    (tree / "settings.yaml").write_text(PINNED.format(times=3))
+    apply(tree)
+    _rows(data, {"RetryTimes": "3", "ModelRatio": '{"house-model": 3}', "CompletionRatio": '{"house-model": 2}'})
+    # an option's row that says the same is none; a price that differs is
+    (twice,) = json.loads(run("plan", tree, "--json").output)["rows"]["twice"]
+    assert (twice["kind"], twice["name"], twice["document"][:6], twice["row"][:6]) == (
+        *("price", "house-model", "$0.031", "$0.018"),
+    )
+    _rows(data, {"RetryTimes": "9", "ModelRatio": "{}"})
+    drift = run("drift", tree)
+    words = "option RetryTimes: git:settings.yaml:4:18 before what the row of the option RetryTimes: 9 says"
+    assert (drift.exit_code, words in drift.output) == (2, True), drift.output
+    assert run("plan", tree).exit_code == 0
+    # the row's word: the document says it, or pins it no more
+    (tree / "settings.yaml").write_text(PINNED.format(times=9))
+    assert apply(tree).exit_code == 0
+    assert run("drift", tree).exit_code == 0
+    (tree / "settings.yaml").write_text(PINNED.format(times=4))
+    assert apply(tree).exit_code == 0
+    assert run("drift", tree).exit_code == 2
+    # the document's word: the row goes, and that is a revision
+    dropped = run("releases", "rows", "drop", "option/RetryTimes")
+    assert (dropped.exit_code, '-value: "9"' in dropped.output) == (0, True), dropped.output
+    assert run("drift", tree).exit_code == 0
+    (removed,) = json.loads(run("history", "option/RetryTimes", "--json").output)
+    assert removed["what"] == "removed"
+    undone = run("releases", "rows", "undo", removed["id"])
+    assert (undone.exit_code, "RetryTimes is pinned by a document (git:settings.yaml:4:18)" in undone.output) == (
+        1,
+        True,
+    )
+    assert "there is no row of an option RetryTimes" in run("releases", "rows", "drop", "option/RetryTimes").output
+    assert "only an option's row" in run("releases", "rows", "drop", "channel/1").output
+
+
+def _rows(data: Path, rows: dict[str, str]) -> None:
+    """Options' rows as another program writes them."""
+    db = open_database(Settings(data=data / "data"))
+
+    def work(connection: Connection) -> None:
+        connection.execute(delete(core.options).where(core.options.c.key.in_(rows)))
+        for key, value in rows.items():
+            connection.execute(insert(core.options).values(key=key, value=value))
+
+    db.write(work)
+    db.close()
 
 
 def _titles() -> list[str]:

@@ -14,7 +14,7 @@ from admin.pages import PAGES
 from admin.view import ADMIN, NOBODY, ROOT, USER
 from engine.catalogue import options
 from tests.console.conftest import PASSWORD, Site
-from tests.support import PATIENCE
+from tests.support import PATIENCE, until
 
 People = dict[int, requests.Session]
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -249,3 +249,30 @@ def test_budgets_of_what_is_sent(site: Site) -> None:
     assert sum(len(size[name]) for name in usual) < 120_000
     assert len(size["editor.js"]) < 200_000
     assert words.catalogue("fr").gettext("Channels") == "Canaux"
+
+
+def test_an_option_that_a_document_pins_is_read_only_and_says_where(site: Site, people: People) -> None:
+    text = "apiVersion: gatewright/v1\nkind: Settings\nmetadata: {name: pinned}\n"
+    site.gateway.write_spec(
+        "pinned.yaml", text + "spec: {options: {SystemName: Pinned, DisplayInCurrencyEnabled: false}}\n"
+    )
+
+    def shown(name: str) -> str:
+        page = people[ROOT].get(f"{site.url}/console/settings/site?q={name}", timeout=PATIENCE).text
+        return next(
+            (part for part in page.split('<div class="setrow"') if f"<code>{name}</code>" in part), ""
+        ).partition("</form>")[0]
+
+    try:
+        until(lambda: "pinned by this document" in shown("SystemName"))
+        part = shown("SystemName")
+        assert "pinned.yaml:4:18" in part
+        assert 'value="Pinned"' in part
+        assert " readonly" in part
+        assert "<button" not in part
+        assert " disabled" in shown("DisplayInCurrencyEnabled")
+        answer = people[ROOT].post(f"{site.url}/console/settings", data={"name": "SystemName", "value": "Mine"})
+        assert (answer.status_code, "is pinned by a document" in answer.text) == (422, True)
+    finally:
+        (site.gateway.data / "specs" / "pinned.yaml").unlink()
+    until(lambda: "pinned by this document" not in shown("SystemName"))

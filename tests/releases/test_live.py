@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import requests
 from click.testing import CliRunner, Result
+from sqlalchemy import insert
 
 from engine.cli import main
 from engine.errors import Conflict, Unavailable
 from engine.releases import publishing, reading
 from engine.storage.releases import documents, secrets
+from engine.storage.tables import core
 from tests.releases.conftest import ANN, ROUTE, Site
 from tests.support import PATIENCE, until
 
@@ -92,6 +94,10 @@ def test_a_machine_that_cannot_compile_goes_on_and_says_so(site: Site) -> None:
         (other.data / "specs" / "house.yaml").write_text((site.machines[0].data / "specs" / "house.yaml").read_text())
     until(lambda: reading.status(site.db)["same"])
     until(lambda: "third-model" in site.models(1))
+
+
+SECRET = "sk-of-the-house-0123456789"
+ALIAS = "---\napiVersion: gatewright/v1\nkind: Alias\nmetadata: {{name: a{n}}}\nspec: {{match: a{n}, model: x}}\n"
 
 
 def remote(site: Site, token: str, *words: object) -> Result:
@@ -174,6 +180,30 @@ def test_two_authors_on_one_base_and_the_second_is_told(site: Site) -> None:
     assert call("DELETE", two).status_code == 204
 
 
+def test_documents_that_are_too_large_or_too_many_are_told_so_by_a_server(site: Site, tmp_path: Path) -> None:
+    headers, head = {"authorization": f"Bearer {site.token()}"}, documents.head(site.db)
+    many = "".join(ALIAS.format(n=n) for n in range(5000))
+    cases = (
+        ("# " + "x" * 10_000_000, 413, "8,388,608 bytes may be sent at once; send it in parts"),
+        ("# " + "x" * 2_000_000, 422, "a document may have 1,048,576: split it"),
+        (many, 422, "documents of your own; 2,000 may be"),
+    )
+    for text, status, words in cases:
+        for path in ("plan", "apply"):
+            answer = requests.post(
+                f"{site.machines[0].base}/api/v2/releases/{path}",
+                json={"files": {"x.yaml": text}},
+                headers=headers,
+                timeout=90,
+            )
+            seen = answer.status_code, words in answer.text
+            assert seen in ((status, True), (200 if path == "plan" and status == 422 else status, True)), answer.text
+        (tmp_path / "x.yaml").write_text(text)
+        refused = remote(site, site.token(), "apply", tmp_path)
+        assert (refused.exit_code, words in refused.output) == (1, True), refused.output
+    assert documents.head(site.db) == head
+
+
 def test_who_may_not_publish_is_refused(site: Site) -> None:
     base = site.machines[0].base
     for method, path in (("GET", "/releases"), ("POST", "/releases/apply"), ("GET", "/documents")):
@@ -183,25 +213,64 @@ def test_who_may_not_publish_is_refused(site: Site) -> None:
         assert answer.status_code == 401
 
 
-def test_a_secret_of_the_database_is_sent_and_never_shown(site: Site) -> None:
+def test_a_secret_of_the_database_is_sent_and_never_shown(site: Site, tmp_path: Path) -> None:
     keyed = (
         ROUTE.format(models="keyed-model").replace("name: ours}", "name: keyed}").replace("name: ours,", "name: keyed,")
     )
     head = "credential: {secretRef: {db: house-key}}, provider: keyed"
     document = (site.machines[0].data / "specs" / "house.yaml").read_text().replace("name: house", "name: keyed")
     document = document.replace("scheme: none", "scheme: bearer")
-    secrets.put(site.sealed, "house-key", "sk-of-the-house")
+    base, headers = site.machines[0].base + "/api/v2", {"authorization": f"Bearer {site.token()}"}
+
+    def asked(method: str, path: str, body: object = None) -> requests.Response:
+        return requests.request(method, base + path, json=body, headers=headers, timeout=90)
+
+    # set by the API, the command line, or on the database; nobody but root
+    for headers_ in ({}, site.as_root):
+        refused = requests.put(base + "/secrets/house-key", json={"value": "x"}, headers=headers_, timeout=PATIENCE)
+        assert refused.status_code == 401
+    assert [asked("PUT", "/secrets/house-key", {"value": text}).status_code for text in ("", "a\nb")] == [400, 400]
+    assert asked("PUT", "/secrets/..%2Fx", {"value": "x"}).status_code in (400, 404)
+    told = asked("PUT", "/secrets/house-key", {"value": SECRET})
+    assert (told.status_code, told.json()["encrypted"], SECRET in told.text) == (200, True, False)
+    env = {"GATEWRIGHT_SERVER": site.machines[0].base, "GATEWRIGHT_TOKEN": site.token()}
+    made = CliRunner(env=env).invoke(main, ["secret", "set", "other-key"], input=SECRET + "\n")
+    assert made.output == "secret other-key is set\n", made.output
+    assert "other-key" in remote(site, site.token(), "secret", "list").output
+    assert remote(site, site.token(), "secret", "remove", "other-key").exit_code == 0
+    assert [one["name"] for one in asked("GET", "/secrets").json()["items"]] == ["house-key"]
+
     number, checked = site.publish(document + "---\n" + keyed.replace("provider: house", head))
     assert number, checked.faults
     publishing.wait(site.db, number, 90)
     until(lambda: "keyed-model" in site.models(0))
     body = {"model": "keyed-model", "messages": [{"role": "user", "content": "hello"}]}
     site.machines[0].post("/v1/chat/completions", body)
-    assert site.upstream.got[-1].headers["authorization"] == "Bearer sk-of-the-house"
+    assert site.upstream.got[-1].headers["authorization"] == f"Bearer {SECRET}"
     with site.db.read() as connection:
         (stored,) = connection.exec_driver_sql("SELECT value FROM gatewright_secrets").scalars()
     assert stored.startswith("gw1.")
-    assert secrets.listed(site.db)[0][0] == "house-key"
+    assert secrets.listed(site.sealed)[0][0] == "house-key"
+
+    # whatever is told of documents and releases names it, and has no value
+    tree, token = tmp_path / "tree", site.token()
+    said = [remote(site, token, "export", tree).output, *(path.read_text() for path in tree.rglob("*.yaml"))]
+    for words in (
+        *(("plan", tree, "--json"), ("drift", tree, "--json"), ("releases", "diff", number - 1, number)),
+        *(("releases", "show", number), ("releases", "status", "--json"), ("releases", "list", "--json")),
+        *(("history", "Route/keyed", "--diff"), ("blame", "Route/keyed"), ("secret", "list", "--json")),
+    ):
+        said.append(remote(site, token, *words).output)
+    said += [asked("GET", path).text for path in ("/documents?texts=true", "/audit?limit=100", "/secrets", "/rows")]
+    said += [json.dumps(site.ready(machine)) + site.machines[machine].output for machine in (0, 1)]
+    with site.db.read() as connection:
+        for table in ("documents", "releases", "revisions"):
+            found = [name for name in site.db.columns if name.startswith("gatewright_") and table in name]
+            assert found, table
+            for name in found:
+                said.append(str(connection.exec_driver_sql(f"SELECT * FROM {name}").all()))
+    assert "house-key" in "".join(said)
+    assert not [text[:200] for text in said if SECRET in text]
 
 
 def test_an_option_that_a_document_pins_is_changed_there_alone(site: Site) -> None:
@@ -230,6 +299,20 @@ def test_an_option_that_a_document_pins_is_changed_there_alone(site: Site) -> No
         ).json()["detail"],
     ]
     assert answers == ["SystemName is pinned by a document (console:Settings/ours:4:18) and is changed there"] * 2
+    # a row that another program writes beside it is told by a plan, and goes
+    row = insert(core.options).values(key="SystemName", value="Another")
+    site.db.write(lambda connection: connection.execute(row))
+
+    def twice() -> list[tuple[str, str, str]]:
+        plan = requests.post(f"{base}/api/v2/releases/plan", json={"files": {}}, headers=headers, timeout=90).json()
+        return [(one["name"], one["document"], one["row"]) for one in plan["rows"]["twice"]]
+
+    assert twice() == [("SystemName", "Pinned", "Another")]
+    drop = f"{base}/api/v2/rows/option/SystemName/drop"
+    assert requests.post(drop, timeout=PATIENCE).status_code == 401
+    assert '-value: "Another"' in requests.post(drop, headers=headers, timeout=PATIENCE).json()["diff"]
+    assert requests.post(drop, headers=headers, timeout=PATIENCE).status_code == 404
+    assert (twice(), name()) == ([], "Pinned")
     site.publish(dataclasses.replace(documents.one(site.db, "Settings", "ours"), text=None))
     until(lambda: name() != "Pinned")
 

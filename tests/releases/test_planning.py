@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.releases import checking, planning
+from engine.compiler import cache, known
+from engine.releases import changes, checking, planning
 from engine.releases.checking import Ground
 from engine.storage.releases.documents import StoredDocument
 
@@ -29,14 +30,14 @@ def price(name: str, usd: float) -> StoredDocument:
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many texts each compile had; the compiler itself is the real one."""
     counts: list[int] = []
-    compile_set = checking.compile_set
+    compile_set = known.compile_set
 
     def counted(sources: Any, shared: Any) -> Any:
         counts.append(len(sources))
         return compile_set(sources, shared)
 
-    monkeypatch.setattr(checking, "compile_set", counted)
-    checking.forget()
+    monkeypatch.setattr(known, "compile_set", counted)
+    known.forget()
     return counts
 
 
@@ -60,6 +61,12 @@ def test_the_set_in_force_is_compiled_once_and_what_was_planned_is_not_compiled_
     ground = Ground([tmp_path], 2, checking.check(ground, [price("two", 7)]).documents)
     assert cost(price("two", 8)) == "0.009 -> 0.01"
     assert len(compiled) == 5
+    # and what was published there is not compiled once more to be activated
+    sources = changes.sources(ground.documents, changes.layer_of([tmp_path]))
+    artefact, faults, hash_ = cache.load_or_compile([tmp_path], None, sources)
+    assert (artefact is not None, faults, len(compiled)) == (True, [], 5)
+    known.forget()
+    assert cache.load_or_compile([tmp_path], None, sources)[2] == hash_
     # a document of the directory is another set
     (tmp_path / "shipped.yaml").write_text(PRICE.format(name="shipped", usd="one"))
     assert not checking.check(ground, [price("two", 8)]).ok

@@ -10,7 +10,7 @@ def lines(plan: dict[str, Any]) -> Iterator[str]:
     """What changes would mean, the documents first."""
     if plan["empty"]:
         yield "nothing would change"
-        yield rows(plan["rows"])
+        yield from rows(plan["rows"])
         return
     for document in plan["documents"]:
         yield f"{document['what']} {document['title']} ({document['owner']})"
@@ -27,15 +27,26 @@ def lines(plan: dict[str, Any]) -> Iterator[str]:
         yield f"{output['document']}: its sample {output['test']!r} gives another result"
         yield from ("    " + line for line in output["difference"].splitlines())
     yield from _replays(plan.get("replays") or {})
-    yield rows(plan["rows"])
+    yield from rows(plan["rows"])
 
 
-def rows(counts: dict[str, int]) -> str:
-    """What stands beside documents."""
-    return (
-        f"beside documents: {counts['channels']} channels and {counts['options']} options as rows,"
-        f" at revision {counts['revision']} (gatewright releases rows list)"
+def rows(beside: dict[str, Any]) -> Iterator[str]:
+    """What stands beside documents, and what of it says otherwise than they do."""
+    yield (
+        f"beside documents: {beside['channels']} channels and {beside['options']} options as rows,"
+        f" at revision {beside['revision']} (gatewright releases rows list)"
     )
+    for one in beside["twice"]:
+        over = f"{', '.join(one['over'])}: {one['row']}" if one["over"] else one["row"]
+        yield f"{one['kind']} {one['name']}: {one['wins']} before what {over} says; {_WAYS[one['kind']]}"
+
+
+_WAYS = {
+    "option": "take the row away (gatewright releases rows drop option/NAME) or say its value in the document",
+    "price": "take the model out of the option or say its price in the document",
+    "channel": "switch one of the two off: the row by its status, or the document's by taking it out",
+}
+"""How a row and a document come to say the same again."""
 
 
 def _replays(replays: dict[str, Any]) -> Iterator[str]:

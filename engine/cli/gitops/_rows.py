@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from engine.cli._common import print_json
-from engine.cli.gitops._site import DIFFERS, SAME, site, site_options, when
+from engine.cli.gitops._site import DIFFERS, SAME, site, site_options, title, when
 
 
 @click.group()
 def rows() -> None:
-    """Revisions of channels and options: list them, compare them, take one back."""
+    """Revisions of channels and options: list them, compare them, take one back, take a row away."""
 
 
 @rows.command("list")
@@ -51,6 +51,20 @@ def diff(older: int, newer: int, server: str | None, json_: bool) -> None:
 def undo(number: int, server: str | None, json_: bool) -> None:
     """Put back what revision NUMBER changed, as a revision of its own."""
     made = site(server).ask("undo_row", id=number)
+    if json_:
+        print_json(made)
+    else:
+        click.echo(head(made))
+        click.echo(made["diff"])
+
+
+@rows.command()
+@click.argument("row", metavar="option/NAME")
+@site_options
+def drop(row: str, server: str | None, json_: bool) -> None:
+    """Take an option's row away: what a document says counts, or its default."""
+    kind, name = title(row)
+    made = site(server).ask("drop_row", kind=kind, name=name)
     if json_:
         print_json(made)
     else:

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import click
@@ -22,7 +22,7 @@ from engine import settings
 from engine.cli import _common
 from engine.cli.gitops import _rows_here
 from engine.errors import Conflict, Forbidden, GatewrightError, Invalid, NotFound, Unavailable
-from engine.releases import publishing, reading
+from engine.releases import checking, publishing, reading
 from engine.releases.doings import Services
 from engine.storage.database import Database, open_database
 from engine.storage.releases.acting import acting
@@ -35,6 +35,8 @@ _READ = {
     *("status", "releases", "release", "diff", "listed", "revisions", "blame", "trials", "canaries", "canary"),
     *("captures", "capture", "watched"),
 }
+_COMPILED = {"plan", "apply", "rollback", "begin_trial", "publish_draft", "promote_canary"}
+"""What takes a compile."""
 PREFIX = "/api/v2"
 _ROUTES = {
     "status": ("GET", "/releases/status"),
@@ -62,6 +64,7 @@ _ROUTES = {
     "rows": ("GET", "/rows"),
     "row_diff": ("GET", "/rows/{id}/diff"),
     "undo_row": ("POST", "/rows/{id}/undo"),
+    "drop_row": ("POST", "/rows/{kind}/{name}/drop"),
     "row_history": ("GET", "/rows/{kind}/{name}/history"),
     "row_blame": ("GET", "/rows/{kind}/{name}/blame"),
     "captures": ("GET", "/captures"),
@@ -70,6 +73,9 @@ _ROUTES = {
     "watched": ("GET", "/captures/keys"),
     "watch_key": ("PUT", "/captures/keys/{token_id}"),
     "unwatch_key": ("DELETE", "/captures/keys/{token_id}"),
+    "secrets": ("GET", "/secrets"),
+    "put_secret": ("PUT", "/secrets/{name}"),
+    "drop_secret": ("DELETE", "/secrets/{name}"),
 }
 """Where a server answers each question."""
 _ERRORS: dict[int, type[GatewrightError]] = {404: NotFound, 409: Conflict, 403: Forbidden, 401: Forbidden}
@@ -104,12 +110,16 @@ class Here:
     def ask(self, what: str, **values: Any) -> Any:
         """See ``Site``."""
         if what in _rows_here.HERE:
+            if what == "undo_row":
+                self.db.pinned = checking.pinned_of(publishing.ground(self.db, self.directories))
             with acting(Author(0, author())):
                 return _rows_here.HERE[what](self.db, **values)
         if what in _READ:
             return getattr(reading, what)(self.db, **values)
         more = {"replays": True} if what == "plan" else {}
-        return getattr(self._services, what)({**values, **more, "author": {"id": 0, "name": author()}, "root": True})
+        asked = {**values, **more, "author": {"id": 0, "name": author()}, "root": True}
+        with _common.standing_work(self.settings) if what in _COMPILED else nullcontext():
+            return getattr(self._services, what)(asked)
 
     def wait(self, number: int, seconds: float) -> list[str]:
         """The names of the machines, once all run release ``number``."""

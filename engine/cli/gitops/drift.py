@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from engine.cli.gitops._site import DIFFERS, FAULT, SAME, show_faults, site, sit
 def command(
     directory: Path, owner: str, prune: bool, selector: dict[str, str], server: str | None, json_: bool
 ) -> None:
-    """Documents that are not as DIRECTORY has them, and machines that don't run the newest release.
+    """Documents that are not as DIRECTORY has them, rows that say otherwise, and machines that run another release.
 
     Exit code 0: nothing differs; 1: there are faults; 2: something differs.
     """
@@ -27,9 +28,10 @@ def command(
     there = site(server)
     plan = there.ask("plan", files=files, owner=owner, prune=True, selector=selector)
     status = there.ask("status")
+    elsewhere = {fault["document"]: fault["message"] for fault in plan["faults"] if fault["code"] == "another-owner"}
     report: dict[str, Any] = {
-        "faults": [*faults, *plan["faults"]],
-        "documents": plan["documents"],
+        "faults": [*faults, *(fault for fault in plan["faults"] if fault["code"] != "another-owner")],
+        "documents": [{**one, "elsewhere": elsewhere.get(one["title"], "")} for one in plan["documents"]],
         "rows": plan["rows"],
         "machines": [
             machine for machine in status["machines"] if not machine["silent"] and not _newest(machine, status)
@@ -39,18 +41,31 @@ def command(
         print_json(report)
     else:
         show_faults(report["faults"])
-        for document in report["documents"]:
-            word = {"added": "is not there", "removed": "is there besides", "moved": "has another owner"}
-            click.echo(f"{document['title']} ({document['owner']}) {word.get(document['what'], 'is otherwise')}")
-            click.echo(document["diff"])
-        click.echo(_plan.rows(plan["rows"]))
+        for line in _documents(report["documents"], directory):
+            click.echo(line)
+        for line in _plan.rows(plan["rows"]):
+            click.echo(line)
         for machine in report["machines"]:
             click.echo(
                 f"{machine['name']} runs release {machine['release']}"
                 f"{': ' + machine['faults'][0] if machine['faults'] else ''}"
             )
     ok = not any(fault["severity"] == "error" for fault in report["faults"])
-    raise SystemExit(FAULT if not ok else DIFFERS if report["documents"] or report["machines"] else SAME)
+    differs = report["documents"] or report["rows"]["twice"] or report["machines"]
+    raise SystemExit(FAULT if not ok else DIFFERS if differs else SAME)
+
+
+def _documents(documents: list[dict[str, Any]], directory: Path) -> Iterator[str]:
+    """What is otherwise, and how it comes to be the same again."""
+    words = {"added": "is not there", "removed": "is there besides", "moved": "has another owner"}
+    for document in documents:
+        yield f"{document['title']} ({document['owner']}) {words.get(document['what'], 'is otherwise')}"
+        if document["elsewhere"]:
+            yield document["elsewhere"]
+        yield document["diff"]
+    if documents:
+        yield f"to have it as {directory} says: gatewright apply {directory}"
+        yield f"to have {directory} say what runs: gatewright export {directory} --overwrite"
 
 
 def _newest(machine: dict[str, Any], status: dict[str, Any]) -> bool:

@@ -16,18 +16,23 @@ from engine.releases import changes
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--owner", type=click.Choice(changes.STORED), default=None, help="Only what this owner has.")
+@click.option("--overwrite", is_flag=True, help="Documents that DIRECTORY has become what runs, in their places there.")
 @site_options
-def command(directory: Path, owner: str | None, server: str | None, json_: bool) -> None:
+def command(directory: Path, owner: str | None, overwrite: bool, server: str | None, json_: bool) -> None:
     """Write the documents of the newest release below DIRECTORY, byte for byte, each in the file that it came from.
 
-    No secret is among them: documents only name secrets. A file that is there and says something else is left alone,
-    and ends the command.
+    No secret is among them: documents only name secrets. Without --overwrite, a file that is there and says something
+    else is left alone, and ends the command.
     """
     answer = site(server).ask("listed", text=True)
-    files = arranged([document for document in answer["documents"] if owner in (None, document["owner"])])
+    documents = [document for document in answer["documents"] if owner in (None, document["owner"])]
+    there = _overwritten(directory, documents) if overwrite else {}
+    titles = {title for _, titles in there.values() for title in titles}
+    files = arranged([one for one in documents if f"{one['kind']}/{one['name']}" not in titles])
+    files |= {name: text for name, (text, _) in there.items()}
     for name, text in files.items():
         path = directory / name
-        if path.exists() and path.read_bytes() != text.encode():
+        if not overwrite and path.exists() and path.read_bytes() != text.encode():
             raise Conflict(f"{path} is there and says something else; nothing was written")
     for name, text in files.items():
         path = directory / name
@@ -36,7 +41,22 @@ def command(directory: Path, owner: str | None, server: str | None, json_: bool)
     if json_:
         print_json({"release": answer["release"], "files": sorted(files)})
     else:
-        click.echo(f"release {answer['release']}: {len(answer['documents'])} documents in {len(files)} files")
+        click.echo(f"release {answer['release']}: {len(documents)} documents in {len(files)} files")
+
+
+def _overwritten(directory: Path, documents: list[dict[str, Any]]) -> dict[str, tuple[str, list[str]]]:
+    """The files of a directory that have some of the documents: as they are to be, and whose they are by title."""
+    texts = {f"{one['kind']}/{one['name']}": one["text"] for one in documents}
+    files: dict[str, tuple[str, list[str]]] = {}
+    for name, text in changes.read_files(directory)[0].items() if directory.is_dir() else ():
+        pieces = [piece for piece in changes.of_text(text, changes.GIT, name)[0] if piece.title in texts]
+        for piece in pieces:
+            assert piece.text is not None
+            mark = "---\n" if piece.text.startswith("---") and not texts[piece.title].startswith("---") else ""
+            text = text.replace(piece.text, mark + texts[piece.title], 1)
+        if pieces:
+            files[name] = text, [piece.title for piece in pieces]
+    return files
 
 
 def arranged(documents: list[dict[str, Any]]) -> dict[str, str]:

@@ -6,10 +6,8 @@ import sys
 
 import click
 
-from engine.cli._common import as_json, print_json
-from engine.cli.gitops._site import when
-from engine.cli.key import database
-from engine.storage.releases import secrets
+from engine.cli._common import print_json
+from engine.cli.gitops._site import site, site_options, when
 
 
 @click.group()
@@ -22,42 +20,38 @@ def command() -> None:
 
 @command.command("set")
 @click.argument("name")
-def set_(name: str) -> None:
+@site_options
+def set_(name: str, server: str | None, json_: bool) -> None:
     """Keep a secret under NAME. Its value is asked for, or is the first line of the standard input."""
     interactive = sys.stdin.isatty()
     value = click.prompt("value", hide_input=True) if interactive else sys.stdin.readline().rstrip("\r\n")
-    db = database()
-    try:
-        secrets.put(db, name, value)
-        plain = not db.vault.sealing
-    finally:
-        db.close()
-    click.echo(f"secret {name} is set" + (", not encrypted: CRYPTO_SECRET is not set" if plain else ""))
+    made = site(server).ask("put_secret", name=name, value=value)
+    if json_:
+        print_json(made)
+        return
+    plain = "" if made["encrypted"] else ", not encrypted: CRYPTO_SECRET is not set"
+    click.echo(f"secret {name} is set{plain}")
 
 
 @command.command("list")
-@as_json
-def list_(json_: bool) -> None:
+@site_options
+def list_(server: str | None, json_: bool) -> None:
     """The names of secrets, and when each was set."""
-    db = database()
-    try:
-        rows = secrets.listed(db)
-    finally:
-        db.close()
+    rows = site(server).ask("secrets")
     if json_:
-        print_json([{"name": name, "changed_at": changed} for name, changed in rows])
+        print_json(rows)
         return
-    for name, changed in rows:
-        click.echo(f"{name}  {when(changed)}")
+    for row in rows:
+        click.echo(f"{row['name']}  {when(row['changed_at'])}")
 
 
 @command.command()
 @click.argument("name")
-def remove(name: str) -> None:
+@site_options
+def remove(name: str, server: str | None, json_: bool) -> None:
     """Take the secret NAME away; channels that need it are left out from then on."""
-    db = database()
-    try:
-        secrets.drop(db, name)
-    finally:
-        db.close()
-    click.echo(f"secret {name} is gone")
+    site(server).ask("drop_secret", name=name)
+    if json_:
+        print_json({"name": name})
+    else:
+        click.echo(f"secret {name} is gone")

@@ -13,7 +13,8 @@ import click
 from engine import settings
 from engine.catalogue import price_plan, price_sync
 from engine.catalogue.price_plan import FREE, KIND, RISE, Change, PricePlan
-from engine.cli._common import OK, Command, as_json, print_json, runnable, usage
+from engine.cli._common import OK, Command, as_json, print_json, usage
+from engine.releases import checking, publishing
 from engine.storage.database import Database, open_database
 from engine.storage.rows import options
 from engine.transport.egress import Guard
@@ -94,10 +95,9 @@ def _site() -> Iterator[tuple[Database, Pool]]:
     """The database of the settings, knowing what documents pin, and the door to other gateways."""
     chosen = settings.load(os.environ)
     chosen.put_in_force()
-    pinned = runnable().program().pinned
     db = open_database(chosen)
     try:
-        db.pinned = pinned
+        db.pinned = checking.pinned_of(publishing.ground(db, [path for _, path in chosen.spec_layers]))
         tls = default_tls(verify=False) if chosen.tls_insecure_skip_verify else None
         yield db, Pool(Guard(chosen.egress_allow), tls=tls)
     finally:

@@ -75,7 +75,7 @@ def begin(db: Database, trial: str, name: str, rules: Mapping[str, Any], until: 
 
 
 def running(db: Database) -> Canary | None:
-    """The canary that runs. PERF: one look, twice a second on each machine."""
+    """The canary that runs. PERF: one look, four times a second on each machine."""
     if canaries.name not in db.columns:
         return None
     query = db.prepared.get("canary")

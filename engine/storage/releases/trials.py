@@ -78,7 +78,7 @@ def begin(db: Database, trial: Trial) -> None:
 
 
 def marks(db: Database) -> tuple[tuple[str, int, int], ...]:
-    """The marks of what runs now. PERF: one look at a few rows, twice a second on each machine."""
+    """The marks of what runs now. PERF: one look at a few rows, four times a second on each machine."""
     if trials.name not in db.columns:
         return ()
     query = db.prepared.get("trial_marks")

@@ -1,7 +1,15 @@
-"""What is published: documents, drafts, releases, trials and canaries; and exchanges that were kept."""
+"""What is published: documents, drafts, releases, trials and canaries; exchanges that were kept; secrets."""
 
 from __future__ import annotations
 
-from engine.api.resources.v2.specs import captures, documents, drafts, releases, rows, trials
+from engine.api.resources.v2.specs import captures, documents, drafts, releases, rows, secrets, trials
 
-ROUTES = (*documents.ROUTES, *releases.ROUTES, *drafts.ROUTES, *trials.ROUTES, *captures.ROUTES, *rows.ROUTES)
+ROUTES = (
+    *documents.ROUTES,
+    *releases.ROUTES,
+    *drafts.ROUTES,
+    *trials.ROUTES,
+    *captures.ROUTES,
+    *rows.ROUTES,
+    *secrets.ROUTES,
+)

@@ -79,7 +79,7 @@ PLAN = Shape(
             told("replays", "Kept exchanges under both releases, for who may read them.", "object"),
             told("outputs", "Samples of the documents' own tests that would come out otherwise.", "array"),
             told("faults", "What is in the way, with places.", "array"),
-            told("rows", "What rows add: channels, options, and their newest revision.", "object"),
+            told("rows", "What rows add: channels, options, revision; twice: what documents say otherwise.", "object"),
         )
     ),
 )

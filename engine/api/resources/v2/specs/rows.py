@@ -1,4 +1,4 @@
-"""Channels and options as revisions: who changed what, when, from what to what; and taking one back.
+"""Channels and options as revisions: who changed what, when; taking one back, or a row away.
 
 Options are root's, so administrators see those of channels alone.
 """
@@ -132,6 +132,14 @@ def undo(ask: Ask) -> Answer:
     return Answer(TOLD.tell(made))
 
 
+def drop(ask: Ask) -> Answer:
+    """Take an option's row away: what a document says counts, or its default."""
+    worker = ask.worker
+    made = revisions.drop(worker.db, _kind(ask), ask.path["name"])
+    worker.changed()
+    return Answer(TOLD.tell(made))
+
+
 _ALL, _ONE, _ROW = f"{PREFIX}/rows", f"{PREFIX}/rows/:id", f"{PREFIX}/rows/:kind/:name"
 _READ = "channel.read"
 ROUTES = (
@@ -150,6 +158,7 @@ ROUTES = (
         right=_READ,
     ),
     Operation("POST", f"{_ONE}/undo", ADMIN, undo, words="Take a revision back.", gives=TOLD, right="channel.write"),
+    Operation("POST", f"{_ROW}/drop", ROOT, drop, words="Take an option's row away.", gives=TOLD),
     Operation(
         *("GET", f"{_ROW}/history", ADMIN, history),
         words="A row's revisions.",
