@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import select
-
 from engine.cluster.rates import Seen
 from engine.relay.ingress.tags import may
 from engine.storage.rows import crud
@@ -95,10 +93,8 @@ def _money(db: Database, account: Account) -> list[BoundInForce]:
 
 
 def _column(db: Database, table: Any, name: str, which: int) -> int:
-    if name not in db.columns.get(table.name, frozenset()):
-        return 0
-    with db.read() as connection:
-        return int(connection.execute(select(table.c[name]).where(table.c.id == which)).scalar() or 0)
+    row = crud.one(db, table, table.c.id == which)
+    return int((row or {}).get(name) or 0)
 
 
 def _plans(db: Database, account: Account) -> list[BoundInForce]:
