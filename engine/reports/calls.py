@@ -11,6 +11,7 @@ from engine.errors import Invalid
 from engine.reports import rollups
 from engine.storage.database import Database
 from engine.storage.rows import calls, channel_edits, people
+from engine.storage.rows.api.hours import Asked
 from engine.storage.rows.calls import Wanted
 from engine.storage.rows.crud import Row
 from engine.texts import refusal
@@ -33,6 +34,7 @@ _NEUTRAL = {
     **dict.fromkeys(("id", "user_id", "token_id", "channel_id"), 0),
     **dict.fromkeys(("username", "model_name", "use_group", "node_name"), ""),
 }
+_QUOTA = Asked(("calls", "quota", "prompt_tokens", "completion_tokens"), parts=False)
 _NUMBERS = ("user_id", "created_at", "type", "quota", "prompt_tokens", "completion_tokens", "use_time", "token_id")
 
 
@@ -105,21 +107,23 @@ def quota_rows(db: Database, log_db: Database, dimension: str, since: int, until
     since = since or until - _DAY
     begins = f"{user}|" if user else ""
     wanted = Wanted(user=user)
-    answer = rollups.sums(db, log_db, dimension, since, until, begins=begins, wanted=wanted)
+    answer = rollups.sums(db, log_db, dimension, since, until, begins=begins, wanted=wanted, asked=_QUOTA)
     ids = [int(value) for _, value, _ in answer] if dimension == "user" else [user] if user else []
     names = people.names(db, sorted(set(ids)))
     rows = []
     for (_, value, hour), numbers in sorted(answer.items(), key=lambda item: (item[0][2], item[0][1])):
         if not numbers["calls"]:
             continue
-        tokens = numbers["prompt_tokens"] + numbers["completion_tokens"]
-        row = {**_NEUTRAL, "created_at": hour, "count": numbers["calls"], "quota": numbers["quota"]}
-        row |= {"token_used": tokens}
+        row = _NEUTRAL.copy()
+        row["created_at"], row["count"], row["quota"] = hour, numbers["calls"], numbers["quota"]
+        row["token_used"] = numbers["prompt_tokens"] + numbers["completion_tokens"]
         if dimension == "user":
             row["username"] = names.get(int(value), "")
         else:
             row["model_name"] = value.partition("|")[2] if user else value
-        rows.append({**row, **({"user_id": user, "username": names.get(user, "")} if user else {})})
+        if user:
+            row["user_id"], row["username"] = user, names.get(user, "")
+        rows.append(row)
     return rows
 
 

@@ -149,7 +149,16 @@ ROUTES = (
         query=_OLDER,
         right=_READ,
     ),
-    Operation("POST", f"{_ONE}/undo", ADMIN, undo, words="Take a revision back.", gives=TOLD, right="channel.write"),
+    Operation(
+        "POST",
+        f"{_ONE}/undo",
+        ADMIN,
+        undo,
+        words="Take a revision back.",
+        gives=TOLD,
+        right="channel.write",
+        makes=True,
+    ),
     Operation(
         *("GET", f"{_ROW}/history", ADMIN, history),
         words="A row's revisions.",
