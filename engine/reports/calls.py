@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from engine.accounts.key_report import shown_row
@@ -111,20 +112,18 @@ def quota_rows(db: Database, log_db: Database, dimension: str, since: int, until
     ids = [int(value) for _, value, _ in answer] if dimension == "user" else [user] if user else []
     names = people.names(db, sorted(set(ids)))
     rows = []
-    for (_, value, hour), numbers in sorted(answer.items(), key=lambda item: (item[0][2], item[0][1])):
+    whose = {"user_id": user, "username": names.get(user, "")} if user else {}
+    for (_, value, hour), numbers in answer.items():
         if not numbers["calls"]:
             continue
-        row = _NEUTRAL.copy()
-        row["created_at"], row["count"], row["quota"] = hour, numbers["calls"], numbers["quota"]
+        row = {**_NEUTRAL, "created_at": hour, "count": numbers["calls"], "quota": numbers["quota"], **whose}
         row["token_used"] = numbers["prompt_tokens"] + numbers["completion_tokens"]
         if dimension == "user":
             row["username"] = names.get(int(value), "")
         else:
             row["model_name"] = value.partition("|")[2] if user else value
-        if user:
-            row["user_id"], row["username"] = user, names.get(user, "")
         rows.append(row)
-    return rows
+    return sorted(rows, key=itemgetter("created_at"))
 
 
 def speeds(log_db: Database, hours: int, model: str = "") -> list[Row]:

@@ -82,12 +82,15 @@ def questions(now: int) -> list[Question]:
         Question("v2 channels", "/api/v2/channels?limit=50"),
         Question("v2 channels' health", "/api/v2/channels/health"),
         Question("v2 limits of a key", "/api/v2/keys/{n}/limits"),
-        Question("report by model, month", "/api/data/?" + month, REPORT),
+        Question("report by model, week by hours", "/api/data/?" + week, REPORT),
         Question("report by user, day", "/api/data/users?" + day, REPORT),
         Question("report of a user, month", "/api/data/?username=user-{n}&" + month, REPORT),
         Question("report, own, month", "/api/data/self?" + month, REPORT, user=True),
         Question("v2 hours, all, month", f"/api/v2/reports/hours?{since}", REPORT),
-        Question("v2 hours, by model, month", f"/api/v2/reports/hours?dimension=model&{since}", REPORT),
+        Question(
+            "v2 hours, by model, month by days", f"/api/v2/reports/hours?dimension=model&step=day&{since}", REPORT
+        ),
+        Question("v2 hours, by user, month whole", f"/api/v2/reports/hours?dimension=user&step=whole&{since}", REPORT),
         Question(
             "v2 hours, of a channel, month", f"/api/v2/reports/hours?dimension=channel&value={{c}}&{since}", REPORT
         ),
@@ -145,17 +148,17 @@ def fill(db: Database, rows: int, now: int) -> None:
         for name, _ in indexes:
             connection.execute(text(f'DROP INDEX "{name}"'))
         for statement in statements:
-            connection.exec_driver_sql(statement)
+            connection.execute(text(statement))
         for _, made in indexes:
             connection.execute(text(made))
         if db.dialect.name == "postgresql":
             for table in ("users", "tokens", "channels", "logs"):
                 sequence = f"pg_get_serial_sequence('{table}', 'id')"
-                connection.exec_driver_sql(f"SELECT setval({sequence}, (SELECT max(id) FROM {table}))")
+                connection.execute(text(f"SELECT setval({sequence}, (SELECT max(id) FROM {table}))"))
 
     db.write(work)
     db.write(lambda connection: _sum(connection, now))
-    db.write(lambda connection: connection.exec_driver_sql("ANALYZE").close())
+    db.write(lambda connection: connection.execute(text("ANALYZE")).close())
 
 
 def _indexes(db: Database) -> list[tuple[str, str]]:
@@ -163,7 +166,7 @@ def _indexes(db: Database) -> list[tuple[str, str]]:
     if db.dialect.name == "postgresql":
         sql = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'logs' AND indexname NOT LIKE '%pkey'"
     with db.read() as connection:
-        return [(row[0], row[1]) for row in connection.exec_driver_sql(sql)]
+        return [(row[0], row[1]) for row in connection.execute(text(sql))]
 
 
 def _sum(connection: Connection, now: int) -> None:
@@ -185,18 +188,20 @@ def _sum(connection: Connection, now: int) -> None:
         "channel_model": "channel_id || '|' || model_name",
     }
     for dimension, value in values.items():
-        connection.exec_driver_sql(
-            "INSERT INTO gatewright_hours (dimension, value, hour, calls, errors, quota, prompt_tokens,"
-            " completion_tokens, seconds, slow_1, slow_3, slow_10, slow_30, slow_100, failed, cost, costed,"
-            " costed_quota, lossy, streamed, first_300, first_1000, first_3000, first_10000)"
-            f" SELECT '{dimension}', {value}, {hour}, SUM({served}), SUM(1 - {served}), SUM(quota),"
-            " SUM(prompt_tokens), SUM(completion_tokens), SUM(use_time), 0, 0, 0, 0, 0, 0, SUM(quota), SUM(1),"
-            f" SUM(quota), 0, 0, 0, 0, 0, 0 FROM logs GROUP BY {value}, {hour}"
+        connection.execute(
+            text(
+                "INSERT INTO gatewright_hours (dimension, value, hour, calls, errors, quota, prompt_tokens,"
+                " completion_tokens, seconds, slow_1, slow_3, slow_10, slow_30, slow_100, failed, cost, costed,"
+                " costed_quota, lossy, streamed, first_300, first_1000, first_3000, first_10000)"
+                f" SELECT '{dimension}', {value}, {hour}, SUM({served}), SUM(1 - {served}), SUM(quota),"
+                " SUM(prompt_tokens), SUM(completion_tokens), SUM(use_time), 0, 0, 0, 0, 0, 0, SUM(quota), SUM(1),"
+                f" SUM(quota), 0, 0, 0, 0, 0, 0 FROM logs GROUP BY 2, 3"
+            )
         )
-    (newest,) = connection.exec_driver_sql("SELECT MAX(id) FROM logs").one()
+    (newest,) = connection.execute(text("SELECT MAX(id) FROM logs")).one()
     place = f"{newest} {newest} {now} {newest}"
-    connection.exec_driver_sql("DELETE FROM gatewright_facts WHERE name = 'hours'")
-    connection.exec_driver_sql(f"INSERT INTO gatewright_facts (name, value) VALUES ('hours', '{place}')")
+    connection.execute(text("DELETE FROM gatewright_facts WHERE name = 'hours'"))
+    connection.execute(text(f"INSERT INTO gatewright_facts (name, value) VALUES ('hours', '{place}')"))
 
 
 def percentile(times: list[float], percent: float) -> float:

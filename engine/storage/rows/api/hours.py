@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, Table, cast, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from engine.storage.database import Database
@@ -203,12 +203,13 @@ def listed(
         rows = _read(db, table, where, asked)
         if rows is None:
             return None
-        for row in rows:
-            key = (dimension, str(row[0]), int(row[1]))
-            if table is hours:
-                sums[key] = dict(zip(asked.names, map(int, row[2:]), strict=True))
-            else:
-                put(sums, key, {row[2]: int(row[3])})
+        if table is hours:
+            names = asked.names
+            for value, hour, *numbers in rows:
+                sums[dimension, value, hour] = dict(zip(names, numbers, strict=True))
+        else:
+            for value, hour, part, amount in rows:
+                put(sums, (dimension, value, hour), {part: amount})
     return sums
 
 
@@ -219,9 +220,11 @@ def _read(db: Database, table: Table, where: Sequence[Any], asked: Asked) -> lis
     if asked.span:
         numbers = more if table is hours else more[1:]
         keys = [table.c.value, hour, *([table.c.part] if table is hour_parts else [])]
-        chosen = select(*keys, *(func.sum(number) for number in numbers)).group_by(*keys)
+        # a sum of large numbers is a decimal elsewhere
+        sums = (cast(func.sum(number), BigInteger) for number in numbers)
+        chosen = select(*keys, *sums).group_by(*keys)
     else:
-        chosen = select(table.c.value, hour, *more)
+        chosen = select(table.c.value, hour, *more).order_by(hour, table.c.value)
     most = asked.most if table is hours else asked.most * _PARTS
     with db.read() as reader:
         rows = reader.execute(chosen.where(*where).limit(most + 1)).all()
