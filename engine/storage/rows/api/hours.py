@@ -16,7 +16,6 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from engine.storage.database import Database
 from engine.storage.rows import crud
-from engine.storage.rows.channel_edits import escaped
 from engine.storage.rows.crud import Row
 from engine.storage.tables.billing import quota_data
 from engine.storage.tables.core import logs
@@ -50,6 +49,8 @@ CONSUME = 2
 _DONE = "hours"
 _ROWS = 100
 Sums = dict[tuple[str, str, int], dict[str, int]]
+_LONGEST = 160
+"""Of a value, as its column has it."""
 _PARTS = 20
 """How many parts a sum has at most, about."""
 
@@ -194,12 +195,15 @@ def listed(
     """
     sums: Sums = {}
     chosen = list(values)
+    if begins:
+        # PERF: no engine seeks a pattern in its order of texts: a user's models are asked for by their names
+        chosen = [f"{begins}{name}"[:_LONGEST] for name in _names(db, dimension.partition("_")[2])]
+        if not chosen:
+            return sums
     for table in (hours, hour_parts) if asked.parts else (hours,):
         where: list[Any] = [table.c.dimension == dimension, table.c.hour >= since, table.c.hour <= until]
         if chosen:
             where.append(table.c.value.in_(chosen))
-        if begins:
-            where.append(table.c.value.like(f"{escaped(begins)}%", escape="!"))
         rows = _read(db, table, where, asked)
         if rows is None:
             return None
@@ -211,6 +215,18 @@ def listed(
             for value, hour, part, amount in rows:
                 put(sums, (dimension, value, hour), {part: amount})
     return sums
+
+
+def _names(db: Database, dimension: str) -> list[str]:
+    """All values of a dimension: one seek for each, whatever number of hours it has."""
+    one = hours.alias()
+    first = (
+        select(func.min(one.c.value).label("value")).where(one.c.dimension == dimension).cte("known", recursive=True)
+    )
+    following = select(func.min(hours.c.value)).where(hours.c.dimension == dimension, hours.c.value > first.c.value)
+    known = first.union_all(select(following.scalar_subquery()).where(first.c.value.is_not(None)))
+    with db.read() as reader:
+        return [str(row[0]) for row in reader.execute(select(known.c.value).where(known.c.value.is_not(None)))]
 
 
 def _read(db: Database, table: Table, where: Sequence[Any], asked: Asked) -> list[Any] | None:
