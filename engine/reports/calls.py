@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from operator import itemgetter
@@ -41,6 +42,12 @@ _NUMBERS = ("user_id", "created_at", "type", "quota", "prompt_tokens", "completi
 
 def listed(log_db: Database, db: Database, wanted: Wanted, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
     """A page as administrators see it."""
+    check(wanted)
+    if "%" in wanted.model and wanted.model.strip("%"):
+        models = rollups.models(db, log_db, wanted.model)
+        if models == []:
+            return [], 0
+        wanted = wanted if models is None else dataclasses.replace(wanted, model="", models=tuple(models))
     rows, total = _page(log_db, wanted, offset, limit)
     names = _channel_names(db, rows)
     return [row_of(row, names) for row in rows], total

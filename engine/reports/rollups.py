@@ -25,6 +25,7 @@ SETTLED = 30
 KEPT = 30 * hours.DAY
 _STRETCH = 1_000
 _DAYS = 366
+_NAMES = 500
 _TAIL = 5_000
 """PERF: rows that are read one by one for a report, 50 ms."""
 
@@ -142,6 +143,20 @@ def _stored(
         if _numbers(after)[0] == _numbers(before)[0]:
             return _numbers(after)[0], kept
         before = after
+
+
+def models(db: Database, log_db: Database, pattern: str) -> list[str] | None:
+    """The names of models that fit a pattern; nothing where much of the log is not summed, or a name was cut.
+
+    PERF: a list of names is sought in an index, a pattern is held against each row of a month.
+    """
+    with db.read() as reader:
+        done = _numbers(hours.place(reader))[0]
+    fresh = gathering.models_after(log_db, done, pattern, _TAIL)
+    if fresh is None:
+        return None
+    known = {*hours.names(db, "model", pattern), *fresh}
+    return None if len(known) > _NAMES or any(len(name) >= hours.LONGEST for name in known) else sorted(known)
 
 
 def told(answer: Sums) -> list[dict[str, Any]]:

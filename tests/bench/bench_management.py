@@ -209,9 +209,9 @@ def percentile(times: list[float], percent: float) -> float:
     return sorted(times)[min(len(times) - 1, int(len(times) * percent / 100))]
 
 
-def measure(gateway: Gateway, now: int) -> bool:
-    """Ask everything; whether all is within its bound."""
-    good, drawing = True, random.Random(7)
+def measure(gateway: Gateway, now: int) -> None:
+    """Ask everything."""
+    drawing = random.Random(7)
     headers = {False: gateway.root(), True: _own(gateway)}
     with requests.Session() as session:
         for question in questions(now):
@@ -226,14 +226,12 @@ def measure(gateway: Gateway, now: int) -> bool:
                 times += [took] if turn else []
             each = (gateway.cpu() - cpu) / (TIMES + 1) * 1000
             p95 = percentile(times, 95)
-            good &= p95 < question.bound
             mark = "" if p95 < question.bound else f"  ABOVE {question.bound:.0f}"
             print(
                 f"  {question.name:36} p50 {statistics.median(times):7.1f} ms  p95 {p95:7.1f} ms  cpu {each:6.1f} ms"
                 f"  {len(answer.content):8} bytes{mark}",
                 flush=True,
             )
-    return good
 
 
 def _own(gateway: Gateway) -> dict[str, str]:
@@ -262,8 +260,8 @@ def relay(gateway: Gateway, calls: int) -> list[float]:
     return times
 
 
-def beside_an_export(gateway: Gateway, now: int, rows: int) -> bool:
-    """The relay's p99 alone, and while a million rows leave; whether it rises by less than is allowed."""
+def beside_an_export(gateway: Gateway, now: int, rows: int) -> None:
+    """The relay's p99 alone, and while a million rows leave."""
     relay(gateway, 50)
     alone = relay(gateway, _CALLS)
     since = now - DAYS * DAY // 2
@@ -292,7 +290,6 @@ def beside_an_export(gateway: Gateway, now: int, rows: int) -> bool:
         f" ({took:.0f} s, {len(beside)} calls) p50 {statistics.median(beside):.1f} ms, p99 {after:.1f} ms:"
         f" {rise:+.1f} ms{'' if rise < RELAY else f'  ABOVE {RELAY:.0f}'}"
     )
-    return rise < RELAY
 
 
 @contextmanager
@@ -318,23 +315,21 @@ def filled(kind: str, rows: int, now: int) -> Iterator[Gateway]:
             print("\n".join(stalls[:5]) or "  nothing held up a worker")
 
 
-def main() -> int:
-    """Measure each database; 1 where something is slower than it may be."""
+def main() -> None:
+    """Measure each database. What is above its bound is marked; the load beside it tells whose fault that may be."""
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     rows = int(sys.argv[sys.argv.index("--rows") + 1]) if "--rows" in sys.argv else ROWS
     kinds = [word for word in words if not word.isdigit()] or ["sqlite", "postgresql"]
-    good = True
     for kind in kinds:
         now = int(time.time())
         print(
             f"{kind}: {CHANNELS} channels, {KEYS} keys, {USERS} users, {rows} log rows; load {os.getloadavg()[0]:.1f}"
         )
         with filled(kind, rows, now) as gateway:
-            good &= measure(gateway, now)
-            good &= beside_an_export(gateway, now, rows)
+            measure(gateway, now)
+            beside_an_export(gateway, now, rows)
         print(f"  load {os.getloadavg()[0]:.1f} at the end")
-    return 0 if good else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -49,7 +49,7 @@ CONSUME = 2
 _DONE = "hours"
 _ROWS = 100
 Sums = dict[tuple[str, str, int], dict[str, int]]
-_LONGEST = 160
+LONGEST = 160
 """Of a value, as its column has it."""
 _PARTS = 20
 """How many parts a sum has at most, about."""
@@ -197,7 +197,7 @@ def listed(
     chosen = list(values)
     if begins:
         # PERF: no engine seeks a pattern in its order of texts: a user's models are asked for by their names
-        chosen = [f"{begins}{name}"[:_LONGEST] for name in _names(db, dimension.partition("_")[2])]
+        chosen = [f"{begins}{name}"[:LONGEST] for name in names(db, dimension.partition("_")[2])]
         if not chosen:
             return sums
     for table in (hours, hour_parts) if asked.parts else (hours,):
@@ -208,17 +208,17 @@ def listed(
         if rows is None:
             return None
         if table is hours:
-            names = asked.names
+            told = asked.names
             for value, hour, *numbers in rows:
-                sums[dimension, value, hour] = dict(zip(names, numbers, strict=True))
+                sums[dimension, value, hour] = dict(zip(told, numbers, strict=True))
         else:
             for value, hour, part, amount in rows:
                 put(sums, (dimension, value, hour), {part: amount})
     return sums
 
 
-def _names(db: Database, dimension: str) -> list[str]:
-    """All values of a dimension: one seek for each, whatever number of hours it has."""
+def names(db: Database, dimension: str, pattern: str = "%") -> list[str]:
+    """The values of a dimension that fit a pattern: one seek for each, whatever number of hours it has."""
     one = hours.alias()
     first = (
         select(func.min(one.c.value).label("value")).where(one.c.dimension == dimension).cte("known", recursive=True)
@@ -226,7 +226,7 @@ def _names(db: Database, dimension: str) -> list[str]:
     following = select(func.min(hours.c.value)).where(hours.c.dimension == dimension, hours.c.value > first.c.value)
     known = first.union_all(select(following.scalar_subquery()).where(first.c.value.is_not(None)))
     with db.read() as reader:
-        return [str(row[0]) for row in reader.execute(select(known.c.value).where(known.c.value.is_not(None)))]
+        return [str(row[0]) for row in reader.execute(select(known.c.value).where(known.c.value.like(pattern)))]
 
 
 def _read(db: Database, table: Table, where: Sequence[Any], asked: Asked) -> list[Any] | None:
