@@ -82,6 +82,7 @@ def drawer(view: View, which: int, **more: Any) -> dict[str, Any]:
     """What the drawer of a key holds."""
     row = _shown(view, view.api("GET", f"/api/token/{which}"), _usable(view))
     row["tags"] = view.api("GET", f"/api/v2/keys/{which}")["call_tags"]
+    row["bounds"] = [_bound(one) for one in view.api("GET", f"/api/v2/keys/{which}/limits")]
     models = view.api("GET", "/api/user/models")
     calls = view.api(
         "GET", "/api/log/self", token_name=row["name"], page_size=5, start_timestamp=int(time.time()) - 86_400
@@ -99,6 +100,27 @@ def drawer(view: View, which: int, **more: Any) -> dict[str, Any]:
         "hashed": view.worker.db.keys.hashed,
         **more,
     }
+
+
+def _bound(bound: dict[str, Any]) -> dict[str, Any]:
+    """What binds a key, in words."""
+    names = {
+        "key": gettext("Quota"),
+        "balance": gettext("Balance"),
+        "plan": gettext("Plan"),
+        "budget": gettext("Budget"),
+    }
+    units = {
+        "tokens": gettext("tokens"),
+        "requests": gettext("requests"),
+        "served": gettext("answered requests"),
+        "parallel": gettext("calls at once"),
+    }
+    whose = " · ".join([bound["source"], *bound["by"]])
+    most, left = bound["most"], bound["left"]
+    share = 100 * (most - left) / most if most and left is not None else 0
+    words = {"word": names.get(bound["kind"], bound["name"]), "unit": units.get(bound["counts"], ""), "whose": whose}
+    return {**bound, **words, "share": share}
 
 
 def chats(view: View) -> list[tuple[str, str]]:

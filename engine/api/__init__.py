@@ -11,7 +11,7 @@ from engine.api.caller import KeyServices
 from engine.api.channel_work import ChannelWork
 from engine.api.dispatch import Management
 from engine.api.envelope import Envelope
-from engine.api.holder import Subscription, TokenLogs, TokenUsage, Usage
+from engine.api.holder import Subscription, TokenLimits, TokenLogs, TokenUsage, Usage
 from engine.api.operation import PREFIX
 from engine.api.problems import Problems
 from engine.api.resources import newapi, v2
@@ -35,6 +35,7 @@ def routes(state: KeyServices) -> list[tuple[str, object]]:
     """Every fixed route of this room; each is served with and without a slash at its end."""
     pairs: list[tuple[str, object]] = [
         ("/api/usage/token", TokenUsage(state)),
+        ("/api/usage/limits", TokenLimits(state)),
         ("/api/log/token", TokenLogs(state)),
     ]
     for before in ("", "/v1"):

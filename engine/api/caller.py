@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import falcon
 
 from engine.accounts.key_report import KeyReport, find
-from engine.api.networks import Rules, admit
+from engine.api.networks import admit
 from engine.errors import Forbidden, Unauthenticated
 from engine.net import MANAGEMENT, client_ip, inside
 from engine.storage.database import Database
@@ -42,7 +42,9 @@ class KeyServices(Protocol):
     @property
     def options(self) -> Mapping[str, str]: ...
     @property
-    def snapshot(self) -> Rules: ...
+    def snapshot(self) -> Any: ...
+    @property
+    def upstream(self) -> Any: ...
 
 
 def holder_of(state: KeyServices, req: falcon.Request, *, query: str = "") -> KeyReport:

@@ -50,6 +50,8 @@ class Field:
     filtered: bool = False
     sorted: bool = False
     items: Field | None = None
+    nullable: bool = False
+    """Whether it is answered with null where there is nothing."""
     lines: str = ""
     """What stands between the entries of a list in the column; nothing where the column holds JSON."""
 
@@ -61,7 +63,7 @@ class Field:
         """As JSON Schema."""
         schema: dict[str, Any] = {"description": self.words}
         if self.kind != "any":
-            schema["type"] = self.kind
+            schema["type"] = [self.kind, "null"] if self.nullable else self.kind
         if self.codes or self.choices:
             schema["enum"] = list(self.codes or self.choices)
         low, high = _BOUNDS.get(self.kind, ("", ""))
@@ -177,6 +179,8 @@ def _told(one: Field, value: Any) -> Any:
         return [part.strip() for part in str(value or "").replace(one.lines, "\n").splitlines() if part.strip()]
     if one.kind in ("array", "object") and isinstance(value, str | bytes):
         return parsed(value, [] if one.kind == "array" else {})
+    if value is None and one.nullable:
+        return None
     if value is None:
         return {"array": [], "object": {}}.get(one.kind, _NEUTRAL.get(one.kind))
     if one.kind == "boolean":

@@ -15,7 +15,9 @@ import orjson
 from engine.accounts.key_report import KeyReport, log_rows
 from engine.api.caller import KeyServices, holder_of
 from engine.api.refusals import refused
+from engine.api.resources.v2 import limits
 from engine.errors import GatewrightError
+from engine.relay.attempts import in_force
 from engine.relay.ingress.ids import fresh_id
 from engine.storage.values import QUOTA_PER_UNIT
 
@@ -121,6 +123,15 @@ class TokenUsage(_View):
             "expires_at": max(0, account.expires),
         }
         return {"code": True, "message": "ok", "data": data}
+
+
+class TokenLimits(_View):
+    """``/api/usage/limits``: what binds the key now, as ``/api/v2/keys/:id/limits`` has it."""
+
+    def answer(self, holder: KeyReport) -> dict[str, Any]:
+        """See ``_View``."""
+        bounds = in_force.in_force(self._state.upstream, self._state.snapshot, holder.account)
+        return {"success": True, "message": "", "data": [limits.tell(bound) for bound in bounds]}
 
 
 class TokenLogs(_View):

@@ -12,6 +12,7 @@ from engine.api.operation import PREFIX, Operation
 from engine.api.questions import LIMIT, MOST, operators
 from engine.api.route import NOBODY
 
+_JSON = "application/json"
 _ROLES = {0: "everybody", 1: "users", 10: "administrators", 100: "root"}
 _REFUSED = "A refusal, as problem details (RFC 9457)."
 
@@ -54,9 +55,9 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         "security": [] if operation.role == NOBODY else [{"token": []}],
     }
     if operation.takes is not None:
-        name = f"{operation.takes.name}{'New' if operation.makes else 'Patch'}"
-        schemas[name] = operation.takes.schema(sent=True, fresh=operation.makes)
-        content = {"application/json": {"schema": _reference(name)}}
+        name = f"{operation.takes.name}{'New' if operation.fresh else 'Patch'}"
+        schemas[name] = operation.takes.schema(sent=True, fresh=operation.fresh)
+        content = {_JSON: {"schema": _reference(name)}}
         described["requestBody"] = {"required": True, "content": content}
     return described
 
@@ -110,7 +111,7 @@ def _in_query(name: str, schema: dict[str, Any], words: str) -> dict[str, Any]:
 
 def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": operation.words}
-    if operation.stream:
+    if operation.stream and operation.stream != (_JSON,):
         answer["content"] = {media: {"schema": _TEXT} for media in operation.stream}
     elif operation.gives is not None:
         shape = operation.gives
@@ -120,11 +121,11 @@ def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
             items = {"type": "array", "items": schema}
             members = {"items": items, "next": {"type": ["string", "null"], "description": "The next page's cursor."}}
             schema = {"type": "object", "properties": members, "required": ["items", "next"]}
-        else:
+        elif not operation.stream:
             answer["headers"] = {"ETag": {"schema": _TEXT}}
-        answer["content"] = {"application/json": {"schema": schema}}
+        answer["content"] = {_JSON: {"schema": schema}}
     refused = {"description": _REFUSED, "content": {"application/problem+json": {"schema": _reference("Problem")}}}
-    return {str(operation.status): answer, "default": refused}
+    return {**{str(status): answer for status in (operation.status, *operation.also)}, "default": refused}
 
 
 def _reference(name: str) -> dict[str, Any]:

@@ -38,7 +38,16 @@ class Operation(Route):
     status: int = 200
     guarded: bool = False
     makes: bool = False
+    whole: bool = False
+    """Whether what a changed thing has to have must be sent, as where one is made."""
+    also: tuple[int, ...] = ()
+    """Other statuses of the same answer: of what was made, or of what has faults."""
     stream: tuple[str, ...] = ()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a body has to have all that is needed."""
+        return self.makes or self.whole
 
     @property
     def name(self) -> str:

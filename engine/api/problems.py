@@ -53,7 +53,7 @@ class Problems:
         _known(ask, operation)
         if operation.takes is not None:
             ask.body = _body(req, raw)
-            ask.values = operation.takes.take(ask.body, fresh=operation.makes)
+            ask.values = operation.takes.take(ask.body, fresh=operation.fresh)
         elif raw.strip():
             raise refusal(Invalid, "v2.body")
         if operation.guarded:

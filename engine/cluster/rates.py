@@ -14,10 +14,11 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fcntl import LOCK_EX, LOCK_UN, lockf
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,14 @@ class Verdict:
     left: list[int] = field(default_factory=list)
     beside: list[Any] = field(default_factory=list)
     """The reply to what was asked beside; empty where Redis was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A count as it stands: what counts now, and when (unix s) that is forgotten; 0 where nothing is."""
+
+    used: int = 0
+    until: int = 0
 
 
 class Rates:
@@ -109,6 +118,23 @@ class Rates:
                 for index in at_once:
                     verdict.left[index] = max(0, asks[index].most - self._under_way.held(0, _key(asks[index].name)))
         return verdict
+
+    def look(self, asks: Sequence[Ask]) -> list[Seen]:
+        """How the counts of these names stand; nothing is added to them."""
+        with self:
+            counted = [self._seen(ask) if ask.seconds else Seen() for ask in asks]
+        pairs = zip(asks, counted, strict=True)
+        return [seen if ask.seconds else Seen(self._under_way.held(0, _key(ask.name))) for ask, seen in pairs]
+
+    def _seen(self, ask: Ask) -> Seen:
+        cells, key = self._cells, _key(ask.name)
+        bases = [(key + each) % _ENTRIES * _WIDTH for each in range(_PROBES)]
+        base = next((each for each in bases if cells[each] == key), None)
+        if base is None:
+            return Seen()
+        last = cells[base + _LAST]
+        slots = {slot: cells[base + _FIRST + slot % SLOTS] for slot in range(last - SLOTS + 1, last + 1)}
+        return seen(slots, ask.seconds, self._clock())
 
     def settle(self, asks: Sequence[Ask], amounts: Sequence[int]) -> None:
         """What asks that were taken came to; what was under way is so no more."""
@@ -208,6 +234,14 @@ class Rates:
             self._places.clear()
         self._places[key] = base
         return base
+
+
+def seen(slots: Mapping[int, int], seconds: float, now: float) -> Seen:
+    """What amounts by slot come to now."""
+    width = seconds / (SLOTS - 1)
+    first = int(now / width) - SLOTS + 1
+    counting = {slot: amount for slot, amount in slots.items() if slot >= first and amount}
+    return Seen(sum(counting.values()), ceil((max(counting) + SLOTS) * width)) if counting else Seen()
 
 
 @lru_cache(65_536)

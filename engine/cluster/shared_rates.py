@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from math import ceil
 
-from engine.cluster.rates import SLOTS, Ask, Rates, Verdict
+from engine.cluster.rates import SLOTS, Ask, Rates, Seen, Verdict, seen
 from engine.cluster.redis import PREFIX, Command, Redis, RedisError, Script
 from engine.cluster.veil import Veil
 
@@ -108,6 +108,30 @@ class SharedRates:
             if not ask.seconds:
                 self._held.add((ask.name, member))
         return Verdict(left=left[: len(asks)], beside=told)
+
+    def look(self, asks: Sequence[Ask]) -> list[Seen]:
+        """How the counts of these names stand; nothing is added to them."""
+        if self._away and time.monotonic() < self._away_until:
+            return self._own.look(asks)
+        names = [self._key(ask.name) for ask in asks]
+        try:
+            (seconds, micros), *replies = self._redis.run(
+                ("TIME",),
+                *(
+                    ("HGETALL", name) if ask.seconds else ("ZCOUNT", name, time.time(), "+inf")
+                    for name, ask in zip(names, asks, strict=True)
+                ),
+            )
+        except RedisError as error:
+            self._lost(error)
+            return self._own.look(asks)
+        now = int(seconds) + int(micros) / 1e6
+        return [
+            seen(dict(zip(map(int, reply[::2]), map(int, reply[1::2]), strict=True)), ask.seconds, now)
+            if ask.seconds
+            else Seen(reply)
+            for ask, reply in zip(asks, replies, strict=True)
+        ]
 
     def settle(self, asks: Sequence[Ask], amounts: Sequence[int]) -> None:
         """What asks that were taken came to; what was under way is so no more."""

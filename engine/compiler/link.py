@@ -225,10 +225,16 @@ class _Layout:
         self.linked.faults.append(fault)
 
     def policy(self) -> dict[str, Any]:
-        """All policies merged: the operator's own over the shipped ones, and in the order of their names."""
+        """All policies merged: the operator's own over the shipped ones, and in the order of their names.
+
+        A limit says by ``declared`` which document said it last, as its holder is told.
+        """
         merged: dict[str, Any] = {}
         for definition in sorted(self.definitions.of("Policy"), key=lambda item: item.layer):
-            merged = extends.merge(merged, definition.spec)
+            declared = {"declared": f"Policy {definition.name}"}
+            limits = as_map(definition.spec.get("rateLimits"))
+            told = {name: rule and {**as_map(rule), **declared} for name, rule in limits.items()}
+            merged = extends.merge(merged, {**definition.spec, "rateLimits": told} if told else definition.spec)
         return extends.merge(merged, {"rateLimits": limits}) if (limits := teams.limits(self.definitions)) else merged
 
     def legacy(self) -> list[list[Any]]:

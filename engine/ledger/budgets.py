@@ -60,6 +60,21 @@ class Held:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A budget now: what may be used in its period, what was, what calls under way hold, and when it begins anew.
+
+    ``tag``: it binds calls that have it; nothing: every call.
+    """
+
+    budget: Budget
+    limit: int
+    used: int
+    held: int
+    ends: int
+    tag: str = ""
+
+
 _NOTHING = Held(0.0, [])
 
 
@@ -127,6 +142,26 @@ class Budgets:
         held.warnings = tuple(warnings)
         return held
 
+    def standing(self, account: Account, now: float) -> list[Standing]:
+        """The budgets that bind an account's calls, as they stand; a tag's, where only calls with it are bound."""
+        self._read(time.monotonic(), account.token_id)
+        listed: list[tuple[Budget, str]] = [(one, "") for one in self.binding(account.token_id, account.user_id)]
+        known = {one.id for one, _ in listed}
+        for (owner, tag), tagged in self._set.by_tag.items():
+            if owner in (0, account.user_id):
+                listed += [(one, tag) for one in tagged if one.id not in known]
+        return [
+            Standing(
+                budget,
+                limit=self._limit(budget, now),
+                used=int(self._space.get(self._used_name(budget, now)) or budgets.used(self._db, budget, now)),
+                held=self._held(budget, int(now) // _WINDOW),
+                ends=budgets.ends(budget.period, now, self._db.zone),
+                tag=tag,
+            )
+            for budget, tag in listed
+        ]
+
     def _limit(self, budget: Budget, now: float) -> int:
         if not budget.carried:
             return budget.amount
@@ -173,7 +208,10 @@ class Budgets:
         """Hold an amount; what is held in all."""
         window = int(now) // _WINDOW
         mine = self._space.incr(_name("held", budget, window), amount, self._ttl(window))
-        return mine + sum(int(self._space.get(_name("held", budget, window - back)) or 0) for back in (1, 2))
+        return mine + self._held(budget, window, (1, 2))
+
+    def _held(self, budget: Budget, window: int, back: Sequence[int] = (0, 1, 2)) -> int:
+        return sum(int(self._space.get(_name("held", budget, window - each)) or 0) for each in back)
 
     @staticmethod
     def _ttl(window: int) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from engine.accounts.key_report import shown_row
@@ -11,6 +13,7 @@ from engine.errors import Invalid
 from engine.reports import rollups
 from engine.storage.database import Database
 from engine.storage.rows import calls, channel_edits, people
+from engine.storage.rows.api.hours import Asked
 from engine.storage.rows.calls import Wanted
 from engine.storage.rows.crud import Row
 from engine.texts import refusal
@@ -33,11 +36,18 @@ _NEUTRAL = {
     **dict.fromkeys(("id", "user_id", "token_id", "channel_id"), 0),
     **dict.fromkeys(("username", "model_name", "use_group", "node_name"), ""),
 }
+_QUOTA = Asked(("calls", "quota", "prompt_tokens", "completion_tokens"), parts=False)
 _NUMBERS = ("user_id", "created_at", "type", "quota", "prompt_tokens", "completion_tokens", "use_time", "token_id")
 
 
 def listed(log_db: Database, db: Database, wanted: Wanted, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
     """A page as administrators see it."""
+    check(wanted)
+    if "%" in wanted.model and wanted.model.strip("%"):
+        models = rollups.models(db, log_db, wanted.model)
+        if models == []:
+            return [], 0
+        wanted = wanted if models is None else dataclasses.replace(wanted, model="", models=tuple(models))
     rows, total = _page(log_db, wanted, offset, limit)
     names = _channel_names(db, rows)
     return [row_of(row, names) for row in rows], total
@@ -105,22 +115,22 @@ def quota_rows(db: Database, log_db: Database, dimension: str, since: int, until
     since = since or until - _DAY
     begins = f"{user}|" if user else ""
     wanted = Wanted(user=user)
-    answer = rollups.sums(db, log_db, dimension, since, until, begins=begins, wanted=wanted)
+    answer = rollups.sums(db, log_db, dimension, since, until, begins=begins, wanted=wanted, asked=_QUOTA)
     ids = [int(value) for _, value, _ in answer] if dimension == "user" else [user] if user else []
     names = people.names(db, sorted(set(ids)))
     rows = []
-    for (_, value, hour), numbers in sorted(answer.items(), key=lambda item: (item[0][2], item[0][1])):
+    whose = {"user_id": user, "username": names.get(user, "")} if user else {}
+    for (_, value, hour), numbers in answer.items():
         if not numbers["calls"]:
             continue
-        tokens = numbers["prompt_tokens"] + numbers["completion_tokens"]
-        row = {**_NEUTRAL, "created_at": hour, "count": numbers["calls"], "quota": numbers["quota"]}
-        row |= {"token_used": tokens}
+        row = {**_NEUTRAL, "created_at": hour, "count": numbers["calls"], "quota": numbers["quota"], **whose}
+        row["token_used"] = numbers["prompt_tokens"] + numbers["completion_tokens"]
         if dimension == "user":
             row["username"] = names.get(int(value), "")
         else:
             row["model_name"] = value.partition("|")[2] if user else value
-        rows.append({**row, **({"user_id": user, "username": names.get(user, "")} if user else {})})
-    return rows
+        rows.append(row)
+    return sorted(rows, key=itemgetter("created_at"))
 
 
 def speeds(log_db: Database, hours: int, model: str = "") -> list[Row]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.errors import Invalid
+from engine.reports.lists import CHUNK, unhurried
 from engine.storage.database import Database
 from engine.storage.rows import calls
 from engine.storage.rows.api import keyset
@@ -17,7 +18,6 @@ from engine.storage.tables.core import logs
 from engine.texts import refusal
 
 _MONTH, _DAYS = 31 * 86_400, 31
-_CHUNK = 1000
 
 
 def page(log_db: Database, question: Question, tag: str = "", **fixed: Any) -> tuple[list[Row], Any]:
@@ -38,13 +38,8 @@ def page(log_db: Database, question: Question, tag: str = "", **fixed: Any) -> t
 
 def everything(log_db: Database, question: Question, tag: str = "", **fixed: Any) -> Iterator[Row]:
     """All rows that fit, in pieces, so that nobody waits for it and nothing of it is held."""
-    part = dataclasses.replace(_bounded(question, parts=bool(tag)), limit=_CHUNK)
-    while True:
-        rows, place = page(log_db, part, tag, **fixed)
-        yield from rows
-        if place is None:
-            return
-        part = dataclasses.replace(part, after=place)
+    bounded = dataclasses.replace(_bounded(question, parts=bool(tag)), limit=CHUNK)
+    return unhurried(lambda part: page(log_db, part, tag, **fixed), bounded)
 
 
 def _bounded(question: Question, *, parts: bool) -> Question:

@@ -13,7 +13,7 @@ from engine.reports.rollups import dollars
 from engine.storage.rows.api.gathering import NANO
 from engine.storage.rows.api.hours import Sums
 
-_KEPT = ("calls", "quota", "costed", "costed_quota", "cost")
+KEPT = ("calls", "quota", "costed", "costed_quota", "cost")
 _PLACES = Decimal("0.000001")
 
 
@@ -21,8 +21,8 @@ def rows(sums: Sums, unit: float) -> list[dict[str, Any]]:
     """A row for each value, the highest cost first; ``unit``: quota units of a dollar."""
     totals: dict[str, dict[str, int]] = {}
     for (_, value, _), numbers in sums.items():
-        total = totals.setdefault(value, dict.fromkeys(_KEPT, 0))
-        for name in _KEPT:
+        total = totals.setdefault(value, dict.fromkeys(KEPT, 0))
+        for name in KEPT:
             total[name] += numbers[name]
     listed = sorted(totals.items(), key=lambda pair: (-pair[1]["cost"], pair[0]))
     return [_row(value, total, Decimal(str(unit or 1))) for value, total in listed]

@@ -16,7 +16,7 @@ from engine.errors import Invalid
 from engine.storage.database import Database
 from engine.storage.rows.api import call_tags, gathering, hours
 from engine.storage.rows.api.call_tags import EACH, TagNames
-from engine.storage.rows.api.hours import DIMENSIONS, ERROR_PART, TOKEN_PART, Sums
+from engine.storage.rows.api.hours import ALL, DIMENSIONS, ERROR_PART, TOKEN_PART, Asked, Sums
 from engine.storage.rows.calls import Wanted, conditions
 from engine.texts import refusal
 
@@ -25,6 +25,7 @@ SETTLED = 30
 KEPT = 30 * hours.DAY
 _STRETCH = 1_000
 _DAYS = 366
+_NAMES = 500
 _TAIL = 5_000
 """PERF: rows that are read one by one for a report, 50 ms."""
 
@@ -97,10 +98,11 @@ def report(
     begins: str = "",
     wanted: Wanted | None = None,
     tags: int = EACH,
+    asked: Asked = ALL,
 ) -> Report:
     """The sums of whole hours between two moments, by value and hour; ``wanted`` is the same filter for the log.
 
-    ``tags`` as for ``follow``.
+    ``tags`` as for ``follow``. ``Invalid`` where there are more of them than ``asked`` takes.
     """
     if until < since:
         raise refusal(Invalid, "invalid.field", field="until", what="a moment after since")
@@ -108,7 +110,7 @@ def report(
         raise refusal(Invalid, "data.span", days=_DAYS)
     since -= since % hours.HOUR
     chosen = set(values)
-    done, answer = _stored(db, dimension, since, until, chosen, begins)
+    done, answer = _stored(db, dimension, since, until, chosen, begins, asked)
     where = conditions(log_db, dataclasses.replace(wanted or Wanted(), kind=0, since=since, until=until))
     names = TagNames(db, tags)
     tail = log_db.aside(lambda: gathering.tally(log_db, [dimension], *where, tags=names, after=done, most=_TAIL))
@@ -117,7 +119,7 @@ def report(
         tail = log_db.aside(lambda: gathering.gather(log_db, dimension, *where, after=done))
     for key, numbers in tail.items():
         if (not chosen or key[1] in chosen) and key[1].startswith(begins):
-            hours.put(answer, key, numbers)
+            hours.put(answer, (*key[:2], asked.begin(key[2])), numbers)
     return Report(answer, whole)
 
 
@@ -126,17 +128,35 @@ def sums(db: Database, log_db: Database, dimension: str, since: int, until: int,
     return report(db, log_db, dimension, since, until, **more).sums
 
 
-def _stored(db: Database, dimension: str, since: int, until: int, values: set[str], begins: str) -> tuple[int, Sums]:
+def _stored(
+    db: Database, dimension: str, since: int, until: int, values: set[str], begins: str, asked: Asked
+) -> tuple[int, Sums]:
     """The sums that are kept, and up to which number of the log they go: read until both belong together."""
     with db.read() as reader:
         before = hours.place(reader)
     while True:
-        kept = db.aside(lambda: hours.listed(db, dimension, since, until, values, begins))
+        kept = db.aside(lambda: hours.listed(db, dimension, since, until, values, begins, asked))
+        if kept is None:
+            raise refusal(Invalid, "data.rows", field="since", most=asked.most)
         with db.read() as reader:
             after = hours.place(reader)
         if _numbers(after)[0] == _numbers(before)[0]:
             return _numbers(after)[0], kept
         before = after
+
+
+def models(db: Database, log_db: Database, pattern: str) -> list[str] | None:
+    """The names of models that fit a pattern; nothing where much of the log is not summed, or a name was cut.
+
+    PERF: a list of names is sought in an index, a pattern is held against each row of a month.
+    """
+    with db.read() as reader:
+        done = _numbers(hours.place(reader))[0]
+    fresh = gathering.models_after(log_db, done, pattern, _TAIL)
+    if fresh is None:
+        return None
+    known = {*hours.names(db, "model", pattern), *fresh}
+    return None if len(known) > _NAMES or any(len(name) >= hours.LONGEST for name in known) else sorted(known)
 
 
 def told(answer: Sums) -> list[dict[str, Any]]:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from engine.reports import rollups
 from engine.storage.database import Database
+from engine.storage.rows.api.hours import WHOLE, Asked
 
+_ASKED = Asked(("calls", "cost", "costed"), parts=False, span=WHOLE)
 _SPAN = 300 * 86_400
 """Seconds of one question: a report is of a year at most."""
 
@@ -28,7 +30,7 @@ def spent(db: Database, log_db: Database, channels: Iterable[str], since: int, n
     answer = {channel: Spent() for channel in channels}
     while since <= now:
         until = min(since + _SPAN - 1, now)
-        report = rollups.report(db, log_db, "channel", since, until, values=answer)
+        report = rollups.report(db, log_db, "channel", since, until, values=answer, asked=_ASKED)
         if not report.whole:
             return None
         for (_, channel, _hour), numbers in report.sums.items():

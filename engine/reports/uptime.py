@@ -14,10 +14,11 @@ from typing import Any
 from engine.reports import rollups
 from engine.storage.database import Database
 from engine.storage.rows.api import hours
-from engine.storage.rows.api.hours import DAY, HOUR
+from engine.storage.rows.api.hours import DAY, HOUR, Asked
 
 MODELS, _NAMES = 50, 500
 HOURS, DAYS = 24, 30
+_ASKED = Asked(("calls", "failed"), parts=False)
 Share = float | None
 """From 0 to 1; nothing where there was no call."""
 
@@ -45,7 +46,7 @@ def of_models(db: Database, log_db: Database, names: Iterable[str], now: int) ->
     first = now - now % HOUR - (HOURS - 1) * HOUR
     most = sorted(daily, key=lambda name: -sum(map(sum, daily[name].values())))[:MODELS]
     fresh = [] if len(most) == MODELS else [name for name in chosen if name not in daily]
-    sums = rollups.sums(db, log_db, "model", first, now, values=[*most, *fresh[:MODELS]])
+    sums = rollups.sums(db, log_db, "model", first, now, values=[*most, *fresh[:MODELS]], asked=_ASKED)
     for (_, name, hour), numbers in sums.items():
         hourly[name][hour] = (numbers["calls"], numbers["failed"])
     return [_one(name, daily[name], hourly[name], first, today) for name in sorted({*most, *hourly})[:MODELS]]

@@ -23,6 +23,8 @@ Test = Callable[["RoutedCall"], bool]
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WRITTEN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _DAY = 24 * 60
+OF_ACCOUNT = frozenset({"groups", "users", "keys"})
+"""What is asked of whose call it is: the same for every call of a key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,6 +283,12 @@ TEXTS: dict[str, tuple[str, str, str, str]] = {
         "{days} jours au plus",
         "期間は最大 {days} 日です",
     ),
+    "data.rows": (
+        "this comes to more than {most} sums; ask for a shorter time, for one value, or for longer steps",
+        "结果超过 {most} 行，请缩短时间、指定单个值或使用更大的步长",
+        "cela fait plus de {most} sommes ; demandez moins de temps, une seule valeur ou des pas plus longs",
+        "結果が {most} 件を超えます。期間を短くするか、値を 1 つに絞るか、間隔を長くしてください",
+    ),
     "channel.empty": ("channel cannot be empty", "渠道不能为空", "le canal ne peut être vide", "チャネルが空です"),
     "channel.mode": ("there is no such mode", "不支持的添加模式", "ce mode n'existe pas", "このモードはありません"),
     "channel.region": (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cluster.rates import Ask, Rates
+from engine.cluster.rates import Ask, Rates, Seen
 from engine.cluster.redis import Redis, RedisError, address
 from engine.cluster.shared_rates import SharedRates
 from engine.cluster.veil import Veil
@@ -59,6 +59,18 @@ def test_all_are_taken_or_none_and_the_wait_is_until_there_is_room(rates: Rates,
     assert rates.take([Ask("small", 2, 60)]).full == 0
     clock.now += 0.02
     assert rates.take([Ask("small", 2, 60)]).full == -1
+
+
+def test_how_counts_stand_is_told_and_nothing_is_taken(rates: Rates, clock: Clock) -> None:
+    ask, other, under_way = Ask("a", 10, 60, 3), Ask("b", 10, 60), Ask("p", 2, 0)
+    assert rates.look([ask, other, under_way]) == [Seen(), Seen(), Seen()]
+    rates.take([ask, under_way])
+    seen = rates.look([ask, other, under_way])
+    assert [one.used for one in seen] == [3, 0, 1]
+    assert 60 < seen[0].until - clock.now <= 65
+    assert rates.take([ask]).left == [4]
+    clock.now = seen[0].until
+    assert rates.look([ask]) == [Seen()]
 
 
 def test_an_amount_is_settled_and_one_above_the_most_goes_alone(rates: Rates) -> None:
@@ -197,6 +209,7 @@ def test_what_counts_without_redis_counts_with_it(server: Server, tmp_path: Path
     one, two = Ask("p", 2, 0), Ask("t", 100, 60, 90)
     assert first.take([one, two]).left == [1, 10]
     assert second.take([Ask("p", 2, 0), Ask("t", 100, 60, 20)]).full == 1
+    assert [seen.used for seen in second.look([one, two])] == [1, 90]
     first.sweep()
     first.settle([one, two], [0, 10])
     assert second.take([Ask("p", 2, 0), Ask("t", 100, 60, 20)]).left == [1, 70]

@@ -110,6 +110,25 @@ def test_a_holder_binds_a_key_to_tags_and_sees_them(site: Site, people: People) 
     assert "<dd>day</dd>" not in ann.get(address).text
 
 
+def test_the_drawer_of_a_key_tells_what_binds_it_now(site: Site, people: People) -> None:
+    ann = people[USER]
+    made = ann.post(f"{site.url}/console/keys/new", data={"name": "bounded", "quota": "2"})
+    address = made.headers["hx-redirect"].partition("?")[0]
+    which = int(address.rpartition("/")[2])
+    budget = {"holder": "key", "holder_id": which, "period": "day", "unit": "tokens", "amount": 4321}
+    login = {"username": "root", "password": PASSWORD}
+    token = requests.post(f"{site.url}/api/user/login", json=login, timeout=PATIENCE).json()["data"]["access_token"]
+    root = {"authorization": f"Bearer {token}"}
+    assert requests.post(f"{site.url}/api/v2/budgets", json=budget, headers=root, timeout=PATIENCE).status_code == 201
+    table = ann.get(site.url + address).text.partition('id="bounds"')[2].partition("</table>")[0]
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in table.split("<tr>")[2:]]
+    assert rows[0][:3] == ["Quota", "key", str(which)]
+    assert "$2.00" in rows[0]
+    assert rows[1][0] == "Balance"
+    assert rows[2][:4] == ["Budget", "a", "day", "budget"]
+    assert {"4,321", "tokens"} <= set(rows[2])
+
+
 def test_stored_markup_stays_text_and_no_secret_is_in_a_page(site: Site, people: People) -> None:
     """A channel and a key whose names are markup; the channel's secret and the whole key are nowhere."""
     root = people[ROOT]

@@ -56,8 +56,8 @@ def test_a_task_tells_its_story_to_its_owner_and_no_numbers_of_the_house(
 def test_a_drawing_is_shown_to_its_owner_without_the_house(site: Site, opened: Callable[..., Page]) -> None:
     inside = {"channel": "7", "key": "mark", "vendor": "x", "image": "ab" * 16, "asked_format": "midjourney"}
     row = {"user_id": 1, "mj_id": "d-7", "code": 1, "action": "IMAGINE", "prompt": "a cat", "status": "SUCCESS",
-           "progress": "100%", "submit_time": 1_796_000_000_000, "image_url": "https://cdn.example/c.png", "channel_id": 7,
-           "properties": json.dumps({"finalPrompt": "f", "gatewright": inside})}  # fmt: skip
+           "progress": "100%", "submit_time": 1_796_000_000_000, "image_url": "https://cdn.example/c.png",
+           "channel_id": 7, "properties": json.dumps({"finalPrompt": "f", "gatewright": inside})}  # fmt: skip
     db = open_database(Settings(data=site.gateway.data), migrate=False)
     db.write(lambda connection: connection.execute(insert(tables.midjourneys).values(row)))
     db.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -15,7 +16,7 @@ import requests
 
 from tests.relay.conftest import provider
 from tests.relay.scripted import Say, Upstream
-from tests.support import PATIENCE, Gateway, serving
+from tests.support import PATIENCE, Gateway, serving, until
 
 ANSWER = {
     "id": "c",
@@ -78,6 +79,13 @@ def ask(gateway: Gateway, model: str, **more: Any) -> requests.Response:
     return gateway.post("/v1/chat/completions", body, headers={"connection": "close", **headers})
 
 
+def told(gateway: Gateway, key: int, query: str = "") -> dict[str, dict[str, Any]]:
+    """What binds a key now, by its name."""
+    reply = requests.get(f"{gateway.base}/api/v2/keys/{key}/limits{query}", headers=gateway.root(), timeout=PATIENCE)
+    assert reply.status_code == 200, reply.text
+    return {one["name"]: one for one in reply.json()["items"]}
+
+
 def answers(upstream: Upstream) -> None:
     upstream.script = lambda say: say.whole(ANSWER)
     upstream.got.clear()
@@ -87,6 +95,7 @@ def test_callers_at_once_get_as_many_as_allowed_and_the_rest_a_429_that_names_th
     gateway: Gateway, upstream: Upstream
 ) -> None:
     answers(upstream)
+    assert told(gateway, 1, "?model=few")["each"]["resets_at"] is None, "nothing counts yet"
     with ThreadPoolExecutor(12) as pool:
         replies = list(pool.map(lambda _: ask(gateway, "few"), range(30)))
     served = [reply for reply in replies if reply.status_code == 200]
@@ -214,3 +223,37 @@ def test_who_waits_too_long_or_finds_the_line_full_gets_a_429(gateway: Gateway, 
     assert all(int(reply.headers["retry-after"]) >= 1 for reply in refused)
     waited = [reply.elapsed.total_seconds() >= 1.4 for reply in refused]
     assert 2 <= sum(waited) <= 4, "two of each worker's wait, the others are refused at once"
+
+
+def test_the_holder_of_a_key_is_told_what_binds_it_and_how_much_is_left(gateway: Gateway, upstream: Upstream) -> None:
+    """By the account and by the key itself: rules of a time with their counts, budgets, balance, and their sources."""
+    root, base = gateway.root(), f"{gateway.base}/api/v2"
+    key = requests.post(
+        f"{base}/keys", json={"name": "fresh", "unlimited": True}, headers=root, timeout=PATIENCE
+    ).json()
+    budget = {"holder": "key", "holder_id": key["id"], "period": "day", "unit": "tokens", "amount": 5000}
+    assert requests.post(f"{base}/budgets", json=budget, headers=root, timeout=PATIENCE).status_code == 201
+    holder = {"authorization": f"Bearer {key['key']}"}
+    answers(upstream)
+    assert ask(gateway, "few-failing", headers=holder).status_code == 200
+    every, model = told(gateway, key["id"]), told(gateway, key["id"], "?model=few-failing")
+    assert set(every) == {"root", "each", "tokens", "once", "streams", "tools", "key"}, "limits of channels bind no key"
+    each = every["each"]
+    assert (each["kind"], each["counts"], each["most"], each["source"]) == ("rate", "requests", 5, "Policy limits")
+    assert (each["by"], each["when"], each["period"]) == (["key", "model"], {"models": ["^few"]}, "an hour")
+    assert (each["used"], each["left"]) == (None, None), "each model has its own"
+    assert (model["each"]["used"], model["each"]["left"]) == (1, 4)
+    assert 3600 - 600 <= model["each"]["resets_at"] - time.time() <= 3600 * 17 / 15
+    assert every["tokens"]["most"] == 300
+    assert (every["once"]["counts"], every["once"]["used"]) == ("parallel", None), "each address has its own"
+    assert every["streams"]["when"] == {"models": ["^streams$"], "stream": True}
+    until(lambda: told(gateway, key["id"])["key"]["used"] == 40)
+    of_day = told(gateway, key["id"])["key"]
+    assert (of_day["kind"], of_day["held"], of_day["left"], of_day["period"]) == ("budget", 0, 4960, "a day")
+    assert of_day["source"].startswith("budget ")
+    assert of_day["resets_at"] > time.time()
+    assert every["root"]["kind"] == "balance"
+    own = requests.get(f"{gateway.base}/api/usage/limits", headers=holder, timeout=PATIENCE).json()
+    assert [one["name"] for one in own["data"]] == list(every)
+    for path in ("keys/99999/limits", "teams/99999/keys/1/limits"):
+        assert requests.get(f"{base}/{path}", headers=root, timeout=PATIENCE).status_code == 404

@@ -138,7 +138,7 @@ def test_the_commands_work_on_a_server_with_a_token(site: Site, tmp_path: Path) 
 
 
 def test_two_authors_on_one_base_and_the_second_is_told(site: Site) -> None:
-    headers = {"authorization": f"Bearer {site.token()}"}
+    headers = {"authorization": f"Bearer {site.token()}", "if-match": "*"}
 
     def call(method: str, path: str, body: object = None) -> requests.Response:
         return requests.request(

@@ -56,7 +56,12 @@ def limits(definitions: Definitions) -> dict[str, Any]:
     for definition in definitions.of("Team"):
         for name, rule in as_map(definition.spec.get("limits")).items():
             by = ["user", *_list_of_texts(as_map(rule).get("by"))]
-            rules[f"{definition.name}: {name}"] = {**as_map(rule), "by": by, "when": {"users": [definition.name]}}
+            rules[f"{definition.name}: {name}"] = {
+                **as_map(rule),
+                "by": by,
+                "when": {"users": [definition.name]},
+                "declared": f"Team {definition.name}",
+            }
     return rules
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.cluster.rates import Ask, Verdict
+from engine.cluster.rates import Ask, Seen, Verdict
 from engine.errors import CallError
 from engine.routing.limits.rules import REQUESTS, SERVED, TOKENS
 from engine.routing.limits.taken import Taken
@@ -32,6 +32,9 @@ class Counts(Protocol):
 
     def take(self, asks: Sequence[Ask], beside: Command | None = None) -> Verdict:
         """Add to all counts, or to none; what Redis is asked beside goes up with it."""
+
+    def look(self, asks: Sequence[Ask]) -> list[Seen]:
+        """How counts stand."""
 
     def settle(self, asks: Sequence[Ask], amounts: Sequence[int]) -> None:
         """What asks that were taken came to."""
@@ -69,6 +72,10 @@ class Limits:
             code="rate_limit_exceeded",
             wait=_seconds(verdict.wait),
         )
+
+    def look(self, asks: Sequence[Ask]) -> list[Seen]:
+        """How counts stand; nothing is taken."""
+        return self._counts.look(asks) if asks else []
 
     def enter(self, call: Call, attempt: Attempt, free: Callable[[LiveChannel], tuple[str, ...]]) -> float:
         """Take what an attempt wants of its channel's limits; gives 0, or the seconds until there may be room.

@@ -100,9 +100,14 @@ def _checked(tag: str, place: str) -> str:
     return tag
 
 
+def may(tag: str, allowed: Sequence[str]) -> bool:
+    """Whether a list has a tag; one without entries has every tag."""
+    return not allowed or any(tag.startswith(one[:-1]) if one.endswith("*") else tag == one for one in allowed)
+
+
 def _admit(tag: str, allowed: Sequence[str], where: str) -> None:
     """Refuse a tag that a list does not have; an entry with ``*`` at its end means all that begin so."""
-    if not allowed or any(tag.startswith(one[:-1]) if one.endswith("*") else tag == one for one in allowed):
+    if may(tag, allowed):
         return
     shown = ", ".join(allowed[:_SHOWN]) + (", ..." if len(allowed) > _SHOWN else "")
     raise CallError(

@@ -1,7 +1,8 @@
 """Which limits bind a call: a Policy's `rateLimits`, and the console's limit per user. Counts nothing itself.
 
-``limit_rules(policy, options)`` gives the rules; ``asks`` of them what a call wants of each count. Rules that count by
-channel are asked for each attempt, the others once for the call.
+``limit_rules(policy, options)`` gives the rules; ``ask`` of them what a call wants of each count. Rules that count by
+channel are asked for each attempt, the others once for the call. ``binds`` and ``count_of`` are for who wants to know
+which bind a key, without a call.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.cluster.rates import Ask
-from engine.routing.when import When, when
+from engine.routing.when import OF_ACCOUNT, When, when
 
 if TYPE_CHECKING:
     from engine.routing.channel import LiveChannel
     from engine.routing.request import RoutedCall
+    from engine.storage.rows.accounts import Account
 
 log = logging.getLogger(__name__)
 PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "month": 2_592_000.0}
@@ -54,6 +56,10 @@ class LimitRule:
     seconds: float = 0.0
     by: tuple[str, ...] = ()
     when: When = field(default_factory=When)
+    said: Mapping[str, Any] = field(default_factory=dict)
+    """``when`` as a document says it; nothing of the console's."""
+    source: str = ""
+    """The document that says it, or the option."""
 
     @property
     def keyed(self) -> bool:
@@ -66,6 +72,29 @@ class LimitRule:
         amount = tokens if self.counts == TOKENS else 1
         return Ask("\0".join(("limit", self.name, self.counts, *parts)), self.most, self.seconds, amount)
 
+    @property
+    def asks(self) -> dict[str, Any]:
+        """What it asks of a call beside whose it is."""
+        return {name: value for name, value in self.said.items() if name not in OF_ACCOUNT}
+
+    def binds(self, account: Account) -> bool:
+        """Whether it is for calls of an account, some or all."""
+        caller: Any = _Caller(account)
+        if not self.said:
+            return self.when.holds(caller)
+        return when({name: value for name, value in self.said.items() if name in OF_ACCOUNT}).holds(caller)
+
+    def count_of(self, account: Account, model: str = "") -> Ask | None:
+        """The count of an account's calls (of a model); nothing where these have several."""
+        caller: Any = _Caller(account, model)
+        ask = self.ask(caller, 0)
+        return ask if all(_BY[name](caller) for name in self.by) else None
+
+    @property
+    def period(self) -> str:
+        """Its time in words; nothing where it counts what is under way."""
+        return _period(self.seconds) if self.seconds else ""
+
     def told(self) -> str:
         """What it allows, in words."""
         whose = f" for each {' and '.join(self.by)}" if self.by else ""
@@ -73,6 +102,15 @@ class LimitRule:
             return f"{self.most} calls at once{whose}"
         what = {REQUESTS: "requests", TOKENS: "tokens", SERVED: "answered requests"}[self.counts]
         return f"{self.most} {what} in {_period(self.seconds)}{whose}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Whose calls are asked about: so much of a call as is known without one."""
+
+    account: Account
+    asked: str = ""
+    ip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +140,10 @@ def limit_rules(policy: Mapping[str, Any], options: Mapping[str, str]) -> LimitR
 def _declared(name: str, rule: Mapping[str, Any]) -> list[LimitRule]:
     per = rule.get("per", 0)
     seconds = PERIODS[per] if isinstance(per, str) else float(per)
-    condition, by = when(rule.get("when")), tuple(rule.get("by") or ())
+    said, by, source = rule.get("when") or {}, tuple(rule.get("by") or ()), rule.get("declared", "")
+    condition = when(said)
     return [
-        LimitRule(name, counts, int(rule[counts]), 0.0 if counts == PARALLEL else seconds, by, condition)
+        LimitRule(name, counts, int(rule[counts]), 0.0 if counts == PARALLEL else seconds, by, condition, said, source)
         for counts in (REQUESTS, TOKENS, PARALLEL)
         if counts in rule
     ]
@@ -118,15 +157,22 @@ def _console(options: Mapping[str, str]) -> list[LimitRule]:
     groups = _groups(options.get(f"{_OPTION}Group"))
     usual = _number(options, "Count", 0), _number(options, "SuccessCount", 1000)
     others = When((lambda call: _group_of(call, groups) is None,))
-    rules = _pair("user", *usual, seconds, others)
+    rules = _pair("user", *usual, seconds, others, ("Count", "SuccessCount"))
     for group, (total, served) in groups.items():
-        rules += _pair(f"user of {group}", total, served, seconds, When((_is_of(group, groups),)))
+        condition = When((_is_of(group, groups),))
+        rules += _pair(f"user of {group}", total, served, seconds, condition, ("Group", "Group"))
     return rules
 
 
-def _pair(name: str, total: int, served: int, seconds: float, condition: When) -> list[LimitRule]:
-    pairs = (REQUESTS, total), (SERVED, served)
-    return [LimitRule(name, counts, most, seconds, ("user",), condition) for counts, most in pairs if most > 0]
+def _pair(
+    name: str, total: int, served: int, seconds: float, condition: When, options: tuple[str, str]
+) -> list[LimitRule]:
+    pairs = zip((REQUESTS, SERVED), (total, served), options, strict=True)
+    return [
+        LimitRule(name, counts, most, seconds, ("user",), condition, source=f"option {_OPTION}{option}")
+        for counts, most, option in pairs
+        if most > 0
+    ]
 
 
 def _group_of(call: RoutedCall, groups: Mapping[str, Any]) -> str | None:

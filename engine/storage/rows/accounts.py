@@ -100,7 +100,7 @@ _USER = len(_KEY_COLUMNS.split())
 """Where the columns of the user begin."""
 
 
-def _select(db: Database) -> Select[Any]:
+def _select(db: Database, *, by_id: bool = False) -> Select[Any]:
     """One indexed look-up, over the columns that there are; before them how keys are kept, told of unknown ones too."""
 
     def listed(name: str, names: str) -> tuple[Any, list[Any]]:
@@ -114,6 +114,7 @@ def _select(db: Database) -> Select[Any]:
     always = select((form if facts.name in db.columns else null()).label("form")).subquery("always")
     # both: a process that did not know of hashes yet may have written one in clear
     same = token.c.key.in_([bindparam("kept", type_=String()), bindparam("bare", type_=String())])
+    same = token.c.id == bindparam("which") if by_id else same
     same = same & token.c.deleted_at.is_(None) if "deleted_at" in token.c else same
     rows = always.outerjoin(token, same).outerjoin(user, token.c.user_id == user.c.id)
     beside = [_planned(db, user.c["id"])]
@@ -136,6 +137,12 @@ def find_key(db: Database, bare_key: str) -> Account | None:
     """The account behind a key; nothing when the key is unknown or deleted."""
     row = find_row(db, bare_key)
     return None if row is None else account(row, bare_key)
+
+
+def of_id(db: Database, token_id: int) -> Account | None:
+    """The account of a key's row, without the key; nothing when there is none, or it is deleted."""
+    (_, *row), *_ = db.query(_select(db, by_id=True)).all(which=token_id)
+    return None if row[0] is None or row[_USER] is None else account((*row[:2], "", *row[3:]), "")
 
 
 def find_row(db: Database, bare_key: str) -> Sequence[Any] | None:

@@ -37,6 +37,8 @@ class Wanted:
     request_id: str = ""
     upstream_request_id: str = ""
     tag: str = ""
+    models: tuple[str, ...] = ()
+    """The names that a pattern stands for, where they are known."""
 
     @property
     def patterns(self) -> bool:
@@ -62,6 +64,8 @@ def conditions(db: Database, wanted: Wanted) -> list[Any]:
     for column, text in ((logs.c.username, wanted.username), (logs.c.model_name, wanted.model)):
         if text:
             where.append(column.like(text) if "%" in text else column == text)
+    if wanted.models:
+        where.append(logs.c.model_name.in_(wanted.models))
     if wanted.tag:
         where.append(tagged(db, wanted.tag))
     if wanted.since:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.api.refusals import Told
-from engine.api.route import ADMIN, ROOT, USER, Answer, Ask, Route
+from engine.api.route import ADMIN, ROOT, USER, Answer, Ask, Page, Route
 from engine.reports import calls as reports
 from engine.storage import retention
 from engine.storage.rows.calls import CONSUME, Wanted
@@ -27,9 +27,17 @@ def _wanted(ask: Ask, *, own: bool, kind: int | None = None) -> Wanted:
     )
 
 
+def _page(ask: Ask) -> Page:
+    """The page that is asked for; one beyond what is counted is a request that is wrong (400)."""
+    page = ask.page()
+    if page.offset >= reports.MOST_ROWS:
+        raise Told.of("search.deep", 400, "invalid", beside={"field": "p"}, most=reports.MOST_ROWS)
+    return page
+
+
 def listed(ask: Ask) -> Answer:
     """A page of everybody's rows."""
-    page = ask.page()
+    page = _page(ask)
     worker = ask.worker
     rows, total = reports.listed(worker.log_db, worker.db, _wanted(ask, own=False), page.offset, page.size)
     return Answer(page.of(rows, total, total_is_bounded=total >= reports.MOST_ROWS))
@@ -37,7 +45,7 @@ def listed(ask: Ask) -> Answer:
 
 def own(ask: Ask) -> Answer:
     """A page of the caller's rows."""
-    page = ask.page()
+    page = _page(ask)
     rows, total = reports.own(ask.worker.log_db, _wanted(ask, own=True), page.offset, page.size)
     return Answer(page.of(rows, total, total_is_bounded=total >= reports.MOST_ROWS))
 

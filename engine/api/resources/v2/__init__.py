@@ -14,6 +14,7 @@ from engine.api.resources.v2 import (
     health,
     jobs,
     keys,
+    limits,
     logs,
     notices,
     options,
@@ -32,7 +33,7 @@ __all__ = ["ROUTES"]
 _ROUTES: tuple[Operation, ...] = tuple(
     route
     for module in (
-        *(people, tokens, keys, codes, channels, health, options, logs, reports),
+        *(people, tokens, keys, limits, codes, channels, health, options, logs, reports),
         *(budgets, tags, ledger, invoices, audit, specs, jobs, work),
         *(notices, webhooks, prices, teams),
     )

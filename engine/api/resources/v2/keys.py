@@ -177,6 +177,7 @@ ROUTES = (
         *("POST", f"{_ONE}/renew", USER, renew),
         words="Give a key another secret; its name, limits and history stay.",
         gives=KEY,
+        makes=True,
     ),
     Operation("DELETE", _ONE, USER, delete, words="Delete a key.", status=204, guarded=True),
 )

@@ -106,5 +106,5 @@ ROUTES = (
     Operation("GET", f"{PREFIX}/options", ROOT, listed, words="Options.", gives=OPTION, many=True, paged=False),
     Operation("GET", f"{PREFIX}/option-history", ROOT, history, words="Changes.", gives=CHANGE, many=True),
     Operation("GET", _ONE, ROOT, one, words="An option.", gives=OPTION),
-    Operation("PUT", _ONE, ROOT, change, words="Set an option.", takes=OPTION, gives=OPTION, guarded=True),
+    Operation("PUT", _ONE, ROOT, change, words="Set an option.", takes=OPTION, gives=OPTION, guarded=True, whole=True),
 )

@@ -13,7 +13,7 @@ from engine.api.upkeep import tag_places
 from engine.catalogue import options
 from engine.errors import Invalid, Unauthenticated
 from engine.reports import margins, rollups
-from engine.storage.rows.api.hours import DAY, DIMENSIONS, FIRST, SLOW
+from engine.storage.rows.api.hours import DAY, DIMENSIONS, FIRST, SLOW, WHOLE, Asked
 from engine.storage.rows.calls import Wanted
 from engine.texts import refusal
 
@@ -78,6 +78,20 @@ _BY = {
     "dimension": Field(kind="string", words="What is summed by.", choices=tuple(DIMENSIONS)),
     "value": Field(kind="string", words="Of this value alone.", most=160),
 }
+_MOST = 10_000
+"""PERF: rows of an answer, 20 us each."""
+_STEPS = {
+    "hour": Asked(most=_MOST),
+    "day": Asked(span=DAY, most=_MOST),
+    "whole": Asked(span=WHOLE, most=_MOST),
+}
+_STEP = {
+    "step": Field(
+        kind="string",
+        words=f"What sums are of: hours, days, or the whole time (hour is 0). Above {_MOST} rows none is told.",
+        choices=tuple(_STEPS),
+    )
+}
 
 
 def _span(ask: Ask) -> tuple[int, int]:
@@ -106,7 +120,10 @@ def hourly(ask: Ask) -> Answer:
     dimension, values = _asked(ask)
     worker = ask.worker
     report = rollups.report(
-        worker.db, worker.log_db, dimension, *_span(ask), values=values, tags=tag_places(worker.snapshot)
+        *(worker.db, worker.log_db, dimension, *_span(ask)),
+        values=values,
+        tags=tag_places(worker.snapshot),
+        asked=_STEPS[stored("step", _STEP["step"], ask.query.get("step", "hour"))],
     )
     return _answer(SUMS, report)
 
@@ -115,7 +132,12 @@ def own(ask: Ask) -> Answer:
     """The caller's sums by model."""
     user, worker = ask.user.id, ask.worker
     wanted = Wanted(user=user)
-    report = rollups.report(worker.db, worker.log_db, "user_model", *_span(ask), begins=f"{user}|", wanted=wanted)
+    report = rollups.report(
+        *(worker.db, worker.log_db, "user_model", *_span(ask)),
+        begins=f"{user}|",
+        wanted=wanted,
+        asked=_STEPS[stored("step", _STEP["step"], ask.query.get("step", "hour"))],
+    )
     mine = {(name, value.partition("|")[2], hour): sums for (name, value, hour), sums in report.sums.items()}
     return _answer(OWN_SUMS, rollups.Report(mine, report.whole))
 
@@ -130,7 +152,10 @@ def margin(ask: Ask) -> Answer:
     dimension, values = _asked(ask)
     worker = ask.worker
     report = rollups.report(
-        worker.db, worker.log_db, dimension, *_span(ask), values=values, tags=tag_places(worker.snapshot)
+        *(worker.db, worker.log_db, dimension, *_span(ask)),
+        values=values,
+        tags=tag_places(worker.snapshot),
+        asked=Asked(margins.KEPT, parts=False, span=WHOLE, most=_MOST),
     )
     rows = margins.rows(report.sums, options.value_of(worker.options, "QuotaPerUnit"))
     return Answer(rows, beside={"next": None, "whole": report.whole})
@@ -155,7 +180,7 @@ ROUTES = (
         gives=SUMS,
         many=True,
         paged=False,
-        query={**_BY, **_TIME},
+        query={**_BY, **_TIME, **_STEP},
         right="log.read",
         heavy=True,
     ),
@@ -174,6 +199,6 @@ ROUTES = (
         gives=OWN_SUMS,
         many=True,
         paged=False,
-        query=_TIME,
+        query={**_TIME, **_STEP},
     ),
 )

@@ -157,6 +157,16 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def models_after(log_db: Database, after: int, pattern: str, most: int) -> list[str] | None:
+    """The models of the rows above a number that fit a pattern; nothing where there are more rows than ``most``."""
+    newest = select(logs.c.model_name).where(logs.c.id > after).limit(most + 1).subquery()
+    with log_db.read() as reader:
+        if int(reader.execute(select(func.count()).select_from(newest)).scalar() or 0) > most:
+            return None
+        chosen = select(newest.c.model_name).where(newest.c.model_name.like(pattern)).distinct()
+        return [str(row[0]) for row in reader.execute(chosen)]
+
+
 _BY_SQL = (*BASE_SUMS, *(f"slow_{seconds}" for seconds in SLOW))
 
 

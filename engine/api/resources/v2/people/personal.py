@@ -88,6 +88,7 @@ ROUTES = (
         words="Have a user be as it is told, made where there is none; the same call again changes nothing.",
         takes=PROVISION,
         gives=USER_SHAPE,
+        also=(201,),
         right="user.write",
     ),
     Operation(

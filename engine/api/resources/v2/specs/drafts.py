@@ -11,7 +11,8 @@ from typing import Any
 
 from engine.accounts.factors import proofs
 from engine.api.fields import Field, Shape, stored
-from engine.api.operation import PREFIX, Operation
+from engine.api.operation import PREFIX, Operation, matches
+from engine.api.refusals import Told
 from engine.api.resources.v2.common import told
 from engine.api.resources.v2.specs.releases import PLAN, PUBLISHED, UNPROCESSABLE, done
 from engine.api.rights import may, prove
@@ -51,7 +52,12 @@ DRAFT = Shape(
                 told("user_id", "Whose it is."),
                 told("username", "The name that it had.", "string"),
                 told("changed_at", "When it was saved, in Unix seconds."),
-                told("approved_by", "The names of those who approved it as it stands.", "array"),
+                told(
+                    "approved_by",
+                    "The names of those who approved it as it stands.",
+                    "array",
+                    items=Field(kind="string", words="A name."),
+                ),
                 told("waits", "Whether a Policy wants another person's approval that is not there.", "boolean"),
             )
         ),
@@ -96,6 +102,15 @@ def _one(ask: Ask) -> Draft:
     return drafts.one(ask.worker.db, ask.path["id"])
 
 
+def _read(ask: Ask) -> Draft:
+    """The draft, if it is still as the caller read it."""
+    draft = _one(ask)
+    ask.before = _told(ask, draft)
+    if not matches(ask, DRAFT, ask.before):
+        raise Told.of("v2.match", 412, "precondition_failed")
+    return draft
+
+
 def listed(ask: Ask) -> Answer:
     """Drafts of everybody, the last saved first."""
     return Answer([_told(ask, one) for one in drafts.listed(ask.worker.db)], beside={"next": None})
@@ -115,7 +130,7 @@ def one(ask: Ask) -> Answer:
 
 def save(ask: Ask) -> Answer:
     """Save a draft over the version that was read; refused (409) where it was saved meanwhile."""
-    draft, values = _one(ask), ask.values
+    draft, values = _read(ask), ask.values
     draft = replace(
         draft,
         name=values.get("name", draft.name),
@@ -128,7 +143,7 @@ def save(ask: Ask) -> Answer:
 
 def remove(ask: Ask) -> Answer:
     """Take a draft away."""
-    drafts.drop(ask.worker.db, _one(ask).id)
+    drafts.drop(ask.worker.db, _read(ask).id)
     return Answer()
 
 
@@ -165,7 +180,10 @@ def publish(ask: Ask) -> Answer:
     if guarded(draft.changes):
         prove(ask, proofs.SECURE)
     message = draft.message or draft.name
-    made = done(ask, "publish", changes=_sent(draft), base=draft.base, message=message, source=f"draft {draft.id}")
+    made = {
+        "draft": "",
+        **done(ask, "publish", changes=_sent(draft), base=draft.base, message=message, source=f"draft {draft.id}"),
+    }
     if made["ok"]:
         drafts.drop(ask.worker.db, draft.id, version=draft.version)
         trials.end(ask.worker.db, draft.id)
@@ -181,13 +199,19 @@ ROUTES = (
     Operation("GET", _ALL, ADMIN, listed, words="Drafts.", gives=DRAFT, many=True, paged=False),
     Operation("POST", _ALL, ADMIN, create, words="Begin a draft.", takes=DRAFT, gives=DRAFT, makes=True, status=201),
     Operation("GET", _ID, ADMIN, one, words="A draft.", gives=DRAFT),
-    Operation("PUT", _ID, ADMIN, save, words="Save a draft.", takes=DRAFT, gives=DRAFT),
-    Operation("DELETE", _ID, ADMIN, remove, words="Take a draft away."),
+    Operation("PUT", _ID, ADMIN, save, words="Save a draft.", takes=DRAFT, gives=DRAFT, guarded=True),
+    Operation("DELETE", _ID, ADMIN, remove, words="Take a draft away.", status=204, guarded=True),
     Operation("POST", f"{_ID}/check", ADMIN, check, words="Check a draft.", gives=CHECKED, noted=False),
     Operation("POST", f"{_ID}/plan", ADMIN, plan, words="Plan a draft.", gives=PLAN, noted=False),
     Operation("POST", f"{_ID}/rebase", ADMIN, rebase, words="Bring a draft onto the newest.", gives=REBASED),
     Operation(
         "POST", f"{_ID}/approve", ADMIN, approve, words="Approve a draft.", takes=APPROVED, gives=DRAFT, makes=True
     ),
-    Operation("POST", f"{_ID}/publish", ADMIN, publish, words="Publish a draft.", gives=PUBLISHED),
+    Operation(
+        *("POST", f"{_ID}/publish", ADMIN, publish),
+        words="Publish a draft.",
+        gives=PUBLISHED,
+        makes=True,
+        also=(UNPROCESSABLE,),
+    ),
 )

@@ -186,7 +186,7 @@ def apply(ask: Ask) -> Answer:
     if ask.session is not None and not files.get("draft"):
         changes = done(ask, "texts", files=files["files"], owner=files["owner"])["changes"]
         proven(ask, [one["kind"] for one in changes] + _pruned(ask, files, changes))
-    made = done(ask, "apply", **files)
+    made = {"draft": "", **done(ask, "apply", **files)}
     return Answer(made, status=200 if made["ok"] else UNPROCESSABLE)
 
 
@@ -204,7 +204,7 @@ def rollback(ask: Ask) -> Answer:
     db, number = ask.worker.db, ask.values["number"]
     differing = history.diff(db, documents.head(db), number) if ask.session is not None else []
     proven(ask, (one.title.partition("/")[0] for one in differing))
-    return Answer({**done(ask, "rollback", **ask.values), "ok": True, "tests": 0, "faults": []})
+    return Answer({"draft": "", **done(ask, "rollback", **ask.values), "ok": True, "tests": 0, "faults": []})
 
 
 def pull(ask: Ask) -> Answer:
@@ -251,8 +251,26 @@ ROUTES = (
         "POST", f"{_ALL}/plan", ADMIN, plan, words="Plan changes.", takes=FILES, gives=PLAN, makes=True, noted=False
     ),
     Operation(
-        "POST", f"{_ALL}/apply", ADMIN, apply, words="Publish changes.", takes=APPLIED, gives=PUBLISHED, makes=True
+        "POST",
+        f"{_ALL}/apply",
+        ADMIN,
+        apply,
+        words="Publish changes.",
+        takes=APPLIED,
+        gives=PUBLISHED,
+        makes=True,
+        also=(UNPROCESSABLE,),
     ),
-    Operation("POST", f"{_ALL}/pull", NOBODY, pull, words="A Git host's webhook.", gives=WOKEN, raw=True, noted=False),
+    Operation(
+        "POST",
+        f"{_ALL}/pull",
+        NOBODY,
+        pull,
+        words="A Git host's webhook.",
+        gives=WOKEN,
+        status=202,
+        raw=True,
+        noted=False,
+    ),
     Operation("POST", f"{_ALL}/rollback", ADMIN, rollback, words="Go back.", takes=BACK, gives=PUBLISHED, makes=True),
 )

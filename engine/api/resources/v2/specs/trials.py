@@ -138,7 +138,7 @@ def promote(ask: Ask) -> Answer:
     running = stored_canaries.running(ask.worker.db)
     if running is not None:
         _proven(ask, running.trial)
-    answer = done(ask, "promote_canary", message=ask.values.get("message", ""))
+    answer = {"draft": "", **done(ask, "promote_canary", message=ask.values.get("message", ""))}
     return Answer(answer, status=200 if answer["ok"] else UNPROCESSABLE)
 
 
@@ -156,7 +156,7 @@ _TRIALS, _CANARIES = f"{PREFIX}/releases/trials", f"{PREFIX}/releases/canaries"
 ROUTES = (
     Operation("GET", _TRIALS, ADMIN, listed, words="Trials.", gives=TRIAL, many=True, paged=False),
     Operation("POST", _TRIALS, ADMIN, begin, words="Begin a trial.", takes=BEGUN, gives=BEGUN, makes=True, status=201),
-    Operation("DELETE", f"{_TRIALS}/:id", ADMIN, end, words="End a trial."),
+    Operation("DELETE", f"{_TRIALS}/:id", ADMIN, end, words="End a trial.", status=204),
     Operation("GET", _CANARIES, ADMIN, canaries, words="Canaries.", gives=CANARY, many=True, paged=False),
     Operation(
         "POST",
@@ -169,7 +169,14 @@ ROUTES = (
         makes=True,
         status=201,
     ),
-    Operation("POST", f"{_CANARIES}/promote", ADMIN, promote, words="Publish it.", takes=DROPPED, gives=PUBLISHED),
+    Operation(
+        *("POST", f"{_CANARIES}/promote", ADMIN, promote),
+        words="Publish it.",
+        takes=DROPPED,
+        gives=PUBLISHED,
+        makes=True,
+        also=(UNPROCESSABLE,),
+    ),
     Operation("POST", f"{_CANARIES}/drop", ADMIN, drop, words="Drop it.", takes=DROPPED, gives=CANARY),
     Operation("GET", f"{_CANARIES}/:number", ADMIN, canary, words="A canary.", gives=CANARY),
 )

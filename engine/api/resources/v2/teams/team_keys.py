@@ -123,7 +123,10 @@ ROUTES = (
         guarded=True,
     ),
     Operation(
-        *("POST", f"{_ALL}/:key/renew", USER, renew), words="Give one's key in a team another secret.", gives=TEAM_KEY
+        *("POST", f"{_ALL}/:key/renew", USER, renew),
+        words="Give one's key in a team another secret.",
+        gives=TEAM_KEY,
+        makes=True,
     ),
     Operation("DELETE", f"{_ALL}/:key", USER, delete, words="Delete a team's key.", status=204, guarded=True),
 )
