@@ -333,6 +333,7 @@ UNGUARDED = {
     "/captures/keys/:id": "to watch and to watch no more is the same whatever was there",
     "/releases/trials/:id": "a trial begins and ends as a whole, and has no state of its own",
     "/teams/:id/invitation": "to decline is the same whatever was there",
+    "/secrets/:name": "nobody can read a secret: whoever sets one has seen none",
     "/users/by-name/:username": "it says what a user is to be, whatever it was",
 }
 """Changes that need no ``If-Match``, and why: nothing that somebody else wrote can be lost by them."""
