@@ -42,6 +42,7 @@ def test_every_answer_is_as_the_document_says(gateway: Gateway) -> None:
     command = [
         *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
         *("run", f"{gateway.base}/api/v2/openapi.json", "--phases", "fuzzing", "-n", str(EACH), "--seed", "1"),
+        *("--request-timeout", "300"),
         *("-H", f"Authorization: Bearer {made.json()['token']}", "-H", "If-Match: *", "-c", CHECKS),
         *("--continue-on-failure", "--no-color", "--warnings", "off", "--suppress-health-check", "all"),
         *(part for name in LEFT_OUT for part in ("--exclude-operation-id", name)),

@@ -63,6 +63,6 @@ def delete(ask: Ask) -> Answer:
 _ALL, _ONE = f"{PREFIX}/secrets", f"{PREFIX}/secrets/:name"
 ROUTES = (
     Operation("GET", _ALL, ROOT, listed, words="Names of secrets.", gives=SECRET, many=True, paged=False),
-    Operation("PUT", _ONE, ROOT, put, words="Set a secret.", takes=SECRET, gives=SECRET),
+    Operation("PUT", _ONE, ROOT, put, words="Set a secret.", takes=SECRET, gives=SECRET, whole=True),
     Operation("DELETE", _ONE, ROOT, delete, words="Delete a secret.", status=204),
 )
