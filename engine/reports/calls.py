@@ -42,7 +42,7 @@ _NUMBERS = ("user_id", "created_at", "type", "quota", "prompt_tokens", "completi
 
 def listed(log_db: Database, db: Database, wanted: Wanted, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
     """A page as administrators see it."""
-    check(wanted)
+    wanted = bounded(wanted)
     if "%" in wanted.model and wanted.model.strip("%"):
         models = rollups.models(db, log_db, wanted.model)
         if models == []:
@@ -60,17 +60,18 @@ def own(log_db: Database, wanted: Wanted, offset: int, limit: int) -> tuple[list
 
 
 def _page(log_db: Database, wanted: Wanted, offset: int, limit: int) -> tuple[list[Row], int]:
-    check(wanted)
+    wanted = bounded(wanted)
     if offset >= MOST_ROWS:
         raise refusal(Invalid, "search.deep", field="p", most=MOST_ROWS)
     return log_db.aside(lambda: calls.page(log_db, wanted, offset, limit, MOST_ROWS))
 
 
-def check(wanted: Wanted) -> None:
+def bounded(wanted: Wanted) -> Wanted:
     """A pattern with a range needs one of a month at most; without one the newest month is looked at."""
     until = wanted.until or int(time.time())
     if wanted.patterns and wanted.since and until - wanted.since > _DAYS * _DAY:
         raise refusal(Invalid, "search.range", days=_DAYS)
+    return dataclasses.replace(wanted, since=until - _DAYS * _DAY) if wanted.patterns and not wanted.since else wanted
 
 
 def _channel_names(db: Database, rows: Sequence[Row]) -> dict[int, str]:
@@ -93,7 +94,7 @@ def row_of(row: Row, names: dict[int, str]) -> dict[str, Any]:
 
 def stat(log_db: Database, wanted: Wanted) -> dict[str, int]:
     """What calls that fit were charged; calls and tokens of the last minute."""
-    check(wanted)
+    wanted = bounded(wanted)
     quota = log_db.aside(lambda: calls.used(log_db, wanted))
     rpm, tpm = log_db.aside(lambda: calls.pace(log_db, wanted))
     return {"quota": quota, "rpm": rpm, "tpm": tpm}

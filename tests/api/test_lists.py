@@ -32,6 +32,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         {**usual, "created_at": NOW - number, "model_name": "few" if number < FEW else "many"}
         for number in range(MOST_ROWS + FEW + 5)
     ]
+    rows.append({**usual, "created_at": NOW - 40 * DAY, "model_name": "few of old"})
     site.worker.db.write(lambda connection: connection.execute(insert(logs), rows) and None)
     token = site.login("root").json["data"]["access_token"]
 
@@ -61,7 +62,10 @@ def test_a_page_beyond_the_bound_is_refused_and_says_to_filter(root: Any) -> Non
 
 
 def test_a_pattern_is_of_a_month_at_most(root: Any) -> None:
-    assert root("/api/log/?model_name=fe%25").json["data"]["total"] == FEW
+    assert root("/api/log/?model_name=few%20of%20old").json["data"]["total"] == 1
+    for path in ("/api/log/", "/api/log/self"):
+        assert root(f"{path}?model_name=fe%25").json["data"]["total"] == FEW, "without a range it is the newest month"
+    assert root("/api/log/stat?model_name=fe%25").json["data"]["quota"] == FEW
     month = f"/api/log/?model_name=fe%25&end_timestamp={NOW}&start_timestamp="
     assert root(f"{month}{NOW - 31 * DAY}").json["data"]["total"] == FEW
     for path in (month, month.replace("/log/?", "/log/stat?")):

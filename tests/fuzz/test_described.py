@@ -44,7 +44,16 @@ def test_every_answer_is_as_the_document_says(gateway: Gateway) -> None:
         *("run", f"{gateway.base}/api/v2/openapi.json", "--phases", "fuzzing", "-n", str(EACH), "--seed", "1"),
         *("--request-timeout", "300"),
         *("-H", f"Authorization: Bearer {made.json()['token']}", "-H", "If-Match: *", "-c", CHECKS),
-        *("--continue-on-failure", "--no-color", "--warnings", "off", "--suppress-health-check", "all"),
+        *(
+            "--continue-on-failure",
+            "--no-color",
+            "--request-timeout",
+            str(PATIENCE),
+            "--warnings",
+            "off",
+            "--suppress-health-check",
+            "all",
+        ),
         *(part for name in LEFT_OUT for part in ("--exclude-operation-id", name)),
     ]
     told = subprocess.run(command, capture_output=True, text=True, timeout=3000, check=False, cwd=gateway.data)
