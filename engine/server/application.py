@@ -76,7 +76,7 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         fragments = [paths.TEMPLATES / "fragments"]
         shared = agreement.shared(settings)
         watcher = Watcher(directories, settings.program_directory, self.log, fragments, database, shared)
-        self.watcher = Child("watcher", watcher.run)
+        self.watcher = Child("watcher", watcher.run, nice=5)  # what compiles takes no call's turn
         self.children = [self.watcher, *extra_processes]
         self.program: program.Program | None = None
         self.callable: Any = None

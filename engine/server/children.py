@@ -38,10 +38,13 @@ def _name(name: str) -> None:
 
 
 class Child:
-    """A process that is kept running. ``body`` runs in it and gets the descriptor for its messages."""
+    """A process that is kept running. ``body`` runs in it and gets the descriptor for its messages.
 
-    def __init__(self, name: str, body: Callable[[int], None]) -> None:
-        self.name = name
+    ``nice``: how far it stands back where processors are scarce (see nice(2)).
+    """
+
+    def __init__(self, name: str, body: Callable[[int], None], nice: int = 0) -> None:
+        self.name, self._nice = name, nice
         self.pid = 0
         self._body = body
         self._pipe = -1
@@ -62,6 +65,7 @@ class Child:
             try:
                 os.close(receiver)
                 _name(self.name)
+                os.nice(self._nice)
                 for signal_number in _RESET:
                     signal.signal(signal_number, signal.SIG_DFL)
                 self._body(sender)
