@@ -28,9 +28,9 @@ from engine.storage.rows import channels as channel_rows
 from engine.storage.rows.channels import ChannelRow
 from engine.storage.rows.crud import Row
 from engine.storage.rows.work import spent as levels
-from engine.storage.rows.work.paid import NANO, PaidIn
+from engine.storage.rows.work.paid import PaidIn
 from engine.storage.rows.work.spent import ASIDE, EMPTY, LOW, WELL
-from engine.storage.values import AUTO_DISABLED, ENABLED
+from engine.storage.values import AUTO_DISABLED, ENABLED, NANO
 
 log = logging.getLogger(__name__)
 S = TypeVar("S")

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from engine.reports.rollups import dollars
-from engine.storage.rows.api.gathering import NANO
 from engine.storage.rows.api.hours import Sums
+from engine.storage.values import NANO
 
 KEPT = ("calls", "quota", "costed", "costed_quota", "cost")
 _PLACES = Decimal("0.000001")

@@ -16,8 +16,8 @@ from typing import Any
 
 from engine.errors import Invalid
 from engine.reports.rollups import dollars
-from engine.storage.rows.api.gathering import NANO
 from engine.storage.rows.api.hours import DAY, Sums
+from engine.storage.values import NANO
 from engine.texts import refusal
 
 Bill = dict[tuple[int, str], int]

@@ -18,6 +18,7 @@ from engine.storage.rows.api import call_tags, gathering, hours
 from engine.storage.rows.api.call_tags import EACH, TagNames
 from engine.storage.rows.api.hours import ALL, DIMENSIONS, ERROR_PART, TOKEN_PART, Asked, Sums
 from engine.storage.rows.calls import Wanted, conditions
+from engine.storage.values import NANO
 from engine.texts import refusal
 
 SETTLED = 30
@@ -179,4 +180,4 @@ def _parts(numbers: Mapping[str, int], begin: str) -> dict[str, int]:
 
 def dollars(cost: int) -> str:
     """Billionths of a dollar in dollars, exactly."""
-    return format(Decimal(cost) / gathering.NANO, "f")
+    return format(Decimal(cost) / NANO, "f")

@@ -10,3 +10,5 @@ ADMIN, ROOT = 10, 100
 """``role`` of users: who may choose a channel and see all, and who may do anything."""
 QUOTA_PER_UNIT = 500_000
 """Quota units to a dollar, where the option of this name does not say otherwise."""
+NANO = 10**9
+"""Costs and what was paid in are kept in billionths of a dollar."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -69,9 +70,10 @@ def paid(site: Site, replies: list[requests.Response]) -> list[str]:
         assert len(others) <= 1
     with closing(sqlite3.connect(site.gateway.data / "gatewright.db")) as db:
         for reply, channel in zip(replies, channels, strict=True):
-            sql = "SELECT quota, prompt_tokens, completion_tokens FROM gatewright_ledger WHERE request_id=?"
+            sql = "SELECT quota, cost, prompt_tokens, completion_tokens FROM gatewright_ledger WHERE request_id=?"
             entries = db.execute(sql, (reply.headers["x-request-id"],)).fetchall()
-            assert entries == [(CHARGED[channel], *USED[channel])], "once, and the same"
+            billionths = int(Decimal(COST[channel]) * 10**9)
+            assert entries == [(CHARGED[channel], billionths, *USED[channel])], "once, and the same"
     return channels
 
 

@@ -21,7 +21,7 @@ from engine.storage.tables.own import facts
 from engine.storage.upgrade.origin import strange
 
 T = TypeVar("T")
-HEAD = "0020"
+HEAD = "0021"
 NEEDS = "needs"
 """The fact that says which revision a program must know, where an older one can't run on the schema."""
 VERSION_TABLE = "gatewright_alembic"
@@ -132,6 +132,7 @@ def _upgrade(connection: Connection) -> bool:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
+    config.set_main_option("recursive_version_locations", "true")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     return True

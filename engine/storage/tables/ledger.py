@@ -22,13 +22,15 @@ ledger = table(
     chars("program", 16, ""),
     whole("rows_revision", 0),
     chars("tags", 400, ""),
+    whole("cost"),
     plain="created_at user_id",
 )
 """A row for each finished call. ``counted``: it was served, not only refused; ``source``: who told its usage;
 ``logged``: false where the operator wants no log row of it; older rows have nothing there, and a log row. ``plan``: the
 subscription (``user_subscriptions``) that paid; 0 or nothing for the balance. ``program`` and ``rows_revision`` name
 the snapshot that it was served and charged by: the beginning of the program's hash, and the revision of rows. ``tags``
-are those of the call, each between commas (``,a,b,``)."""
+are those of the call, each between commas (``,a,b,``). ``cost`` is what it cost the operator, in billionths of a
+dollar; nothing where no document says."""
 
 opening = table(
     "gatewright_opening",

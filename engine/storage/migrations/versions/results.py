@@ -1,4 +1,4 @@
-"""Twenty-second revision: what comes of tasks and is kept; invoices and their numbers."""
+"""Twenty-first revision: what comes of tasks and is kept; invoices and their numbers."""
 
 from __future__ import annotations
 

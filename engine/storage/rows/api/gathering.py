@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
@@ -32,6 +31,7 @@ from engine.storage.rows.api.hours import (
     put,
 )
 from engine.storage.rows.crud import Row
+from engine.storage.rows.posting import cost_of
 from engine.storage.tables.core import logs
 
 _ERROR = 5
@@ -43,8 +43,6 @@ _COLUMNS = (
 )
 _BUCKET = re.compile(r"(?!.*total)[a-z][a-z0-9_]{0,39}")
 _VALUE, _BREATH = 160, 100
-NANO = 10**9
-"""Of what sums of cost are kept in, so many are a dollar."""
 
 
 def tally(
@@ -132,7 +130,7 @@ def _numbers(row: Row, other: Mapping[str, Any]) -> dict[str, int]:
         numbers["failed"] = int(meaning in _FAULTS)
     if other.get("losses"):
         numbers["lossy"] = 1
-    cost = _cost(other)
+    cost = cost_of(other)
     if cost is not None:
         numbers |= {"cost": cost, "costed": 1, "costed_quota": quota}
     usage = other.get("usage")
@@ -140,17 +138,6 @@ def _numbers(row: Row, other: Mapping[str, Any]) -> dict[str, int]:
         if isinstance(tokens, int) and 0 < tokens < 2**53 and _BUCKET.fullmatch(name):
             numbers[f"{TOKEN_PART}{name}"] = tokens
     return {name: number for name, number in numbers.items() if number}
-
-
-def _cost(other: Mapping[str, Any]) -> int | None:
-    """What a call cost the operator, in billionths of a dollar; nothing where no document says."""
-    facts = other.get("admin_info")
-    text = facts.get("cost") if isinstance(facts, dict) else None
-    try:
-        cost = Decimal(str(text)) if text is not None else None
-    except InvalidOperation:
-        return None
-    return None if cost is None or not cost.is_finite() or abs(cost) > NANO else int((cost * NANO).to_integral_value())
 
 
 def _list(value: Any) -> list[Any]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-NANO = 10**9
+from engine.storage.values import NANO
+
 _MOST = 10**9
 _MEMBERS = ("paid", "since", "warnBelow", "setAside")
 

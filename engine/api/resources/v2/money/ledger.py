@@ -23,6 +23,7 @@ ENTRY = Shape(
             told("channel_id", "Through which channel.", filtered=True),
             told("model", "The model.", "string", filtered=True),
             told("quota", "Quota units that were charged.", filtered=True),
+            told("cost", "What it cost the operator, in billionths of a dollar; null: nobody says.", nullable=True),
             told("prompt_tokens", "Tokens of input."),
             told("completion_tokens", "Tokens of output."),
             told("counted", "Whether it was served, not only refused.", "boolean"),

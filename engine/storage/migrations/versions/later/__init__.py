@@ -1,0 +1,1 @@
+"""The revisions that follow those in the folder above."""
