@@ -25,13 +25,14 @@ LONG = frozenset(
     for name in (
         "care/test_doctor", "care/test_moved", "cli/test_prices", "compiler/test_extremes", "console/test_places",
         "deploy/test_git", "deploy/test_rolling", "deploy/test_upgrade", "kinds/kept/test_killed",
-        "kinds/task/test_killed",
-        "ledger/test_crash", "ledger/test_hang", "ledger/test_outage", "ledger/test_parallel", "payments/test_killed",
+        "kinds/task/test_killed", "kinds/task/test_results", "ledger/test_crash", "ledger/test_hang",
+        "ledger/test_outage", "ledger/test_parallel", "ledger/test_unlogged", "payments/test_killed",
         "payments/test_storm", "relay/test_aside_by_hand", "relay/test_background", "relay/test_continued",
-        "relay/test_lane", "relay/test_stopping", "relay/test_two_machines", "releases/test_live",
-        "releases/test_trials", "reports/test_security", "reports/test_variants", "routing/test_all_golden_fields",
-        "server/test_memory", "server/test_modes", "server/test_stop_idle", "settings/test_effects",
-        "storage/test_takeover_gateway", "transport/test_gevent",
+        "relay/test_lane", "relay/test_stopping", "relay/test_two_machines", "releases/test_day",
+        "releases/test_live", "releases/test_step_up", "releases/test_trials", "reports/test_security",
+        "reports/test_variants", "routing/test_all_golden_fields", "server/test_memory", "server/test_modes",
+        "server/test_stop_idle", "settings/test_effects", "storage/test_takeover", "storage/test_takeover_gateway",
+        "transport/test_gevent",
     )
 )  # fmt: skip
 """Modules that wait for leases and limits, kill servers or look at every page: a minute or more each."""
