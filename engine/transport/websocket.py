@@ -33,6 +33,8 @@ from engine.transport.url import parse_url
 
 MOST = 16 * 1024 * 1024
 """Bytes of a message."""
+_FRAGMENTS = 10_000
+"""Frames of a message: empty ones have no bytes that could be bounded."""
 PING_EVERY = 30.0
 _CHUNK = 65_536
 _CLOSING = 3.0
@@ -142,6 +144,10 @@ class WebSocket:
         elif frame.opcode is Opcode.CONT:
             self._parts.append(bytes(frame.data))
         else:
+            return None
+        if len(self._parts) > _FRAGMENTS:
+            self._parts = []
+            self.close(CloseCode.MESSAGE_TOO_BIG, f"a message may have {_FRAGMENTS} fragments")
             return None
         if not frame.fin:
             return None

@@ -220,6 +220,12 @@ def _handshake(call: RealtimeCall, environ: dict[str, Any]) -> None:
         raise CallError("bad_request", handshake, code="upgrade_required")
     if environ.get("gunicorn.socket") is None:
         raise CallError("unavailable", "this server has no live connections")
+    allowed = (call.program.policy.get("realtime") or {}).get("origins")
+    origin = call.headers.get("origin")
+    if allowed is not None and origin is not None and origin.lower() not in map(str.lower, allowed):
+        raise CallError(
+            "forbidden", f"pages of {origin[:200]} may not open live connections", code="origin_not_allowed"
+        )
 
 
 def _first_named(call: RealtimeCall, data: bytes) -> str:

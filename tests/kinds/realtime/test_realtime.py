@@ -53,6 +53,11 @@ extends: azure
 spec: {baseUrl: BASE}
 ---
 apiVersion: gatewright/v1
+kind: Policy
+metadata: {name: pages}
+spec: {realtime: {origins: ["https://app.example"]}}
+---
+apiVersion: gatewright/v1
 kind: Price
 metadata: {name: talk}
 spec: {models: [{names: [talk], tokens: {input: 4, output: 16}}]}
@@ -267,6 +272,13 @@ def test_faults_before_the_upgrade_are_http_statuses(gateway: Gateway, talker: T
             connect(url, additional_headers=headers)
         assert refused.value.response.status_code == status
         assert json.loads(refused.value.response.body)["error"]["message"]
+    pages = {**bearer(gateway), "origin": "https://evil.example"}
+    with pytest.raises(InvalidStatus) as refused:
+        connect(address(gateway), additional_headers=pages)
+    assert refused.value.response.status_code == 403
+    assert json.loads(refused.value.response.body)["error"]["code"] == "origin_not_allowed"
+    with connect(address(gateway), additional_headers={**pages, "origin": "https://App.example"}) as ws:
+        until_type(ws, "session.created")
     talker.refuse = 429
     with pytest.raises(InvalidStatus) as refused:
         connect(address(gateway), additional_headers=bearer(gateway))
