@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
+from engine.accounts.keys import create_key
 from engine.ledger import proof
 from engine.settings import Settings
 from engine.storage.database import Database, open_database
@@ -327,6 +328,25 @@ def test_an_upstream_that_is_killed_is_told_and_its_client_connects_again(
     assert row[:3] == (cost + counted * (16 if plain else price) * 0.5, 200, 100 + counted)
     assert json.loads(row[3])["stream_status"]["end_reason"] == "cut"
     assert (again[0], json.loads(again[3])["usage_source"]) == (cost, "upstream")
+
+
+def test_a_session_ends_when_nothing_is_left_and_says_so(gateway: Gateway, db: Database) -> None:
+    """A key that may pay the next answer's hold and two answers more: after some it can't."""
+    hold = 4096 * (4 + 16) * 0.5
+    key = create_key(db, 1, "poor", quota=int(hold + 2.5 * COST)).key
+    before = len(rows(db))
+    with connect(address(gateway), additional_headers={"authorization": f"Bearer {key}"}) as ws:
+        told: dict[str, Any] = {}
+        while told.get("type") != "error":
+            ws.send(json.dumps({"type": "response.create"}))
+            while told.get("type") not in ("response.done", "error"):
+                told = json.loads(ws.recv(timeout=PATIENCE))
+            told = told if told["type"] == "error" else {}
+        assert "quota" in told["error"]["message"]
+        assert ended(ws)[0] == 1008
+    row = one_more(db, before)
+    assert 0 < row[0] <= hold + 2.5 * COST
+    assert row[0] % COST == 0
 
 
 def test_close_codes_pass_and_a_message_that_is_too_large_ends_it(gateway: Gateway, db: Database) -> None:
