@@ -197,12 +197,12 @@ def connect(
     if proxy:
         guard.check_literal(parsed.host, parsed.port)
         sock = _proxied(proxy, parsed.host, parsed.port, timeouts.connect or 10)
-        if parsed.secure:
-            sock = tls.wrap_socket(sock, server_hostname=parsed.host)
     else:
         addresses = guard.check(parsed.host, parsed.port)
         sock, _ = dial(parsed, addresses, timeouts, deadline, handle, tls if parsed.secure else None)
     try:
+        if proxy and parsed.secure:
+            sock = tls.wrap_socket(sock, server_hostname=parsed.host)
         handle.attach(sock)
         return _upgraded(sock, url, headers, subprotocols, deadline)
     except OSError as ex:

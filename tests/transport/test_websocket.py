@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from websockets.frames import Close, Frame, Opcode
+from websockets.sync.server import ServerConnection, serve
 
 from engine.transport import websocket
+from engine.transport.connection import Handle
+from engine.transport.egress import Guard
+from engine.transport.faults import TransportError
+from engine.transport.limits import Timeouts
+from tests.support import deaf_port
 
 PING = 0.3
 Pair = tuple[websocket.WebSocket, socket.socket]
@@ -144,3 +153,76 @@ def test_what_ends_in_the_midst_of_a_message_is_none(pair: Pair) -> None:
     peer.shutdown(socket.SHUT_WR)
     assert heard(connection) == []
     assert connection.code == 1006
+
+
+class Proxy:
+    """HTTP CONNECT or SOCKS5 on loopback, one connection after the other; ``asked`` is what they were opened for."""
+
+    def __init__(self, answers: Callable[[socket.socket], str]) -> None:
+        self._answers, self.asked = answers, list[str]()
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self.server.getsockname()[1])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = self.server.accept()
+                self.asked.append(place := self._answers(caller))
+                host, _, port = place.rpartition(":")
+                there = socket.create_connection((host, int(port)))
+                for one, other in ((caller, there), (there, caller)):
+                    threading.Thread(target=_carry, args=(one, other), daemon=True).start()
+
+
+def _carry(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(65_536):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)
+
+
+def connects(caller: socket.socket) -> str:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += caller.recv(1)
+    caller.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    return head.split()[1].decode()
+
+
+def socks5(caller: socket.socket) -> str:
+    caller.recv(100)
+    caller.sendall(b"\x05\x00")
+    asked = caller.recv(300)
+    caller.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50")
+    host = asked[5:-2].decode() if asked[3] == 3 else socket.inet_ntoa(asked[4:8])
+    return f"{host}:{int.from_bytes(asked[-2:])}"
+
+
+@pytest.mark.parametrize(("scheme", "answers"), [("http", connects), ("socks5", socks5)])
+def test_an_upstream_is_reached_through_a_channels_proxy(scheme: str, answers: Callable[[socket.socket], str]) -> None:
+    def echo(ws: ServerConnection) -> None:
+        for message in ws:
+            ws.send(message)
+
+    proxy = Proxy(answers)
+    with serve(echo, "127.0.0.1", 0) as upstream:
+        port = upstream.socket.getsockname()[1]
+        threading.Thread(target=upstream.serve_forever, daemon=True).start()
+        place = f"127.0.0.1:{port}"
+        more: Any = {"timeouts": Timeouts(), "handle": Handle(), "tls": ssl.create_default_context()}
+        through = {"proxy": f"{scheme}://127.0.0.1:{proxy.port}", **more}
+        connection = websocket.connect(Guard((place,)), f"http://{place}/live", [("x-a", "b")], [], **through)
+        assert connection.send(b"hello")
+        assert next(connection.messages()).data == b"hello"
+        connection.drop()
+        assert proxy.asked == [place]
+        with pytest.raises(TransportError, match="did not upgrade"):  # it speaks no TLS
+            websocket.connect(Guard((place,)), f"https://{place}/live", [], [], **through)
+        upstream.shutdown()
+    with pytest.raises(TransportError):  # nobody opened that address
+        websocket.connect(Guard(), f"http://{place}/live", [], [], **through)
+    with deaf_port() as nobody:
+        through["proxy"] = f"{scheme}://127.0.0.1:{nobody}"
+        with pytest.raises(TransportError, match="the proxy gave no connection"):
+            websocket.connect(Guard((place,)), f"http://{place}/live", [], [], **through)
