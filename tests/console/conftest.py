@@ -41,6 +41,12 @@ class Site:
         session.headers["hx-request"] = "true"
         return session
 
+    def bearer(self, name: str = "root") -> dict[str, str]:
+        """Headers of a user who signs in to the management API."""
+        login = {"username": name, "password": PASSWORD}
+        answer = requests.post(f"{self.url}/api/user/login", json=login, timeout=PATIENCE).json()
+        return {"authorization": f"Bearer {answer['data']['access_token']}"}
+
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

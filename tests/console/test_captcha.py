@@ -15,8 +15,7 @@ field.value = `for ${box.dataset.sitekey}`; box.append(field);"""
 
 
 def test_the_widget_of_a_captcha_shows_while_it_is_on(site: Site, chromium: Browser) -> None:
-    login = requests.post(f"{site.url}/api/user/login", json={"username": "root", "password": PASSWORD}).json()
-    who = {"authorization": f"Bearer {login['data']['access_token']}"}
+    who = site.bearer()
 
     def put(name: str, value: str) -> None:
         assert requests.put(f"{site.url}/api/option/", json={"key": name, "value": value}, headers=who).json()[

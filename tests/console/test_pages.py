@@ -116,9 +116,7 @@ def test_the_drawer_of_a_key_tells_what_binds_it_now(site: Site, people: People)
     address = made.headers["hx-redirect"].partition("?")[0]
     which = int(address.rpartition("/")[2])
     budget = {"holder": "key", "holder_id": which, "period": "day", "unit": "tokens", "amount": 4321}
-    login = {"username": "root", "password": PASSWORD}
-    token = requests.post(f"{site.url}/api/user/login", json=login, timeout=PATIENCE).json()["data"]["access_token"]
-    root = {"authorization": f"Bearer {token}"}
+    root = site.bearer()
     assert requests.post(f"{site.url}/api/v2/budgets", json=budget, headers=root, timeout=PATIENCE).status_code == 201
     table = ann.get(site.url + address).text.partition('id="bounds"')[2].partition("</table>")[0]
     rows = [re.sub(r"<[^>]+>", " ", row).split() for row in table.split("<tr>")[2:]]

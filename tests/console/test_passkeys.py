@@ -15,9 +15,7 @@ from tests.support import PATIENCE
 
 
 def _option(site: Site, name: str, value: str) -> None:
-    answer = requests.post(f"{site.url}/api/user/login", json={"username": "root", "password": PASSWORD}).json()
-    token = {"authorization": f"Bearer {answer['data']['access_token']}"}
-    told = requests.put(f"{site.url}/api/option/", json={"key": name, "value": value}, headers=token).json()
+    told = requests.put(f"{site.url}/api/option/", json={"key": name, "value": value}, headers=site.bearer()).json()
     assert told["success"], told
 
 
@@ -132,8 +130,7 @@ def test_a_session_that_ended_asks_for_the_second_factor_in_place_too(site: Site
         f"{site.url}/console/users/new",
         data={"username": "again", "password": PASSWORD, "display_name": "", "role": "1"},
     )
-    answer = requests.post(f"{site.url}/api/user/login", json={"username": "again", "password": PASSWORD}).json()
-    who = {"authorization": f"Bearer {answer['data']['access_token']}"}
+    who = site.bearer("again")
     made = requests.post(f"{site.url}/api/user/2fa/setup", headers=who).json()["data"]
     code = digits(made["secret"], int(time.time()) // 30)
     assert requests.post(f"{site.url}/api/user/2fa/enable", json={"code": code}, headers=who).json()["success"]

@@ -12,21 +12,14 @@ from sqlalchemy import insert
 from engine.settings import Settings
 from engine.storage.database import open_database
 from engine.storage.tables import tasks as tables
-from tests.console.conftest import PASSWORD, Site
+from tests.console.conftest import Site
 from tests.support import PATIENCE, until
-
-
-def bearer(site: Site) -> dict[str, str]:
-    """Root's."""
-    login = {"username": "root", "password": PASSWORD}
-    answer = requests.post(f"{site.url}/api/user/login", json=login, timeout=PATIENCE).json()
-    return {"authorization": f"Bearer {answer['data']['access_token']}"}
 
 
 def test_a_task_tells_its_story_to_its_owner_and_no_numbers_of_the_house(
     site: Site, opened: Callable[..., Page]
 ) -> None:
-    headers = bearer(site)
+    headers = site.bearer()
     made = requests.post(f"{site.url}/api/v2/keys", json={"name": "films"}, headers=headers, timeout=PATIENCE).json()
     key = {"authorization": f"Bearer {made['key']}"}
     body = {"model": "demo-video", "prompt": "rain", "seconds": "4"}
@@ -61,7 +54,7 @@ def test_a_drawing_is_shown_to_its_owner_without_the_house(site: Site, opened: C
     db = open_database(Settings(data=site.gateway.data), migrate=False)
     db.write(lambda connection: connection.execute(insert(tables.midjourneys).values(row)))
     db.close()
-    headers = bearer(site)
+    headers = site.bearer()
     for path in ("/api/mj/self", "/api/mj/"):
         (told,) = requests.get(site.url + path, headers=headers, timeout=PATIENCE).json()["data"]["items"]
         assert (json.loads(told["properties"]), told["picture"]) == (

@@ -113,10 +113,7 @@ def test_a_team_is_made_joined_bounded_and_ended(site: Site, opened: Open) -> No
 @pytest.mark.timeout(400)
 def test_an_amount_is_paid_and_its_receipt_prints(site: Site, opened: Open) -> None:
     root = site.signed_in()
-    token = requests.post(
-        f"{site.url}/api/user/login", json={"username": "root", "password": PASSWORD}, timeout=20
-    ).json()["data"]["access_token"]
-    headers = {"authorization": f"Bearer {token}"}
+    headers = site.bearer()
     values = {
         "PayAddress": "https://pay.example/",
         "EpayId": "1",

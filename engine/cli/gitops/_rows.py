@@ -50,12 +50,7 @@ def diff(older: int, newer: int, server: str | None, json_: bool) -> None:
 @site_options
 def undo(number: int, server: str | None, json_: bool) -> None:
     """Put back what revision NUMBER changed, as a revision of its own."""
-    made = site(server).ask("undo_row", id=number)
-    if json_:
-        print_json(made)
-    else:
-        click.echo(head(made))
-        click.echo(made["diff"])
+    _show(site(server).ask("undo_row", id=number), json_=json_)
 
 
 @rows.command()
@@ -64,7 +59,11 @@ def undo(number: int, server: str | None, json_: bool) -> None:
 def drop(row: str, server: str | None, json_: bool) -> None:
     """Take an option's row away: what a document says counts, or its default."""
     kind, name = title(row)
-    made = site(server).ask("drop_row", kind=kind, name=name)
+    _show(site(server).ask("drop_row", kind=kind, name=name), json_=json_)
+
+
+def _show(made: Mapping[str, Any], *, json_: bool) -> None:
+    """The revision that a command made."""
     if json_:
         print_json(made)
     else:
